@@ -1,0 +1,34 @@
+import { randomBytes } from 'node:crypto';
+import { open, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { SpiffeError } from '../spiffe/error.ts';
+
+/**
+ * Writes a whole file or nothing: a temporary file beside it, synced, renamed, and the folder synced.
+ *
+ * @param mode permission bits of the new file; a reader never sees it with others.
+ * @throws SpiffeError `FILE_UNUSABLE`, naming the path in the cause.
+ */
+export async function writeFileAtomically(path: string, content: Uint8Array | string, mode = 0o600): Promise<void> {
+  const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`);
+  try {
+    const file = await open(temporary, 'wx', mode);
+    try {
+      await file.chmod(mode);
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+    const folder = await open(dirname(path), 'r');
+    await folder.sync().finally(() => folder.close());
+  } catch (cause) {
+    await rm(temporary, { force: true });
+    throw new SpiffeError('FILE_UNUSABLE', `cannot write the file "${path}": ${reason(cause)}`, { cause });
+  }
+}
+
+function reason(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
