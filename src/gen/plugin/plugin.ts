@@ -16,6 +16,7 @@ export interface ConnInfo {
   serviceId: number;
   network: string;
   address: string;
+  /** Used with multiplexing only. */
   knock: ConnInfo_Knock | undefined;
 }
 
@@ -326,6 +327,7 @@ export const StdioData: MessageFns<StdioData> = {
   },
 };
 
+/** Offers a connection: one side listens and sends its address, the other dials. */
 export type GRPCBrokerDefinition = typeof GRPCBrokerDefinition;
 export const GRPCBrokerDefinition = {
   name: "GRPCBroker",
@@ -347,6 +349,7 @@ export const GRPCControllerDefinition = {
   name: "GRPCController",
   fullName: "plugin.GRPCController",
   methods: {
+    /** The answer is normally lost with the connection. */
     shutdown: {
       name: "Shutdown",
       requestType: Empty as typeof Empty,
@@ -363,6 +366,7 @@ export const GRPCStdioDefinition = {
   name: "GRPCStdio",
   fullName: "plugin.GRPCStdio",
   methods: {
+    /** Called once at most; a plugin that prints blocks when nobody drains it. */
     streamStdio: {
       name: "StreamStdio",
       requestType: Empty1 as typeof Empty1,

@@ -16,8 +16,11 @@ export interface X509SVIDRequest {
 }
 
 export interface X509SVIDResponse {
+  /** The first is the default identity. */
   svids: X509SVID[];
+  /** DER each. */
   crl: Uint8Array[];
+  /** By trust domain ID: DER certificates in a row. */
   federatedBundles: { [key: string]: Uint8Array };
 }
 
@@ -30,7 +33,9 @@ export interface X509BundlesRequest {
 }
 
 export interface X509BundlesResponse {
+  /** DER each. */
   crl: Uint8Array[];
+  /** By trust domain ID: DER certificates in a row. */
   bundles: { [key: string]: Uint8Array };
 }
 
@@ -41,6 +46,7 @@ export interface X509BundlesResponse_BundlesEntry {
 
 export interface JWTSVIDRequest {
   audience: string[];
+  /** Empty asks for every identity of the caller. */
   spiffeId: string;
 }
 
@@ -52,6 +58,7 @@ export interface JWTBundlesRequest {
 }
 
 export interface JWTBundlesResponse {
+  /** By trust domain ID: a JWK set. */
   bundles: { [key: string]: Uint8Array };
 }
 
@@ -71,6 +78,7 @@ export interface ValidateJWTSVIDResponse {
 }
 
 export interface WITSVIDRequest {
+  /** Empty asks for every identity of the caller. */
   spiffeId: string;
 }
 
@@ -82,6 +90,7 @@ export interface WITBundlesRequest {
 }
 
 export interface WITBundlesResponse {
+  /** By trust domain ID: a JWK set. */
   bundles: { [key: string]: string };
 }
 
@@ -92,21 +101,28 @@ export interface WITBundlesResponse_BundlesEntry {
 
 export interface X509SVID {
   spiffeId: string;
+  /** DER certificates in a row, leaf first. */
   x509Svid: Uint8Array;
+  /** PKCS#8 DER, unencrypted. */
   x509SvidKey: Uint8Array;
+  /** DER certificates in a row. */
   bundle: Uint8Array;
+  /** At most one SVID of an answer carries the same hint. */
   hint: string;
 }
 
 export interface JWTSVID {
   spiffeId: string;
+  /** JWS compact form. */
   svid: string;
   hint: string;
 }
 
 export interface WITSVID {
   spiffeId: string;
+  /** JWS compact form. */
   witSvid: string;
+  /** Private JWK. */
   witSvidKey: string;
   hint: string;
 }
@@ -1494,6 +1510,7 @@ export const WITSVID: MessageFns<WITSVID> = {
   },
 };
 
+/** Every call carries the metadata `workload.spiffe.io: true`. */
 export type SpiffeWorkloadAPIDefinition = typeof SpiffeWorkloadAPIDefinition;
 export const SpiffeWorkloadAPIDefinition = {
   name: "SpiffeWorkloadAPI",

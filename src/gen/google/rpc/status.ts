@@ -13,6 +13,7 @@ export const protobufPackage = "google.rpc";
 export const protobufFileName = "google/rpc/status.proto";
 
 export interface Status {
+  /** A gRPC status code. */
   code: number;
   message: string;
   details: Any[];

@@ -18,7 +18,9 @@ export interface SubscribeToX509SVIDRequest {
 
 export interface SubscribeToX509SVIDResponse {
   svids: X509SVID[];
+  /** DER each. */
   crl: Uint8Array[];
+  /** By trust domain ID: DER certificates in a row. */
   federatedBundles: { [key: string]: Uint8Array };
 }
 
@@ -32,7 +34,9 @@ export interface SubscribeToX509BundlesRequest {
 }
 
 export interface SubscribeToX509BundlesResponse {
+  /** DER each. */
   crl: Uint8Array[];
+  /** By trust domain ID: DER certificates in a row. */
   bundles: { [key: string]: Uint8Array };
 }
 
@@ -56,6 +60,7 @@ export interface SubscribeToJWTBundlesRequest {
 }
 
 export interface SubscribeToJWTBundlesResponse {
+  /** By trust domain ID: a JWK set. */
   bundles: { [key: string]: Uint8Array };
 }
 
@@ -65,6 +70,7 @@ export interface SubscribeToJWTBundlesResponse_BundlesEntry {
 }
 
 export interface WorkloadReference {
+  /** Packs one of the reference messages below. */
   reference: Any | undefined;
 }
 
@@ -73,7 +79,9 @@ export interface WorkloadPIDReference {
 }
 
 export interface KubernetesObjectType {
+  /** Lower case, as in a URL of the API server. */
   plural: string;
+  /** Empty for the core group. */
   group: string;
 }
 
@@ -90,14 +98,18 @@ export interface KubernetesObjectReference {
 
 export interface X509SVID {
   spiffeId: string;
+  /** DER certificates in a row, leaf first. */
   x509Svid: Uint8Array;
+  /** PKCS#8 DER, unencrypted. */
   x509SvidKey: Uint8Array;
+  /** DER certificates in a row. */
   bundle: Uint8Array;
   hint: string;
 }
 
 export interface JWTSVID {
   spiffeId: string;
+  /** JWS compact form. */
   svid: string;
   hint: string;
 }

@@ -12,6 +12,7 @@ export const protobufPackage = "grpc.health.v1";
 export const protobufFileName = "grpc/health/v1/health.proto";
 
 export interface HealthCheckRequest {
+  /** Empty asks about the whole server. */
   service: string;
 }
 
@@ -23,6 +24,7 @@ export const HealthCheckResponse_ServingStatus = {
   UNKNOWN: 0,
   SERVING: 1,
   NOT_SERVING: 2,
+  /** SERVICE_UNKNOWN - In answers of Watch only. */
   SERVICE_UNKNOWN: 3,
   UNRECOGNIZED: -1,
 } as const;
@@ -343,6 +345,7 @@ export const HealthDefinition = {
   name: "Health",
   fullName: "grpc.health.v1.Health",
   methods: {
+    /** NOT_FOUND for a service that the server does not know. */
     check: {
       name: "Check",
       requestType: HealthCheckRequest as typeof HealthCheckRequest,
@@ -359,6 +362,7 @@ export const HealthDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Sends the state now, then each change; a service not known is SERVICE_UNKNOWN. */
     watch: {
       name: "Watch",
       requestType: HealthCheckRequest as typeof HealthCheckRequest,

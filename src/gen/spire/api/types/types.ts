@@ -40,14 +40,18 @@ export namespace LogLevel {
 export interface Agent {
   id: SPIFFEID | undefined;
   attestationType: string;
+  /** Decimal digits. */
   x509svidSerialNumber: string;
+  /** Unix seconds. */
   x509svidExpiresAt: bigint;
   selectors: Selector[];
   banned: boolean;
   canReattest: boolean;
+  /** Empty until the agent has reported one. */
   agentVersion: string;
 }
 
+/** Names the fields wanted; `id` always comes. */
 export interface AgentMask {
   attestationType: boolean;
   x509svidSerialNumber: boolean;
@@ -59,38 +63,49 @@ export interface AgentMask {
 }
 
 export interface AttestationData {
+  /** Name of the attestor, which is also the selector type. */
   type: string;
   payload: Uint8Array;
 }
 
 export interface Bundle {
+  /** Name without a scheme. */
   trustDomain: string;
   x509Authorities: X509Certificate[];
   jwtAuthorities: JWTKey[];
+  /** Seconds between polls; 0 gives no hint. */
   refreshHint: bigint;
+  /** Grows with every change. */
   sequenceNumber: bigint;
   witAuthorities: WITKey[];
 }
 
 export interface X509Certificate {
+  /** DER. */
   asn1: Uint8Array;
+  /** Set only by the server. */
   tainted: boolean;
 }
 
 export interface JWTKey {
+  /** PKIX DER. */
   publicKey: Uint8Array;
   keyId: string;
+  /** Unix seconds; 0 is never. */
   expiresAt: bigint;
   tainted: boolean;
 }
 
 export interface WITKey {
+  /** PKIX DER. */
   publicKey: Uint8Array;
   keyId: string;
+  /** Unix seconds; 0 is never. */
   expiresAt: bigint;
   tainted: boolean;
 }
 
+/** Names the fields wanted; `trust_domain` always comes. */
 export interface BundleMask {
   x509Authorities: boolean;
   jwtAuthorities: boolean;
@@ -104,16 +119,24 @@ export interface Entry {
   spiffeId: SPIFFEID | undefined;
   parentId: SPIFFEID | undefined;
   selectors: Selector[];
+  /** Seconds; 0 takes the server's default. */
   x509SvidTtl: number;
+  /** Names of trust domains. */
   federatesWith: string[];
   admin: boolean;
+  /** Lets the holder ask for an intermediate CA. */
   downstream: boolean;
+  /** Unix seconds; 0 is never. */
   expiresAt: bigint;
   dnsNames: string[];
+  /** Set by the server; one more with every update. */
   revisionNumber: bigint;
+  /** Goes to an SVID store and to no workload. */
   storeSvid: boolean;
+  /** Seconds; 0 takes the server's default. */
   jwtSvidTtl: number;
   hint: string;
+  /** Unix seconds, set by the server. */
   createdAt: bigint;
   additionalAttributes?: Entry_AdditionalAttributes | undefined;
 }
@@ -123,6 +146,7 @@ export interface Entry_AdditionalAttributes {
   jwtSvidIncludeJti: boolean;
 }
 
+/** Names the fields wanted; `id` always comes. */
 export interface EntryMask {
   spiffeId: boolean;
   parentId: boolean;
@@ -146,6 +170,7 @@ export interface FederatesWithMatch {
   match: FederatesWithMatch_MatchBehavior;
 }
 
+/** Subset: the entry has no others. Superset: the entry has all of them. Any: at least one. */
 export const FederatesWithMatch_MatchBehavior = {
   MATCH_EXACT: 0,
   MATCH_SUBSET: 1,
@@ -182,6 +207,7 @@ export interface HTTPSSPIFFEProfile {
 export interface HTTPSWebProfile {
 }
 
+/** Names the fields wanted; `trust_domain` always comes. */
 export interface FederationRelationshipMask {
   bundleEndpointUrl: boolean;
   bundleEndpointProfile: boolean;
@@ -190,13 +216,19 @@ export interface FederationRelationshipMask {
 
 export interface JoinToken {
   value: string;
+  /** Unix seconds. */
   expiresAt: bigint;
 }
 
 export interface JWTSVID {
+  /** JWS compact form. */
   token: string;
-  id: SPIFFEID | undefined;
+  id:
+    | SPIFFEID
+    | undefined;
+  /** Unix seconds. */
   expiresAt: bigint;
+  /** Unix seconds. */
   issuedAt: bigint;
   hint: string;
 }
@@ -216,6 +248,7 @@ export interface SelectorMatch {
   match: SelectorMatch_MatchBehavior;
 }
 
+/** Subset: the object has no others. Superset: the object has all of them. Any: at least one. */
 export const SelectorMatch_MatchBehavior = {
   MATCH_EXACT: 0,
   MATCH_SUBSET: 1,
@@ -235,15 +268,20 @@ export namespace SelectorMatch_MatchBehavior {
 }
 
 export interface SPIFFEID {
+  /** Name without a scheme. */
   trustDomain: string;
+  /** Begins with a slash. */
   path: string;
 }
 
+/** Outcome of one item of a batch. */
 export interface Status {
+  /** A gRPC status code. */
   code: number;
   message: string;
 }
 
+/** Travels in the details of a PERMISSION_DENIED status. */
 export interface PermissionDeniedDetails {
   reason: PermissionDeniedDetails_Reason;
 }
@@ -272,16 +310,25 @@ export namespace PermissionDeniedDetails_Reason {
 }
 
 export interface WITSVID {
+  /** JWS compact form. */
   token: string;
-  id: SPIFFEID | undefined;
+  id:
+    | SPIFFEID
+    | undefined;
+  /** Unix seconds. */
   expiresAt: bigint;
+  /** Unix seconds. */
   issuedAt: bigint;
   hint: string;
 }
 
 export interface X509SVID {
+  /** DER each, leaf first, without the root. */
   certChain: Uint8Array[];
-  id: SPIFFEID | undefined;
+  id:
+    | SPIFFEID
+    | undefined;
+  /** Unix seconds. */
   expiresAt: bigint;
   hint: string;
 }

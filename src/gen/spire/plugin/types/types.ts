@@ -12,29 +12,36 @@ export const protobufPackage = "spire.plugin.types";
 export const protobufFileName = "spire/plugin/types/types.proto";
 
 export interface Bundle {
+  /** Name without a scheme. */
   trustDomain: string;
   x509Authorities: X509Certificate[];
   jwtAuthorities: JWTKey[];
+  /** Seconds; 0 gives no hint. */
   refreshHint: bigint;
   sequenceNumber: bigint;
   witAuthorities: WITKey[];
 }
 
 export interface JWTKey {
+  /** PKIX DER. */
   publicKey: Uint8Array;
   keyId: string;
+  /** Unix seconds; 0 is never. */
   expiresAt: bigint;
   tainted: boolean;
 }
 
 export interface WITKey {
+  /** PKIX DER. */
   publicKey: Uint8Array;
   keyId: string;
+  /** Unix seconds; 0 is never. */
   expiresAt: bigint;
   tainted: boolean;
 }
 
 export interface X509Certificate {
+  /** DER. */
   asn1: Uint8Array;
   tainted: boolean;
 }

@@ -17,9 +17,11 @@ export interface GetInfoRequest {
 
 export interface GetInfoResponse {
   svidChain: GetInfoResponse_Cert[];
+  /** Seconds. */
   uptime: number;
   /** @deprecated */
   svidsCount: number;
+  /** Unix seconds. */
   lastSyncSuccess: bigint;
   cachedX509SvidsCount: number;
   cachedJwtSvidsCount: number;
@@ -27,7 +29,10 @@ export interface GetInfoResponse {
 }
 
 export interface GetInfoResponse_Cert {
-  id: SPIFFEID | undefined;
+  id:
+    | SPIFFEID
+    | undefined;
+  /** Unix seconds. */
   expiresAt: bigint;
   subject: string;
 }

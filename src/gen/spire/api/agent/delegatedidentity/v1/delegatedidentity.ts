@@ -14,11 +14,13 @@ export const protobufFileName = "spire/api/agent/delegatedidentity/v1/delegatedi
 
 export interface SubscribeToX509SVIDsRequest {
   selectors: Selector[];
+  /** Instead of selectors, never beside them. */
   pid: number;
 }
 
 export interface SubscribeToX509SVIDsResponse {
   x509Svids: X509SVIDWithKey[];
+  /** Names of trust domains whose bundles the holder needs. */
   federatesWith: string[];
 }
 
@@ -26,6 +28,7 @@ export interface SubscribeToX509BundlesRequest {
 }
 
 export interface SubscribeToX509BundlesResponse {
+  /** By trust domain ID: DER certificates in a row. */
   caCertificates: { [key: string]: Uint8Array };
 }
 
@@ -37,6 +40,7 @@ export interface SubscribeToX509BundlesResponse_CaCertificatesEntry {
 export interface FetchJWTSVIDsRequest {
   audience: string[];
   selectors: Selector[];
+  /** Instead of selectors, never beside them. */
   pid: number;
 }
 
@@ -48,6 +52,7 @@ export interface SubscribeToJWTBundlesRequest {
 }
 
 export interface SubscribeToJWTBundlesResponse {
+  /** By trust domain ID: a JWK set. */
   bundles: { [key: string]: Uint8Array };
 }
 
@@ -57,7 +62,10 @@ export interface SubscribeToJWTBundlesResponse_BundlesEntry {
 }
 
 export interface X509SVIDWithKey {
-  x509Svid: X509SVID | undefined;
+  x509Svid:
+    | X509SVID
+    | undefined;
+  /** PKCS#8 DER. */
   x509SvidKey: Uint8Array;
 }
 

@@ -40,8 +40,12 @@ export interface CountAgentsResponse {
 
 export interface ListAgentsRequest {
   filter: ListAgentsRequest_Filter | undefined;
-  outputMask: AgentMask | undefined;
+  outputMask:
+    | AgentMask
+    | undefined;
+  /** 0 asks for everything on one page. */
   pageSize: number;
+  /** Empty for the first page. */
   pageToken: string;
 }
 
@@ -55,6 +59,7 @@ export interface ListAgentsRequest_Filter {
 
 export interface ListAgentsResponse {
   agents: Agent[];
+  /** Empty on the last page. */
   nextPageToken: string;
 }
 
@@ -101,12 +106,16 @@ export interface RenewAgentResponse {
 }
 
 export interface CreateJoinTokenRequest {
+  /** Seconds. */
   ttl: number;
+  /** Made by the server when empty. */
   token: string;
+  /** Further identity for the agent that joins, beside its own. */
   agentId: SPIFFEID | undefined;
 }
 
 export interface PostStatusRequest {
+  /** Sequence number of the bundle the agent holds. */
   currentBundleSerial: bigint;
   agentVersion: string;
 }
@@ -115,6 +124,7 @@ export interface PostStatusResponse {
 }
 
 export interface AgentX509SVIDParams {
+  /** PKCS#10 DER; only its public key counts. */
   csr: Uint8Array;
 }
 
@@ -1493,6 +1503,7 @@ export const AgentDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Keeps the agent on record, refused until it is deleted. */
     banAgent: {
       name: "BanAgent",
       requestType: BanAgentRequest as typeof BanAgentRequest,
@@ -1501,6 +1512,7 @@ export const AgentDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Parameters first, then an answer to each challenge; the result ends the stream. */
     attestAgent: {
       name: "AttestAgent",
       requestType: AttestAgentRequest as typeof AttestAgentRequest,

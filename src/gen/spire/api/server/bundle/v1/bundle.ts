@@ -47,13 +47,18 @@ export interface PublishWITAuthorityResponse {
 }
 
 export interface ListFederatedBundlesRequest {
-  outputMask: BundleMask | undefined;
+  outputMask:
+    | BundleMask
+    | undefined;
+  /** 0 asks for everything on one page. */
   pageSize: number;
+  /** Empty for the first page. */
   pageToken: string;
 }
 
 export interface ListFederatedBundlesResponse {
   bundles: Bundle[];
+  /** Empty on the last page. */
   nextPageToken: string;
 }
 
@@ -68,6 +73,7 @@ export interface BatchCreateFederatedBundleRequest {
 }
 
 export interface BatchCreateFederatedBundleResponse {
+  /** One for each item asked for, in the same order. */
   results: BatchCreateFederatedBundleResponse_Result[];
 }
 
@@ -83,6 +89,7 @@ export interface BatchUpdateFederatedBundleRequest {
 }
 
 export interface BatchUpdateFederatedBundleResponse {
+  /** One for each item asked for, in the same order. */
   results: BatchUpdateFederatedBundleResponse_Result[];
 }
 
@@ -97,6 +104,7 @@ export interface BatchSetFederatedBundleRequest {
 }
 
 export interface BatchSetFederatedBundleResponse {
+  /** One for each item asked for, in the same order. */
   results: BatchSetFederatedBundleResponse_Result[];
 }
 
@@ -110,6 +118,7 @@ export interface BatchDeleteFederatedBundleRequest {
   mode: BatchDeleteFederatedBundleRequest_Mode;
 }
 
+/** What happens to entries that federate with it: refuse, delete them too, or take it off them. */
 export const BatchDeleteFederatedBundleRequest_Mode = {
   RESTRICT: 0,
   DELETE: 1,
@@ -128,6 +137,7 @@ export namespace BatchDeleteFederatedBundleRequest_Mode {
 }
 
 export interface BatchDeleteFederatedBundleResponse {
+  /** One for each item asked for, in the same order. */
   results: BatchDeleteFederatedBundleResponse_Result[];
 }
 

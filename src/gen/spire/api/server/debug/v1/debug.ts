@@ -17,6 +17,7 @@ export interface GetInfoRequest {
 
 export interface GetInfoResponse {
   svidChain: GetInfoResponse_Cert[];
+  /** Seconds. */
   uptime: number;
   agentsCount: number;
   federatedBundlesCount: number;
@@ -24,7 +25,10 @@ export interface GetInfoResponse {
 }
 
 export interface GetInfoResponse_Cert {
-  id: SPIFFEID | undefined;
+  id:
+    | SPIFFEID
+    | undefined;
+  /** Unix seconds. */
   expiresAt: bigint;
   subject: string;
 }

@@ -32,8 +32,12 @@ export interface CountEntriesResponse {
 
 export interface ListEntriesRequest {
   filter: ListEntriesRequest_Filter | undefined;
-  outputMask: EntryMask | undefined;
+  outputMask:
+    | EntryMask
+    | undefined;
+  /** 0 asks for everything on one page. */
   pageSize: number;
+  /** Empty for the first page. */
   pageToken: string;
 }
 
@@ -48,6 +52,7 @@ export interface ListEntriesRequest_Filter {
 
 export interface ListEntriesResponse {
   entries: Entry[];
+  /** Empty on the last page. */
   nextPageToken: string;
 }
 
@@ -62,6 +67,7 @@ export interface BatchCreateEntryRequest {
 }
 
 export interface BatchCreateEntryResponse {
+  /** One for each item asked for, in the same order. */
   results: BatchCreateEntryResponse_Result[];
 }
 
@@ -77,6 +83,7 @@ export interface BatchUpdateEntryRequest {
 }
 
 export interface BatchUpdateEntryResponse {
+  /** One for each item asked for, in the same order. */
   results: BatchUpdateEntryResponse_Result[];
 }
 
@@ -90,6 +97,7 @@ export interface BatchDeleteEntryRequest {
 }
 
 export interface BatchDeleteEntryResponse {
+  /** One for each item asked for, in the same order. */
   results: BatchDeleteEntryResponse_Result[];
 }
 
@@ -107,19 +115,25 @@ export interface GetAuthorizedEntriesResponse {
 }
 
 export interface SyncAuthorizedEntriesRequest {
-  outputMask: EntryMask | undefined;
+  /** Read from the first message only. */
+  outputMask:
+    | EntryMask
+    | undefined;
+  /** Left empty in the first message. */
   ids: string[];
 }
 
 export interface SyncAuthorizedEntriesResponse {
   entryRevisions: EntryRevision[];
   entries: Entry[];
+  /** Further messages follow for this step. */
   more: boolean;
 }
 
 export interface EntryRevision {
   id: string;
   revisionNumber: bigint;
+  /** Unix seconds. */
   createdAt: bigint;
 }
 
@@ -1713,6 +1727,7 @@ export const EntryDefinition = {
       responseStream: false,
       options: {},
     },
+    /** A short list comes whole; a long one comes as revisions, and the caller asks for those it lacks by id. */
     syncAuthorizedEntries: {
       name: "SyncAuthorizedEntries",
       requestType: SyncAuthorizedEntriesRequest as typeof SyncAuthorizedEntriesRequest,

@@ -149,7 +149,9 @@ export interface RevokeWITAuthorityResponse {
 
 export interface AuthorityState {
   authorityId: string;
+  /** Unix seconds. */
   expiresAt: bigint;
+  /** Empty without an upstream authority. */
   upstreamAuthoritySubjectKeyId: string;
 }
 
@@ -2200,6 +2202,7 @@ export const LocalAuthorityDefinition = {
       responseStream: false,
       options: {},
     },
+    /** An authority is prepared, then activated; the one before it is tainted, then revoked. */
     prepareX509Authority: {
       name: "PrepareX509Authority",
       requestType: PrepareX509AuthorityRequest as typeof PrepareX509AuthorityRequest,

@@ -13,7 +13,9 @@ export const protobufPackage = "spire.api.server.svid.v1";
 export const protobufFileName = "spire/api/server/svid/v1/svid.proto";
 
 export interface MintX509SVIDRequest {
+  /** PKCS#10 DER with one URI name, the SPIFFE ID; subject and DNS names are kept. */
   csr: Uint8Array;
+  /** Seconds; 0 takes the default. Never beyond the CA's own end. */
   ttl: number;
 }
 
@@ -24,6 +26,7 @@ export interface MintX509SVIDResponse {
 export interface MintJWTSVIDRequest {
   id: SPIFFEID | undefined;
   audience: string[];
+  /** Seconds; 0 takes the default. */
   ttl: number;
 }
 
@@ -32,8 +35,12 @@ export interface MintJWTSVIDResponse {
 }
 
 export interface MintWITSVIDRequest {
-  id: SPIFFEID | undefined;
+  id:
+    | SPIFFEID
+    | undefined;
+  /** PKIX DER. */
   publicKey: Uint8Array;
+  /** Seconds; 0 takes the default. */
   ttl: number;
   signingAlgorithm: string;
 }
@@ -47,6 +54,7 @@ export interface BatchNewX509SVIDRequest {
 }
 
 export interface BatchNewX509SVIDResponse {
+  /** One for each item asked for, in the same order. */
   results: BatchNewX509SVIDResponse_Result[];
 }
 
@@ -69,6 +77,7 @@ export interface BatchNewWITSVIDRequest {
 }
 
 export interface BatchNewWITSVIDResponse {
+  /** One for each item asked for, in the same order. */
   results: BatchNewWITSVIDResponse_Result[];
 }
 
@@ -78,22 +87,28 @@ export interface BatchNewWITSVIDResponse_Result {
 }
 
 export interface NewDownstreamX509CARequest {
+  /** PKCS#10 DER; only its public key counts. */
   csr: Uint8Array;
+  /** Seconds; 0 takes the default. */
   preferredTtl: number;
 }
 
 export interface NewDownstreamX509CAResponse {
+  /** DER each, the new CA first. */
   caCertChain: Uint8Array[];
+  /** DER each. */
   x509Authorities: Uint8Array[];
 }
 
 export interface NewX509SVIDParams {
   entryId: string;
+  /** PKCS#10 DER; only its public key counts. */
   csr: Uint8Array;
 }
 
 export interface NewWITSVIDParams {
   entryId: string;
+  /** PKIX DER. */
   publicKey: Uint8Array;
   signingAlgorithm: string;
 }

@@ -14,13 +14,18 @@ export const protobufPackage = "spire.api.server.trustdomain.v1";
 export const protobufFileName = "spire/api/server/trustdomain/v1/trustdomain.proto";
 
 export interface ListFederationRelationshipsRequest {
-  outputMask: FederationRelationshipMask | undefined;
+  outputMask:
+    | FederationRelationshipMask
+    | undefined;
+  /** 0 asks for everything on one page. */
   pageSize: number;
+  /** Empty for the first page. */
   pageToken: string;
 }
 
 export interface ListFederationRelationshipsResponse {
   federationRelationships: FederationRelationship[];
+  /** Empty on the last page. */
   nextPageToken: string;
 }
 
@@ -35,6 +40,7 @@ export interface BatchCreateFederationRelationshipRequest {
 }
 
 export interface BatchCreateFederationRelationshipResponse {
+  /** One for each item asked for, in the same order. */
   results: BatchCreateFederationRelationshipResponse_Result[];
 }
 
@@ -50,6 +56,7 @@ export interface BatchUpdateFederationRelationshipRequest {
 }
 
 export interface BatchUpdateFederationRelationshipResponse {
+  /** One for each item asked for, in the same order. */
   results: BatchUpdateFederationRelationshipResponse_Result[];
 }
 
@@ -63,6 +70,7 @@ export interface BatchDeleteFederationRelationshipRequest {
 }
 
 export interface BatchDeleteFederationRelationshipResponse {
+  /** One for each item asked for, in the same order. */
   results: BatchDeleteFederationRelationshipResponse_Result[];
 }
 

@@ -37,6 +37,7 @@ export interface AddSampleRequest {
 
 export interface MeasureSinceRequest {
   key: string[];
+  /** Unix nanoseconds. */
   time: bigint;
   labels: Label[];
 }

@@ -188,11 +188,13 @@ export const AgentInfo: MessageFns<AgentInfo> = {
   },
 };
 
+/** FAILED_PRECONDITION while plugins are still being configured. */
 export type AgentStoreDefinition = typeof AgentStoreDefinition;
 export const AgentStoreDefinition = {
   name: "AgentStore",
   fullName: "spire.hostservice.server.agentstore.v1.AgentStore",
   methods: {
+    /** NOT_FOUND for an agent that is not attested. */
     getAgentInfo: {
       name: "GetAgentInfo",
       requestType: GetAgentInfoRequest as typeof GetAgentInfoRequest,

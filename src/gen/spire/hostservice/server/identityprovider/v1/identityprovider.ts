@@ -21,7 +21,9 @@ export interface FetchX509IdentityResponse {
 }
 
 export interface X509Identity {
+  /** DER each, leaf first. */
   certChain: Uint8Array[];
+  /** PKCS#8 DER. */
   privateKey: Uint8Array;
 }
 
@@ -206,6 +208,7 @@ export const X509Identity: MessageFns<X509Identity> = {
   },
 };
 
+/** FAILED_PRECONDITION while plugins are still being configured. */
 export type IdentityProviderDefinition = typeof IdentityProviderDefinition;
 export const IdentityProviderDefinition = {
   name: "IdentityProvider",

@@ -160,6 +160,7 @@ export const NodeAttestorDefinition = {
   name: "NodeAttestor",
   fullName: "spire.plugin.agent.nodeattestor.v1.NodeAttestor",
   methods: {
+    /** The plugin speaks first, with the payload. */
     aidAttestation: {
       name: "AidAttestation",
       requestType: Challenge as typeof Challenge,

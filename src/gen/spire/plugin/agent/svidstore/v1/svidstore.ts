@@ -12,8 +12,12 @@ export const protobufPackage = "spire.plugin.agent.svidstore.v1";
 export const protobufFileName = "spire/plugin/agent/svidstore/v1/svidstore.proto";
 
 export interface PutX509SVIDRequest {
-  svid: X509SVID | undefined;
+  svid:
+    | X509SVID
+    | undefined;
+  /** Selector values of the entry. */
   metadata: string[];
+  /** By trust domain ID: DER certificates in a row. */
   federatedBundles: { [key: string]: Uint8Array };
 }
 
@@ -34,9 +38,13 @@ export interface DeleteX509SVIDResponse {
 
 export interface X509SVID {
   spiffeID: string;
+  /** DER each, leaf first. */
   certChain: Uint8Array[];
+  /** PKCS#8 DER. */
   privateKey: Uint8Array;
+  /** DER each. */
   bundle: Uint8Array[];
+  /** Unix seconds. */
   expiresAt: bigint;
 }
 
@@ -455,6 +463,7 @@ export const SVIDStoreDefinition = {
       responseStream: false,
       options: {},
     },
+    /** INVALID_ARGUMENT counts as deleted. */
     deleteX509SVID: {
       name: "DeleteX509SVID",
       requestType: DeleteX509SVIDRequest as typeof DeleteX509SVIDRequest,

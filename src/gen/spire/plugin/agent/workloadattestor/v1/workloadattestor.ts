@@ -17,14 +17,17 @@ export interface AttestRequest {
 }
 
 export interface AttestResponse {
+  /** Their type is the plugin's name. */
   selectorValues: string[];
 }
 
 export interface AttestReferenceRequest {
+  /** Packs a reference of spiffe.broker. */
   reference: Any | undefined;
 }
 
 export interface AttestReferenceResponse {
+  /** Their type is the plugin's name. */
   selectorValues: string[];
 }
 
@@ -263,6 +266,7 @@ export const WorkloadAttestorDefinition = {
       responseStream: false,
       options: {},
     },
+    /** INVALID_ARGUMENT for a kind of reference that the plugin does not know. */
     attestReference: {
       name: "AttestReference",
       requestType: AttestReferenceRequest as typeof AttestReferenceRequest,

@@ -124,6 +124,7 @@ export const BundlePublisherDefinition = {
   name: "BundlePublisher",
   fullName: "spire.plugin.server.bundlepublisher.v1.BundlePublisher",
   methods: {
+    /** Called on a timer too: the plugin skips a bundle it has published. */
     publishBundle: {
       name: "PublishBundle",
       requestType: PublishBundleRequest as typeof PublishBundleRequest,

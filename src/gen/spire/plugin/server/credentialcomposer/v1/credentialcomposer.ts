@@ -31,6 +31,7 @@ export interface ComposeServerX509SVIDResponse {
 export interface ComposeAgentX509SVIDRequest {
   attributes: X509SVIDAttributes | undefined;
   spiffeId: string;
+  /** PKIX DER. */
   publicKey: Uint8Array;
 }
 
@@ -41,6 +42,7 @@ export interface ComposeAgentX509SVIDResponse {
 export interface ComposeWorkloadX509SVIDRequest {
   attributes: X509SVIDAttributes | undefined;
   spiffeId: string;
+  /** PKIX DER. */
   publicKey: Uint8Array;
 }
 
@@ -70,7 +72,9 @@ export interface X509SVIDAttributes {
 }
 
 export interface X509Extension {
+  /** Numbers joined by dots. */
   oid: string;
+  /** DER. */
   value: Uint8Array;
   critical: boolean;
 }
@@ -89,11 +93,13 @@ export interface DistinguishedName {
 }
 
 export interface AttributeTypeAndValue {
+  /** Numbers joined by dots. */
   oid: string;
   stringValue: string;
 }
 
 export interface JWTSVIDAttributes {
+  /** Numbers travel as doubles. */
   claims: { [key: string]: any } | undefined;
 }
 
@@ -1264,6 +1270,7 @@ export const JWTSVIDAttributes: MessageFns<JWTSVIDAttributes> = {
   },
 };
 
+/** Attributes of an answer replace all; an answer without them keeps them. */
 export type CredentialComposerDefinition = typeof CredentialComposerDefinition;
 export const CredentialComposerDefinition = {
   name: "CredentialComposer",

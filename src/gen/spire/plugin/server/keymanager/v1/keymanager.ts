@@ -31,6 +31,7 @@ export namespace KeyType {
   export type UNRECOGNIZED = typeof KeyType.UNRECOGNIZED;
 }
 
+/** Numbers equal those of Go's crypto.Hash. */
 export const HashAlgorithm = {
   UNSPECIFIED_HASH_ALGORITHM: 0,
   SHA224: 4,
@@ -89,27 +90,35 @@ export interface GetPublicKeysResponse {
 
 export interface SignDataRequest {
   keyId: string;
+  /** The digest itself, already computed. */
   data: Uint8Array;
-  signerOpts: { $case: "hashAlgorithm"; value: HashAlgorithm } | {
-    $case: "pssOptions";
-    value: SignDataRequest_PSSOptions;
-  } | undefined;
+  signerOpts:
+    | //
+    /** ECDSA, or RSA PKCS#1 v1.5. */
+    { $case: "hashAlgorithm"; value: HashAlgorithm }
+    | { $case: "pssOptions"; value: SignDataRequest_PSSOptions }
+    | undefined;
 }
 
 export interface SignDataRequest_PSSOptions {
+  /** Bytes; 0 is the longest that fits, -1 the length of the digest. */
   saltLength: number;
   hashAlgorithm: HashAlgorithm;
 }
 
 export interface SignDataResponse {
+  /** ASN.1 DER for ECDSA. */
   signature: Uint8Array;
+  /** That of the public key, so that a caller sees a key that changed under it. */
   keyFingerprint: string;
 }
 
 export interface PublicKey {
   id: string;
   type: KeyType;
+  /** PKIX DER. */
   pkixData: Uint8Array;
+  /** Opaque; lasts as long as the key, and changes when it is replaced. */
   fingerprint: string;
 }
 
@@ -788,6 +797,7 @@ export const KeyManagerDefinition = {
   name: "KeyManager",
   fullName: "spire.plugin.server.keymanager.v1.KeyManager",
   methods: {
+    /** Replaces a key of the same id. */
     generateKey: {
       name: "GenerateKey",
       requestType: GenerateKeyRequest as typeof GenerateKeyRequest,
@@ -796,6 +806,7 @@ export const KeyManagerDefinition = {
       responseStream: false,
       options: {},
     },
+    /** NOT_FOUND when there is no such key. */
     getPublicKey: {
       name: "GetPublicKey",
       requestType: GetPublicKeyRequest as typeof GetPublicKeyRequest,

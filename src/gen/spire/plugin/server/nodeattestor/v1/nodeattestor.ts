@@ -24,6 +24,7 @@ export interface AttestResponse {
 
 export interface AgentAttributes {
   spiffeId: string;
+  /** Their type is the plugin's name. */
   selectorValues: string[];
   canReattest: boolean;
 }
@@ -274,6 +275,7 @@ export const NodeAttestorDefinition = {
   name: "NodeAttestor",
   fullName: "spire.plugin.server.nodeattestor.v1.NodeAttestor",
   methods: {
+    /** Payload first, then challenges; the attributes end it. */
     attest: {
       name: "Attest",
       requestType: AttestRequest as typeof AttestRequest,

@@ -375,6 +375,7 @@ export const NotifierDefinition = {
       responseStream: false,
       options: {},
     },
+    /** An error stops the server's start. */
     notifyAndAdvise: {
       name: "NotifyAndAdvise",
       requestType: NotifyAndAdviseRequest as typeof NotifyAndAdviseRequest,

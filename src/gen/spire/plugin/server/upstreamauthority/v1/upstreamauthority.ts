@@ -13,12 +13,16 @@ export const protobufPackage = "spire.plugin.server.upstreamauthority.v1";
 export const protobufFileName = "spire/plugin/server/upstreamauthority/v1/upstreamauthority.proto";
 
 export interface MintX509CARequest {
+  /** PKCS#10 DER. */
   csr: Uint8Array;
+  /** Seconds; 0 leaves it to the plugin. */
   preferredTtl: number;
 }
 
 export interface MintX509CAResponse {
+  /** The new CA first. In the first message only. */
   x509CaChain: X509Certificate[];
+  /** Never empty. */
   upstreamX509Roots: X509Certificate[];
 }
 
@@ -399,6 +403,7 @@ export const UpstreamAuthorityDefinition = {
   name: "UpstreamAuthority",
   fullName: "spire.plugin.server.upstreamauthority.v1.UpstreamAuthority",
   methods: {
+    /** The first message is a must; later ones bring new roots. */
     mintX509CAAndSubscribe: {
       name: "MintX509CAAndSubscribe",
       requestType: MintX509CARequest as typeof MintX509CARequest,
@@ -407,6 +412,7 @@ export const UpstreamAuthorityDefinition = {
       responseStream: true,
       options: {},
     },
+    /** UNIMPLEMENTED leaves the key in the local bundle. */
     publishJWTKeyAndSubscribe: {
       name: "PublishJWTKeyAndSubscribe",
       requestType: PublishJWTKeyRequest as typeof PublishJWTKeyRequest,

@@ -12,10 +12,12 @@ export const protobufPackage = "spire.service.private.init.v1";
 export const protobufFileName = "spire/service/private/init/v1/init.proto";
 
 export interface InitRequest {
+  /** Full gRPC names, reachable under broker id 1. */
   hostServiceNames: string[];
 }
 
 export interface InitResponse {
+  /** Full gRPC names. */
   pluginServiceNames: string[];
 }
 
@@ -234,6 +236,7 @@ export const InitDefinition = {
       responseStream: false,
       options: {},
     },
+    /** UNIMPLEMENTED counts as done. */
     deinit: {
       name: "Deinit",
       requestType: DeinitRequest as typeof DeinitRequest,
