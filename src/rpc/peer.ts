@@ -1,0 +1,30 @@
+import type { SpiffeId } from '../spiffe/spiffe-id.ts';
+
+/**
+ * The process at the other end of a Unix socket, as the kernel knew it when it connected.
+ * Disposed with its connection.
+ */
+export interface UnixPeer extends Disposable {
+  readonly kind: 'unix';
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Clock ticks from boot to the start of the process: field 22 of proc_pid_stat(5). */
+  readonly startTimeTicks: number;
+  /** Whether it is still that process: a reused process id does not count, nor does a zombie. `false` after disposal. */
+  isAlive(): boolean;
+}
+
+/** The other end of a TLS connection. */
+export interface TlsPeer {
+  readonly kind: 'tls';
+  readonly address: string;
+  readonly port: number;
+  /** Set when it proved an X.509-SVID that verified in the handshake; absent when it sent no certificate. */
+  readonly spiffeId?: SpiffeId;
+  /** DER, leaf first, as it was sent; empty when it sent none. */
+  readonly certificates: readonly Uint8Array[];
+}
+
+/** Who calls. */
+export type Peer = UnixPeer | TlsPeer;
