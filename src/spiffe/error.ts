@@ -25,6 +25,7 @@ export const ERROR_STATUS = {
   BUNDLE_NOT_FOUND: Status.NotFound,
   KEY_NOT_FOUND: Status.NotFound,
   JOIN_TOKEN_NOT_FOUND: Status.NotFound,
+  FEDERATION_NOT_FOUND: Status.NotFound,
   ALREADY_EXISTS: Status.AlreadyExists,
   FAILED_PRECONDITION: Status.FailedPrecondition,
   RATE_LIMITED: Status.ResourceExhausted,
