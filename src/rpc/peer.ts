@@ -26,5 +26,10 @@ export interface TlsPeer {
   readonly certificates: readonly Uint8Array[];
 }
 
+/** The other half of a go-plugin connection: a private socket, whose far end was started by us or started us. */
+export interface PluginPeer {
+  readonly kind: 'plugin';
+}
+
 /** Who calls. */
-export type Peer = UnixPeer | TlsPeer;
+export type Peer = UnixPeer | TlsPeer | PluginPeer;

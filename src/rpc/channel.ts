@@ -1,0 +1,53 @@
+import { type ChannelCredentials, Client, credentials, type ChannelOptions as GrpcChannelOptions } from '@grpc/grpc-js';
+
+export interface ChannelOptions {
+  /** Largest message taken or sent, in bytes; -1 for no limit. gRPC's own default takes 4 MiB. */
+  readonly maxMessageBytes?: number;
+  /** What travels as `:authority`. */
+  readonly authority?: string;
+  /** Further options of grpc-js, such as those of AutoMTLS. */
+  readonly grpc?: GrpcChannelOptions;
+}
+
+/** One connection to a gRPC peer, made when first used and again when lost. */
+export class RpcChannel implements Disposable {
+  /** For `createClient` alone: nobody else knows grpc-js. */
+  readonly client: Client;
+
+  private constructor(client: Client) {
+    this.client = client;
+  }
+
+  /** Over a Unix socket, in clear. */
+  static unix(path: string, options: ChannelOptions = {}): RpcChannel {
+    return RpcChannel.open(`unix:${path}`, credentials.createInsecure(), { authority: 'localhost', ...options });
+  }
+
+  /** @param target a gRPC target, such as `dns:///host:port` or `unix:/path`. */
+  static open(target: string, channelCredentials: ChannelCredentials, options: ChannelOptions = {}): RpcChannel {
+    const { maxMessageBytes, authority, grpc } = options;
+    return new RpcChannel(
+      new Client(target, channelCredentials, {
+        'grpc.use_local_subchannel_pool': 1,
+        'grpc.enable_retries': 0,
+        'grpc.service_config_disable_resolution': 1,
+        ...(maxMessageBytes === undefined
+          ? {}
+          : { 'grpc.max_receive_message_length': maxMessageBytes, 'grpc.max_send_message_length': maxMessageBytes }),
+        ...(authority === undefined ? {} : { 'grpc.default_authority': authority }),
+        ...grpc,
+      }),
+    );
+  }
+
+  /** Waits until connected. @throws where that did not happen within `deadlineMs`. */
+  async waitForReady(deadlineMs: number): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.client.waitForReady(Date.now() + deadlineMs, (error) => (error === undefined ? resolve() : reject(error)));
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.client.close();
+  }
+}

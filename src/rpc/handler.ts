@@ -1,0 +1,174 @@
+import type {
+  Metadata,
+  ServerDuplexStream,
+  ServerReadableStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+  sendUnaryData,
+  UntypedHandleCall,
+} from '@grpc/grpc-js';
+import type { Logger } from '../log/logger.ts';
+import { SpiffeError } from '../spiffe/error.ts';
+import type { BidiStreaming, CallContext, ClientStreaming, Interceptor, ServerStreaming, Unary } from './call.ts';
+import type { MethodDefinition } from './definition.ts';
+import { MessageQueue } from './message-queue.ts';
+import { CallMetadata } from './metadata.ts';
+import type { Peer } from './peer.ts';
+import { RemoteError, toStatus } from './status.ts';
+
+export interface HandlerOptions {
+  /** `/package.Service/Method`. */
+  readonly path: string;
+  readonly method: MethodDefinition;
+  /** The function of `ServiceHandlers` for this method. */
+  readonly handler: unknown;
+  readonly interceptors: readonly Interceptor[];
+  readonly log: Logger;
+  readonly findPeer: (tag: string) => Peer | undefined;
+}
+
+/** Makes what grpc-js calls from a function over values. */
+export function createHandler(options: HandlerOptions): UntypedHandleCall {
+  const { requestStream, responseStream } = options.method;
+  if (requestStream && responseStream) return bidi(options, options.handler as BidiStreaming<unknown, unknown>);
+  if (requestStream) return clientStream(options, options.handler as ClientStreaming<unknown, unknown>);
+  if (responseStream) return serverStream(options, options.handler as ServerStreaming<unknown, unknown>);
+  return unary(options, options.handler as Unary<unknown, unknown>);
+}
+
+function unary(options: HandlerOptions, handler: Unary<unknown, unknown>) {
+  return (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>) =>
+    guard(
+      options,
+      call,
+      async (context) => callback(null, await handler(call.request, context)),
+      (error) => callback(toStatus(error)),
+    );
+}
+
+function clientStream(options: HandlerOptions, handler: ClientStreaming<unknown, unknown>) {
+  return (call: ServerReadableStream<unknown, unknown>, callback: sendUnaryData<unknown>) => {
+    const requests = queueOf(call);
+    return guard(
+      options,
+      call,
+      async (context) => callback(null, await handler(requests, context)),
+      (error) => callback(toStatus(error)),
+    );
+  };
+}
+
+function serverStream(options: HandlerOptions, handler: ServerStreaming<unknown, unknown>) {
+  return (call: ServerWritableStream<unknown, unknown>) =>
+    guard(
+      options,
+      call,
+      (context) => writeAll(call, handler(call.request, context), context.signal),
+      (error) => call.emit('error', toStatus(error)),
+    );
+}
+
+function bidi(options: HandlerOptions, handler: BidiStreaming<unknown, unknown>) {
+  return (call: ServerDuplexStream<unknown, unknown>) => {
+    const requests = queueOf(call);
+    return guard(
+      options,
+      call,
+      (context) => writeAll(call, handler(requests, context), context.signal),
+      (error) => call.emit('error', toStatus(error)),
+    );
+  };
+}
+
+interface AnyCall {
+  readonly metadata: Metadata;
+  readonly cancelled: boolean;
+  getPeer(): string;
+  on(event: 'cancelled', listener: () => void): unknown;
+}
+
+/** Runs a call between its interceptors; whatever it throws becomes one status. */
+async function guard(
+  { path, interceptors, log, findPeer }: HandlerOptions,
+  call: AnyCall,
+  run: (context: CallContext) => Promise<void>,
+  refuse: (error: unknown) => void,
+): Promise<void> {
+  const controller = new AbortController();
+  call.on('cancelled', () => controller.abort());
+  if (call.cancelled) controller.abort();
+  const peer = findPeer(call.getPeer());
+  if (peer === undefined) {
+    refuse(new SpiffeError('CANCELLED', 'the connection has ended')); // nobody is there any more
+    return;
+  }
+  const context: CallContext = {
+    peer,
+    signal: controller.signal,
+    method: path,
+    metadata: new CallMetadata(call.metadata),
+  };
+  let failure: unknown;
+  try {
+    for (const interceptor of interceptors) await interceptor.before?.(context);
+    await run(context);
+  } catch (error) {
+    failure = error;
+    if (!isDeliberate(error) && !controller.signal.aborted) {
+      log.error('a call failed unexpectedly', {
+        method: path,
+        error: error instanceof Error ? error.stack : String(error),
+      });
+    }
+    refuse(error);
+  }
+  for (const interceptor of interceptors) interceptor.after?.(context, failure);
+}
+
+function isDeliberate(error: unknown): boolean {
+  return error instanceof SpiffeError || error instanceof RemoteError;
+}
+
+/** Requests that nobody took yet; more than these pause the stream. */
+const HIGH_WATER = 16;
+
+function queueOf(
+  call: ServerReadableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
+): MessageQueue<unknown> {
+  const queue = new MessageQueue<unknown>({ onDrain: () => call.resume(), onReturn: () => call.resume() });
+  call.on('data', (message) => {
+    queue.push(message);
+    if (queue.size >= HIGH_WATER) call.pause();
+  });
+  call.on('end', () => queue.end());
+  call.on('cancelled', () => queue.fail(new SpiffeError('CANCELLED', 'the caller cancelled')));
+  return queue;
+}
+
+async function writeAll(
+  call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
+  messages: AsyncIterable<unknown>,
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const message of messages) {
+    if (signal.aborted) return;
+    if (!call.write(message)) await drained(call, signal);
+  }
+  call.end();
+}
+
+function drained(
+  call: { once(event: 'drain', listener: () => void): unknown; off(event: 'drain', listener: () => void): unknown },
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      signal.removeEventListener('abort', done);
+      call.off('drain', done);
+      resolve();
+    };
+    if (signal.aborted) return done();
+    signal.addEventListener('abort', done);
+    call.once('drain', done);
+  });
+}

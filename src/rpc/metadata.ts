@@ -1,0 +1,36 @@
+import { Metadata } from '@grpc/grpc-js';
+
+/** Outgoing metadata; keys that end in `-bin` take bytes. */
+export type OutgoingMetadata = Readonly<Record<string, string | Uint8Array>>;
+
+/** Incoming metadata, as a peer sent it: hostile until checked. */
+export class CallMetadata {
+  readonly #metadata: Metadata;
+
+  constructor(metadata: Metadata = new Metadata()) {
+    this.#metadata = metadata;
+  }
+
+  /** The first text value of `key`. */
+  findText(key: string): string | undefined {
+    return this.getAllText(key)[0];
+  }
+
+  getAllText(key: string): readonly string[] {
+    return this.#metadata.get(key).filter((value) => typeof value === 'string');
+  }
+
+  /** The first binary value of `key`, which ends in `-bin`. */
+  findBytes(key: string): Uint8Array | undefined {
+    const [value] = this.#metadata.get(key);
+    return value instanceof Uint8Array ? value : undefined;
+  }
+}
+
+export function toMetadata(values: OutgoingMetadata = {}): Metadata {
+  const metadata = new Metadata();
+  for (const [key, value] of Object.entries(values)) {
+    metadata.set(key, typeof value === 'string' ? value : Buffer.from(value));
+  }
+  return metadata;
+}

@@ -1,0 +1,132 @@
+import type { Duplex } from 'node:stream';
+import {
+  type ConnectionInjector,
+  type MethodDefinition as GrpcMethod,
+  type Server as GrpcServer,
+  Server,
+  ServerCredentials,
+  type UntypedHandleCall,
+} from '@grpc/grpc-js';
+import type { Logger } from '../log/logger.ts';
+import type { Interceptor } from './call.ts';
+import { type MethodDefinition, methodPath } from './definition.ts';
+import { createHandler } from './handler.ts';
+import type { Peer } from './peer.ts';
+import type { BoundService } from './service.ts';
+
+export interface RpcServerOptions {
+  readonly services: readonly BoundService[];
+  /** Run in order before a handler, in order again after it. */
+  readonly interceptors?: readonly Interceptor[];
+  readonly log: Logger;
+  /** Largest request taken, in bytes; 4 MiB by default, as with SPIRE; -1 for no limit. */
+  readonly maxRequestBytes?: number;
+  /** How long calls may go on once the server is disposed. */
+  readonly graceMs?: number;
+  readonly maxConcurrentStreams?: number;
+}
+
+const DEFAULT_MAX_REQUEST_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Serves gRPC on connections that somebody else accepted and knows the peers of.
+ * Disposing lets calls end within `graceMs`, then cuts every connection.
+ */
+export class RpcServer implements AsyncDisposable {
+  readonly #server: GrpcServer;
+  readonly #injector: ConnectionInjector;
+  readonly #peers = new Map<string, Peer>();
+  readonly #sockets = new Set<Duplex>();
+  readonly #graceMs: number;
+  #nextTag = 1;
+  #disposal: Promise<void> | undefined;
+
+  private constructor(options: RpcServerOptions) {
+    this.#graceMs = options.graceMs ?? 1_000;
+    this.#server = new Server({
+      'grpc.max_receive_message_length': options.maxRequestBytes ?? DEFAULT_MAX_REQUEST_BYTES,
+      'grpc.max_send_message_length': -1,
+      ...(options.maxConcurrentStreams === undefined
+        ? {}
+        : { 'grpc.max_concurrent_streams': options.maxConcurrentStreams }),
+    });
+    for (const service of options.services) this.#add(service, options);
+    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+  }
+
+  static create(options: RpcServerOptions): RpcServer {
+    return new RpcServer(options);
+  }
+
+  /** Serves on `socket`, whose other end is `peer`: what every handler then sees. */
+  accept(socket: Duplex, peer: Peer): void {
+    if (this.#disposal !== undefined) {
+      socket.destroy();
+      return;
+    }
+    // grpc-js names a call's peer by its socket's address; this tag is ours, a client has no way to it.
+    const tag = `peer-${this.#nextTag++}`;
+    Object.defineProperty(socket, 'remoteAddress', { value: tag });
+    Object.defineProperty(socket, 'remotePort', { value: undefined });
+    this.#peers.set(tag, peer);
+    this.#sockets.add(socket);
+    socket.once('close', () => {
+      this.#peers.delete(tag);
+      this.#sockets.delete(socket);
+    });
+    socket.on('error', () => {}); // a peer that resets its connection is no event of ours
+    this.#injector.injectConnection(socket);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal ??= this.#dispose();
+    await this.#disposal;
+  }
+
+  async #dispose(): Promise<void> {
+    const closed = [...this.#sockets].map(
+      (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
+    );
+    this.#injector.drain(this.#graceMs);
+    const insist = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, this.#graceMs);
+    await Promise.all(closed);
+    clearTimeout(insist);
+    this.#injector.destroy();
+    this.#server.forceShutdown();
+  }
+
+  #add({ definition, handlers }: BoundService, { interceptors = [], log }: RpcServerOptions): void {
+    const methods: Record<string, GrpcMethod<unknown, unknown>> = {};
+    const implementation: Record<string, UntypedHandleCall> = {};
+    for (const [name, method] of Object.entries(definition.methods)) {
+      const handler = handlers[name];
+      if (handler === undefined) continue; // grpc-js answers UNIMPLEMENTED
+      const path = methodPath(definition, method);
+      methods[name] = grpcMethod(path, method);
+      implementation[name] = createHandler({
+        path,
+        method,
+        handler,
+        interceptors,
+        log,
+        findPeer: (tag) => this.#peers.get(tag),
+      });
+    }
+    this.#server.addService(methods, implementation);
+  }
+}
+
+function grpcMethod(path: string, method: MethodDefinition): GrpcMethod<unknown, unknown> {
+  const { requestType, responseType, requestStream, responseStream } = method;
+  return {
+    path,
+    requestStream,
+    responseStream,
+    requestSerialize: (message) => Buffer.from(requestType.encode(message as never).finish()),
+    requestDeserialize: (bytes) => requestType.decode(bytes),
+    responseSerialize: (message) => Buffer.from(responseType.encode(message as never).finish()),
+    responseDeserialize: (bytes) => responseType.decode(bytes),
+  };
+}
