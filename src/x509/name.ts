@@ -1,0 +1,139 @@
+import { DerReader, derInvalid, oid, parseDer, sequence, setOf, Tag, tlv, utf8String } from './der.ts';
+import { decodeString } from './der-string.ts';
+import { OID } from './oids.ts';
+
+type Values = string | readonly string[];
+
+/** A distinguished name by attribute; encoded in this order, several values of one attribute in one RDN. */
+export interface NameAttributes {
+  readonly country?: Values;
+  readonly organization?: Values;
+  readonly organizationalUnit?: Values;
+  readonly locality?: Values;
+  readonly province?: Values;
+  readonly streetAddress?: Values;
+  readonly postalCode?: Values;
+  readonly commonName?: string;
+  readonly serialNumber?: string;
+  readonly uniqueIdentifier?: string;
+}
+
+/** Wire order and upper bounds in characters. Source: RFC 5280 appendix A.1. */
+const ATTRIBUTES = [
+  ['country', OID.countryName, 2],
+  ['organization', OID.organizationName, 64],
+  ['organizationalUnit', OID.organizationalUnitName, 64],
+  ['locality', OID.localityName, 128],
+  ['province', OID.stateOrProvinceName, 128],
+  ['streetAddress', OID.streetAddress, 128],
+  ['postalCode', OID.postalCode, 40],
+  ['commonName', OID.commonName, 64],
+  ['serialNumber', OID.serialNumber, 64],
+  ['uniqueIdentifier', OID.x500UniqueIdentifier, 64],
+] as const;
+const PRINTABLE = /^[A-Za-z0-9 '()+,\-./:=?]*$/;
+
+/** Short names that RFC 4514 §3 fixes, and those that OpenSSL and Go print for the rest. */
+const SHORT_NAMES: Readonly<Record<string, string>> = {
+  [OID.commonName]: 'CN',
+  [OID.localityName]: 'L',
+  [OID.stateOrProvinceName]: 'ST',
+  [OID.organizationName]: 'O',
+  [OID.organizationalUnitName]: 'OU',
+  [OID.countryName]: 'C',
+  [OID.streetAddress]: 'STREET',
+  [OID.domainComponent]: 'DC',
+  [OID.userId]: 'UID',
+  [OID.serialNumber]: 'SERIALNUMBER',
+};
+
+/**
+ * PrintableString where the characters allow it, else UTF8String, so that one name has one encoding:
+ * names are compared by their octets.
+ *
+ * @throws SpiffeError `DER_INVALID` for a value that is empty or longer than RFC 5280 allows.
+ */
+export function encodeName(attributes: NameAttributes): Uint8Array {
+  const rdns = ATTRIBUTES.flatMap(([name, type, maxLength]) => {
+    const values = [attributes[name] ?? []].flat();
+    if (values.length === 0) return [];
+    const encoded = values.map((value) => {
+      if (value.length === 0 || value.length > maxLength) {
+        derInvalid(`${name} "${value}" has ${value.length} characters, not 1 to ${maxLength}`);
+      }
+      const isBits = name === 'uniqueIdentifier';
+      const string = PRINTABLE.test(value) ? tlv(Tag.printableString, Buffer.from(value, 'latin1')) : utf8String(value);
+      return sequence(oid(type), isBits ? tlv(Tag.bitString, Uint8Array.of(0), Buffer.from(value)) : string);
+    });
+    return [setOf(...encoded)];
+  });
+  return sequence(...rdns);
+}
+
+/** The name without attributes: a certificate with it has its identity in a critical SAN. RFC 5280 §4.1.2.6 */
+export const EMPTY_NAME: Uint8Array = sequence();
+
+export interface NameAttribute {
+  /** Dotted decimal. */
+  readonly type: string;
+  /** The whole element. */
+  readonly value: Uint8Array;
+}
+
+/** @returns the relative distinguished names in wire order, each with its attributes. @throws SpiffeError `DER_INVALID` */
+export function parseName(name: Uint8Array): readonly (readonly NameAttribute[])[] {
+  return parseDer(name, Tag.sequence, 'the name', (reader) => {
+    const rdns: NameAttribute[][] = [];
+    while (!reader.isAtEnd) rdns.push(readRdn(reader.enter(Tag.set, 'a relative distinguished name')));
+    return rdns;
+  });
+}
+
+function readRdn(reader: DerReader): NameAttribute[] {
+  const attributes: NameAttribute[] = [];
+  do {
+    const attribute = reader.enter(Tag.sequence, 'an attribute of a name');
+    const type = attribute.readOid('the type of an attribute');
+    attributes.push({ type, value: attribute.readElement('the value of an attribute').der });
+    attribute.requireEnd('an attribute of a name');
+  } while (!reader.isAtEnd);
+  return attributes;
+}
+
+/** Bytewise, which is what path building compares (RFC 5280 §7.1 allows more; issuers copy the octets). */
+export function isSameName(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.compare(one, other) === 0;
+}
+
+/** Such as `CN=node,O=SPIRE,C=US`: RFC 4514 §2, last RDN first. A value that is no text is printed as `#` and hex. */
+export function formatName(name: Uint8Array): string {
+  return parseName(name)
+    .toReversed()
+    .map((rdn) => rdn.map(formatAttribute).join('+'))
+    .join(',');
+}
+
+function formatAttribute({ type, value }: NameAttribute): string {
+  const short = SHORT_NAMES[type];
+  const text = short === undefined ? undefined : decodeString(new DerReader(value).readElement('the value'));
+  return text === undefined
+    ? `${short ?? type}=#${Buffer.from(value).toString('hex')}`
+    : `${short}=${escapeValue(text)}`;
+}
+
+/** RFC 4514 §2.4 */
+function escapeValue(text: string): string {
+  return text
+    .replaceAll(/[\\"+,;<>]/g, '\\$&')
+    .replaceAll('\0', '\\00')
+    .replace(/^[ #]/, '\\$&')
+    .replace(/ $/, '\\ ');
+}
+
+/** The text of the first attribute of this type in the name, `undefined` where there is none or it is no text. */
+export function findNameAttribute(name: Uint8Array, type: string): string | undefined {
+  const found = parseName(name)
+    .flat()
+    .find((attribute) => attribute.type === type);
+  return found && decodeString(new DerReader(found.value).readElement('the value'));
+}
