@@ -1,0 +1,137 @@
+import { SpiffeError } from '../../spiffe/error.ts';
+import { hashOfId, isStrongHash, type StrongHash, TPM_HASHES } from '../../tpm/algorithms.ts';
+import { requireCheck } from '../../x509/require-check.ts';
+import { MessageReader, MessageWriter } from './message.ts';
+
+/** Agent to server, first: what the TPM says it is. */
+export interface AttestationPayload {
+  /** TPM2B_PUBLIC. */
+  readonly ekPublic: Uint8Array;
+  /** TPM2B_PUBLIC. */
+  readonly akPublic: Uint8Array;
+  /** Exact DER: that of the endorsement key, and any intermediate ones that NV holds, in any order. None is allowed. */
+  readonly ekCertificates: readonly Uint8Array[];
+}
+
+/** The PCRs that a quote has to cover: one bank, ascending indices without repetition. */
+export interface PcrRequest {
+  readonly bank: StrongHash;
+  /** 0 to 23. */
+  readonly indices: readonly number[];
+}
+
+/** Server to agent. */
+export interface AttestationChallenge {
+  /** TPM2B_ID_OBJECT: the first argument of TPM2_ActivateCredential. */
+  readonly credentialBlob: Uint8Array;
+  /** TPM2B_ENCRYPTED_SECRET: the second. */
+  readonly encryptedSecret: Uint8Array;
+  /** Goes into the quote's qualifying data: src/tpm/qualifying-data.ts. */
+  readonly nonce: Uint8Array;
+  readonly pcrs: PcrRequest;
+}
+
+/** Agent to server, last. */
+export interface AttestationResponse {
+  /** certInfo of TPM2_ActivateCredential, without its length. */
+  readonly secret: Uint8Array;
+  /** TPMS_ATTEST, the bytes that are signed, without the TPM2B length. */
+  readonly quote: Uint8Array;
+  /** TPMT_SIGNATURE. */
+  readonly signature: Uint8Array;
+  /** One value per requested PCR, in ascending order of index. */
+  readonly pcrValues: readonly Uint8Array[];
+}
+
+/** Larger than any honest message, checked before one is parsed. */
+export const MAX_MESSAGE_BYTES = { payload: 65_536, challenge: 4096, response: 8192 } as const;
+const MAX_CERTIFICATES = 8;
+const MAX_CERTIFICATE_BYTES = 8192;
+const MAX_PUBLIC_BYTES = 1026;
+const MAX_PCR_INDEX = 23;
+const NONCE_BYTES = { min: 16, max: 64 };
+
+export function encodePayload(payload: AttestationPayload): Uint8Array {
+  return new MessageWriter('payload')
+    .field(payload.ekPublic)
+    .field(payload.akPublic)
+    .list(payload.ekCertificates)
+    .finish();
+}
+
+/** @throws SpiffeError `TPM_DATA_INVALID`; `ATTESTATION_DENIED` when larger than {@link MAX_MESSAGE_BYTES} */
+export function decodePayload(bytes: Uint8Array): AttestationPayload {
+  requireCheck(
+    'F42',
+    bytes.length <= MAX_MESSAGE_BYTES.payload,
+    `the payload has ${bytes.length} bytes, at most ${MAX_MESSAGE_BYTES.payload} are read`,
+  );
+  const reader = new MessageReader(bytes, 'payload');
+  const ekPublic = reader.field('the EK public area', { max: MAX_PUBLIC_BYTES });
+  const akPublic = reader.field('the AK public area', { max: MAX_PUBLIC_BYTES });
+  const ekCertificates = reader.list('EK certificates', MAX_CERTIFICATES, { max: MAX_CERTIFICATE_BYTES });
+  reader.end();
+  return { ekPublic, akPublic, ekCertificates };
+}
+
+export function encodeChallenge(challenge: AttestationChallenge): Uint8Array {
+  return new MessageWriter('challenge')
+    .field(challenge.credentialBlob)
+    .field(challenge.encryptedSecret)
+    .field(challenge.nonce)
+    .u8(TPM_HASHES[challenge.pcrs.bank].id)
+    .field(Uint8Array.from(challenge.pcrs.indices))
+    .finish();
+}
+
+/** @throws SpiffeError `TPM_DATA_INVALID` */
+export function decodeChallenge(bytes: Uint8Array): AttestationChallenge {
+  if (bytes.length > MAX_MESSAGE_BYTES.challenge) {
+    throw new SpiffeError('TPM_DATA_INVALID', `the tpm challenge has ${bytes.length} bytes, too many`);
+  }
+  const reader = new MessageReader(bytes, 'challenge');
+  const credentialBlob = reader.field('the credential blob', { max: 256 });
+  const encryptedSecret = reader.field('the encrypted secret', { max: 1024 });
+  const nonce = reader.field('the nonce', NONCE_BYTES);
+  const bank = hashOfId(reader.u8('the PCR bank'));
+  const indices = [...reader.field('the PCR indices', { max: MAX_PCR_INDEX + 1 })];
+  reader.end();
+  if (!isStrongHash(bank)) {
+    throw new SpiffeError(
+      'TPM_DATA_INVALID',
+      `the tpm challenge asks for the ${bank} bank, SHA-256 or better is quoted`,
+    );
+  }
+  if (indices.some((index, position) => index > MAX_PCR_INDEX || index <= (indices[position - 1] ?? -1))) {
+    throw new SpiffeError(
+      'TPM_DATA_INVALID',
+      `PCR indices ${indices.join(', ')} are not ascending numbers from 0 to 23`,
+    );
+  }
+  return { credentialBlob, encryptedSecret, nonce, pcrs: { bank, indices } };
+}
+
+export function encodeResponse(response: AttestationResponse): Uint8Array {
+  return new MessageWriter('response')
+    .field(response.secret)
+    .field(response.quote)
+    .field(response.signature)
+    .list(response.pcrValues)
+    .finish();
+}
+
+/** @throws SpiffeError `TPM_DATA_INVALID`; `ATTESTATION_DENIED` when larger than {@link MAX_MESSAGE_BYTES} */
+export function decodeResponse(bytes: Uint8Array): AttestationResponse {
+  requireCheck(
+    'F42',
+    bytes.length <= MAX_MESSAGE_BYTES.response,
+    `the response has ${bytes.length} bytes, at most ${MAX_MESSAGE_BYTES.response} are read`,
+  );
+  const reader = new MessageReader(bytes, 'response');
+  const secret = reader.field('the activated secret', { max: 64 });
+  const quote = reader.field('the quote', { max: 1024 });
+  const signature = reader.field('the signature', { max: 1024 });
+  const pcrValues = reader.list('PCR values', MAX_PCR_INDEX + 1, { max: 64 });
+  reader.end();
+  return { secret, quote, signature, pcrValues };
+}

@@ -1,0 +1,118 @@
+import { SpiffeError } from '../../spiffe/error.ts';
+
+/** The kinds of message that the two halves of the `tpm` attestor exchange: docs/plugins/tpm.md, "On the wire". */
+export const MESSAGE_KINDS = { payload: 1, challenge: 2, response: 3 } as const;
+export type MessageKind = keyof typeof MESSAGE_KINDS;
+
+const MAGIC = Buffer.from('ATPM', 'ascii');
+const VERSION = 1;
+const HEADER_BYTES = MAGIC.length + 2;
+
+/** Writes one message: magic, version, kind, then fields and lists in the order of the calls. */
+export class MessageWriter {
+  readonly #parts: Uint8Array[];
+
+  constructor(kind: MessageKind) {
+    this.#parts = [MAGIC, Uint8Array.of(VERSION, MESSAGE_KINDS[kind])];
+  }
+
+  u8(value: number): this {
+    this.#parts.push(Uint8Array.of(value));
+    return this;
+  }
+
+  /** A u16 length, big-endian, and the bytes. */
+  field(bytes: Uint8Array): this {
+    const length = Buffer.alloc(2);
+    length.writeUInt16BE(bytes.length);
+    this.#parts.push(length, bytes);
+    return this;
+  }
+
+  /** A u8 count and as many fields. */
+  list(items: readonly Uint8Array[]): this {
+    this.u8(items.length);
+    for (const item of items) {
+      this.field(item);
+    }
+    return this;
+  }
+
+  finish(): Uint8Array {
+    return Uint8Array.from(Buffer.concat(this.#parts));
+  }
+}
+
+/** Reads what {@link MessageWriter} wrote, and refuses everything else with `TPM_DATA_INVALID`. */
+export class MessageReader {
+  readonly #bytes: Uint8Array;
+  readonly #kind: MessageKind;
+  #offset = HEADER_BYTES;
+
+  constructor(bytes: Uint8Array, kind: MessageKind) {
+    this.#bytes = bytes;
+    this.#kind = kind;
+    if (Buffer.compare(bytes.subarray(0, MAGIC.length), MAGIC) !== 0) {
+      throw new SpiffeError(
+        'TPM_DATA_INVALID',
+        `the tpm ${kind} does not begin with "ATPM": is it another attestor's?`,
+      );
+    }
+    const [version, sentKind] = bytes.subarray(MAGIC.length, HEADER_BYTES);
+    if (version !== VERSION) {
+      throw new SpiffeError(
+        'TPM_DATA_INVALID',
+        `the tpm ${kind} has version ${version ?? 'none'}, version ${VERSION} is spoken here: update the older side`,
+      );
+    }
+    if (sentKind !== MESSAGE_KINDS[kind]) {
+      throw new SpiffeError('TPM_DATA_INVALID', `a message of kind ${sentKind ?? 'none'} where the tpm ${kind} is due`);
+    }
+  }
+
+  u8(what: string): number {
+    const [value] = this.#take(1, what);
+    return value ?? 0;
+  }
+
+  /** @param limits `min` and `max` length in bytes */
+  field(what: string, { min = 1, max }: FieldLimits): Uint8Array {
+    const [high = 0, low = 0] = this.#take(2, what);
+    const length = high * 256 + low;
+    if (length < min || length > max) {
+      throw new SpiffeError('TPM_DATA_INVALID', `${what} has ${length} bytes, between ${min} and ${max} are allowed`);
+    }
+    return this.#take(length, what);
+  }
+
+  list(what: string, maxCount: number, limits: FieldLimits): readonly Uint8Array[] {
+    const count = this.u8(what);
+    if (count > maxCount) {
+      throw new SpiffeError('TPM_DATA_INVALID', `${count} of ${what}, at most ${maxCount} are allowed`);
+    }
+    return Array.from({ length: count }, () => this.field(what, limits));
+  }
+
+  end(): void {
+    if (this.#offset !== this.#bytes.length) {
+      throw new SpiffeError(
+        'TPM_DATA_INVALID',
+        `${this.#bytes.length - this.#offset} bytes follow the tpm ${this.#kind}`,
+      );
+    }
+  }
+
+  #take(length: number, what: string): Uint8Array {
+    if (this.#offset + length > this.#bytes.length) {
+      throw new SpiffeError('TPM_DATA_INVALID', `the tpm ${this.#kind} is cut off at ${what}`);
+    }
+    const taken = this.#bytes.slice(this.#offset, this.#offset + length);
+    this.#offset += length;
+    return taken;
+  }
+}
+
+export interface FieldLimits {
+  readonly min?: number;
+  readonly max: number;
+}

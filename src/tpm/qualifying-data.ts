@@ -1,0 +1,27 @@
+import { createHash } from 'node:crypto';
+import { concat, u32 } from './tpm-writer.ts';
+
+/** Separates this use of a quote from every other; changes when the meaning of the fields does. */
+const CONTEXT = Buffer.from('assayer tpm node attestation v1', 'ascii');
+
+export interface QuoteBinding {
+  /** The server's, from the challenge. */
+  readonly nonce: Uint8Array;
+  /** SubjectPublicKeyInfo (DER) of the agent's CSR; empty under a host that does not tell it. */
+  readonly csrPublicKey: Uint8Array;
+  readonly ekName: Uint8Array;
+  readonly akName: Uint8Array;
+}
+
+/**
+ * The 32 bytes of qualifying data that a quote is asked for:
+ * SHA-256 over context, nonce, CSR key, EK Name and AK Name, each preceded by its length in a big-endian u32.
+ */
+export function qualifyingData(binding: QuoteBinding): Uint8Array {
+  const fields = [CONTEXT, binding.nonce, binding.csrPublicKey, binding.ekName, binding.akName];
+  const hash = createHash('sha256');
+  for (const field of fields) {
+    hash.update(concat(u32(field.length), field));
+  }
+  return Uint8Array.from(hash.digest());
+}

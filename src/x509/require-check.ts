@@ -1,0 +1,16 @@
+import { SpiffeError } from '../spiffe/error.ts';
+
+/** A numbered rule of the verifier: the section's letter and the number, such as `A4`. The list is in docs/plugins/tpm.md. */
+export type CheckId = `${'A' | 'B' | 'C' | 'D' | 'E' | 'F'}${number}`;
+
+/**
+ * Refuses an attestation unless one numbered rule of the verifier holds.
+ *
+ * @param message says what was found and what was wanted; it travels to the agent.
+ * @throws SpiffeError `ATTESTATION_DENIED`, the message followed by the rule's number
+ */
+export function requireCheck(id: CheckId, condition: boolean, message: string): asserts condition {
+  if (!condition) {
+    throw new SpiffeError('ATTESTATION_DENIED', `${message} (check ${id})`);
+  }
+}
