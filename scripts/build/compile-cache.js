@@ -1,0 +1,55 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const DEADLINE_MS = 5_000;
+const COOKIES = [
+  'BundlePublisher',
+  'CredentialComposer',
+  'KeyManager',
+  'NodeAttestor',
+  'Notifier',
+  'SVIDStore',
+  'UpstreamAuthority',
+  'WorkloadAttestor',
+];
+
+/**
+ * Lets V8 keep what it compiled of every program, by running each as far as its handshake: the next start is about a fifth shorter. Nothing
+ * depends on it, so a program that does not come that far is passed over.
+ *
+ * @param {string} dist where the programs are; `bin/assayer` names the same cache folder
+ */
+export async function fillCompileCache(dist) {
+  const sockets = mkdtempSync(join(tmpdir(), 'assayer-build-'));
+  const env = {
+    ...process.env,
+    ...Object.fromEntries(COOKIES.map((name) => [name, name])),
+    NODE_COMPILE_CACHE: join(dist, 'compile-cache'),
+    NODE_COMPILE_CACHE_PORTABLE: '1',
+    PLUGIN_PROTOCOL_VERSIONS: '1',
+    PLUGIN_UNIX_SOCKET_DIR: sockets,
+    TMPDIR: sockets,
+  };
+  try {
+    const folder = join(dist, 'plugins');
+    const plugins = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.js')) : [];
+    const runs = plugins.map((name) => runToFirstLine([join(folder, name)], env));
+    if (existsSync(join(dist, 'assayer.js'))) runs.push(runToFirstLine([join(dist, 'assayer.js'), '--help'], env));
+    await Promise.all(runs);
+  } finally {
+    rmSync(sockets, { recursive: true, force: true });
+  }
+}
+
+async function runToFirstLine(args, env) {
+  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'ignore'] });
+  const exited = once(child, 'exit');
+  const insist = setTimeout(() => child.kill('SIGKILL'), DEADLINE_MS);
+  await Promise.race([once(child.stdout, 'data'), exited]);
+  child.kill('SIGTERM'); // V8 writes its cache at an orderly exit
+  await exited;
+  clearTimeout(insist);
+}

@@ -1,0 +1,27 @@
+import { addons } from './addons.js';
+import { bundles } from './bundles.js';
+import { withLock } from './lock.js';
+import { npmPackages } from './npm-packages.js';
+import { showProgress } from './progress.js';
+import { findRuntime, runtimeStep } from './runtime.js';
+import { systemPackages } from './system-packages.js';
+
+/** In the order in which each needs the ones before. */
+const STEPS = [systemPackages, runtimeStep, npmPackages, addons, bundles];
+
+/**
+ * Brings the checkout to where its programs run: does what is missing or out of date, and nothing else. Any number may run at once.
+ *
+ * @returns {Promise<import('./runtime.js').Runtime>} the Node to run them with
+ * @throws SetUpError with what to do
+ */
+export async function setUp() {
+  if (!STEPS.every((step) => step.isDone())) {
+    await withLock(async () => {
+      for (const step of STEPS) {
+        if (!step.isDone()) await showProgress(step.title(), () => step.run());
+      }
+    });
+  }
+  return findRuntime();
+}

@@ -1,0 +1,55 @@
+import { execFileSync } from 'node:child_process';
+import { describe } from 'vitest';
+
+/** A tool that no Debian package gives new enough; set-up does not install it. */
+interface Tool {
+  readonly command: string;
+  readonly versionArgs: readonly string[];
+  readonly wanted: string;
+  isEnough(major: number, minor: number): boolean;
+}
+
+const go: Tool = {
+  command: 'go',
+  versionArgs: ['version'],
+  wanted: 'Go 1.24 or later',
+  isEnough: (major, minor) => major > 1 || (major === 1 && minor >= 24),
+};
+const rust: Tool = {
+  command: 'cargo',
+  versionArgs: ['--version'],
+  wanted: 'Rust 1.85 or later',
+  isEnough: (major, minor) => major > 1 || (major === 1 && minor >= 85),
+};
+const jdk: Tool = {
+  command: 'javac',
+  versionArgs: ['-version'],
+  wanted: 'JDK 17 or later',
+  isEnough: (major) => major >= 17,
+};
+
+/** Like `describe`; where there is no Go 1.24 the tests are skipped, and the suite's name says why. */
+export const describeWithGo = describeWith(go);
+/** Like `describe`; where there is no Rust 1.85 the tests are skipped, and the suite's name says why. */
+export const describeWithRust = describeWith(rust);
+/** Like `describe`; where there is no JDK 17 the tests are skipped, and the suite's name says why. */
+export const describeWithJdk = describeWith(jdk);
+
+function describeWith(tool: Tool): (name: string, body: () => void) => void {
+  return (name, body) => {
+    const lack = findLack(tool);
+    if (lack === undefined) describe(name, body);
+    else describe.skip(`${name} (${lack})`, body);
+  };
+}
+
+function findLack({ command, versionArgs, wanted, isEnough }: Tool): string | undefined {
+  let output: string;
+  try {
+    output = execFileSync(command, versionArgs, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  } catch {
+    return `needs ${wanted}: no ${command} in PATH`;
+  }
+  const [found = '', major, minor = '0'] = /(\d+)(?:\.(\d+))?/.exec(output) ?? [];
+  return isEnough(Number(major), Number(minor)) ? undefined : `needs ${wanted}: found ${found}`;
+}
