@@ -26,6 +26,7 @@ export const ERROR_STATUS = {
   KEY_NOT_FOUND: Status.NotFound,
   JOIN_TOKEN_NOT_FOUND: Status.NotFound,
   FEDERATION_NOT_FOUND: Status.NotFound,
+  SERVICE_NOT_FOUND: Status.NotFound,
   ALREADY_EXISTS: Status.AlreadyExists,
   FAILED_PRECONDITION: Status.FailedPrecondition,
   RATE_LIMITED: Status.ResourceExhausted,
