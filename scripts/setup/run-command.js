@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { SetUpError } from './set-up-error.js';
 
-const SHOWN_LINES = 40;
+const SHOWN_LINES = { first: 20, last: 40 };
 
 /**
  * Runs a command to its end, silently: what it printed is shown only where it fails.
@@ -20,11 +20,16 @@ export function runCommand(command, args, { cwd, env = process.env, stdin = 'ign
     child.on('error', (error) => reject(new SetUpError(`cannot run ${command}: ${error.message}`)));
     child.on('close', (code, signal) => {
       if (code === 0) return resolve();
-      const lines = Buffer.concat(output).toString().trimEnd().split('\n').slice(-SHOWN_LINES);
+      const lines = Buffer.concat(output).toString().trimEnd().split('\n');
       const line = [command, ...args].join(' ');
-      reject(new SetUpError(`${lines.join('\n')}\n"${line}" ended with ${signal ?? `code ${code}`}`));
+      reject(new SetUpError(`${abridge(lines).join('\n')}\n"${line}" ended with ${signal ?? `code ${code}`}`));
     });
   });
+}
+
+function abridge(lines) {
+  const { first, last } = SHOWN_LINES;
+  return lines.length <= first + last ? lines : [...lines.slice(0, first), '…', ...lines.slice(-last)];
 }
 
 /**
