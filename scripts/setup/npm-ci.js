@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { environmentWithoutNpm, runCommand } from './run-command.js';
+import { runCommand } from './run-command.js';
 
 /**
  * `npm ci` in a folder, by the npm that called us or the one in PATH. No package here needs an install script, and npm's warnings about a
@@ -19,6 +19,6 @@ export async function npmCi(folder) {
   ];
   const npm = process.env.npm_execpath;
   const isNpm = npm !== undefined && basename(npm) === 'npm-cli.js';
-  const options = { cwd: folder, env: environmentWithoutNpm() };
+  const options = { cwd: folder };
   await (isNpm ? runCommand(process.execPath, [npm, ...args], options) : runCommand('npm', args, options));
 }
