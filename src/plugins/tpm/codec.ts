@@ -1,7 +1,11 @@
 import { SpiffeError } from '../../spiffe/error.ts';
-import { hashOfId, isStrongHash, type StrongHash, TPM_HASHES } from '../../tpm/algorithms.ts';
+import { hashOfId, isStrongHash, TPM_HASHES } from '../../tpm/algorithms.ts';
+import { MAX_PCR_INDEX, type PcrRequest } from '../../tpm/pcr-selection.ts';
+
 import { requireCheck } from '../../x509/require-check.ts';
 import { MessageReader, MessageWriter } from './message.ts';
+
+export type { PcrRequest };
 
 /** Agent to server, first: what the TPM says it is. */
 export interface AttestationPayload {
@@ -11,13 +15,6 @@ export interface AttestationPayload {
   readonly akPublic: Uint8Array;
   /** Exact DER: that of the endorsement key, and any intermediate ones that NV holds, in any order. None is allowed. */
   readonly ekCertificates: readonly Uint8Array[];
-}
-
-/** The PCRs that a quote has to cover: one bank, ascending indices without repetition. */
-export interface PcrRequest {
-  readonly bank: StrongHash;
-  /** 0 to 23. */
-  readonly indices: readonly number[];
 }
 
 /** Server to agent. */
@@ -48,7 +45,6 @@ export const MAX_MESSAGE_BYTES = { payload: 65_536, challenge: 4096, response: 8
 const MAX_CERTIFICATES = 8;
 const MAX_CERTIFICATE_BYTES = 8192;
 const MAX_PUBLIC_BYTES = 1026;
-const MAX_PCR_INDEX = 23;
 const NONCE_BYTES = { min: 16, max: 64 };
 
 export function encodePayload(payload: AttestationPayload): Uint8Array {
