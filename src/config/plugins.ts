@@ -1,0 +1,146 @@
+import { z } from 'zod';
+import { withoutFirstKey } from './decode.ts';
+import { flag, optionalText, orUnset, textList } from './fields.ts';
+import { printHcl } from './print.ts';
+import type { ConfigProblem } from './problem.ts';
+import { readConfigTree } from './read-config.ts';
+import type { ConfigNode, ObjectNode, Position } from './syntax-tree.ts';
+
+/** One block `Type "name" { … }` of the section `plugins`. Source: inventory C137 to C142. */
+export interface PluginConfig {
+  readonly type: string;
+  readonly name: string;
+  /** `plugin_cmd`; absent for a built-in plugin. */
+  readonly command?: string;
+  readonly args: readonly string[];
+  /** SHA-256 of the executable, 64 hexadecimal digits in lower case. */
+  readonly checksum?: string;
+  readonly data: PluginData | undefined;
+  readonly enabled: boolean;
+  /** `auto_mtls`, which SPIRE does not have: ask the plugin for go-plugin's AutoMTLS. */
+  readonly autoMtls: boolean;
+}
+
+/** HCL text for `Configure`, or a file that holds it and is read again at SIGUSR1. */
+export type PluginData = { readonly text: string } | { readonly file: string };
+
+/** A plugin and where its block starts. */
+export interface PluginBlock {
+  readonly plugin: PluginConfig;
+  readonly position: Position;
+}
+
+const pluginBlock = z
+  .strictObject({
+    plugin_cmd: optionalText,
+    plugin_args: textList,
+    plugin_checksum: orUnset(
+      z.string().regex(/^[0-9a-f]{64}$/i, { error: 'must be a SHA-256 digest, 64 hexadecimal digits' }),
+    ),
+    plugin_data: z.unknown().optional(),
+    plugin_data_file: z.string().optional(),
+    enabled: z.boolean().default(true),
+    auto_mtls: flag,
+  })
+  .superRefine(
+    (raw, ctx) => {
+      if (raw.plugin_data !== undefined && raw.plugin_data_file !== undefined) {
+        ctx.addIssue('only one of plugin_data and plugin_data_file can be used');
+      }
+    },
+    { when: () => true },
+  );
+
+/**
+ * Reads the section `plugins` in the order of the file. Blocks may be nested in any way, as in JSON:
+ * `NodeAttestor "tpm" { … }`, `NodeAttestor { tpm { … } }`, `"NodeAttestor": [{ "tpm": { … } }]`.
+ */
+export function readPlugins(
+  section: readonly ConfigNode[],
+  source: string,
+): { readonly blocks: readonly PluginBlock[]; readonly problems: readonly ConfigProblem[] } {
+  const problems: ConfigProblem[] = [];
+  const blocks: PluginBlock[] = [];
+  const seen = new Map<string, Position>();
+  for (const { type, name, body, position } of section.flatMap((node) => findBlocks(node, []))) {
+    const path = `plugins.${type}.${name}`;
+    const key = JSON.stringify([type, name]);
+    const first = seen.get(key);
+    if (first) {
+      problems.push({ source, position, path, message: `is declared more than once, first on line ${first.line}` });
+      continue;
+    }
+    seen.set(key, position);
+    const dataNodes = dataNodesOf(body);
+    const misplaced = dataNodes.find((node) => node.kind !== 'object');
+    if (misplaced) {
+      problems.push({
+        source,
+        position: misplaced.position,
+        path: `${path}.plugin_data`,
+        message: 'must be a block, { … }',
+      });
+    }
+    const read = readConfigTree(pluginBlock, body, { source, path });
+    problems.push(...read.problems);
+    if (read.value === undefined) continue;
+    const raw = read.value;
+    blocks.push({
+      position,
+      plugin: {
+        type,
+        name,
+        ...(raw.plugin_cmd === undefined ? {} : { command: raw.plugin_cmd }),
+        args: raw.plugin_args,
+        ...(raw.plugin_checksum === undefined ? {} : { checksum: raw.plugin_checksum.toLowerCase() }),
+        data: raw.plugin_data_file === undefined ? textData(dataNodes) : { file: raw.plugin_data_file },
+        enabled: raw.enabled,
+        autoMtls: raw.auto_mtls,
+      },
+    });
+  }
+  return { blocks, problems };
+}
+
+interface FoundBlock {
+  readonly type: string;
+  readonly name: string;
+  readonly body: ConfigNode;
+  readonly position: Position;
+}
+
+function findBlocks(node: ConfigNode, outer: readonly string[]): readonly FoundBlock[] {
+  if (node.kind === 'list') return node.items.flatMap((item) => findBlocks(item, outer));
+  if (node.kind === 'literal') return [];
+  return node.items.flatMap((item) => {
+    const [type, name] = [...outer, ...item.keys];
+    if (type === undefined) return [];
+    if (name === undefined) return findBlocks(item.value, [type]);
+    const own = withoutFirstKey(item);
+    const body = outer.length > 0 ? own : innerOf(own);
+    return [{ type, name, body, position: item.position }];
+  });
+}
+
+/** The value of an object's only item. */
+function innerOf(node: ConfigNode): ConfigNode {
+  const [item] = node.kind === 'object' ? node.items : [];
+  return item ? withoutFirstKey(item) : node;
+}
+
+function dataNodesOf(body: ConfigNode): readonly ConfigNode[] {
+  const objects = body.kind === 'list' ? body.items : [body];
+  return objects
+    .flatMap((object) =>
+      object.kind === 'object'
+        ? object.items.filter((item) => item.keys[0].toLowerCase() === 'plugin_data').map(withoutFirstKey)
+        : [],
+    )
+    .flatMap((node) => (node.kind === 'list' ? node.items : [node]));
+}
+
+function textData(nodes: readonly ConfigNode[]): PluginData | undefined {
+  const objects = nodes.filter((node): node is ObjectNode => node.kind === 'object');
+  const text = objects.map(printHcl).join('');
+  return text === '' ? undefined : { text };
+}
