@@ -5,7 +5,7 @@ import { OID } from './oids.ts';
 type Values = string | readonly string[];
 
 /** A distinguished name by attribute; encoded in this order, several values of one attribute in one RDN. */
-export interface NameAttributes {
+export interface DistinguishedName {
   readonly country?: Values;
   readonly organization?: Values;
   readonly organizationalUnit?: Values;
@@ -15,7 +15,6 @@ export interface NameAttributes {
   readonly postalCode?: Values;
   readonly commonName?: string;
   readonly serialNumber?: string;
-  readonly uniqueIdentifier?: string;
 }
 
 /** Wire order and upper bounds in characters. Source: RFC 5280 appendix A.1. */
@@ -29,7 +28,6 @@ const ATTRIBUTES = [
   ['postalCode', OID.postalCode, 40],
   ['commonName', OID.commonName, 64],
   ['serialNumber', OID.serialNumber, 64],
-  ['uniqueIdentifier', OID.x500UniqueIdentifier, 64],
 ] as const;
 const PRINTABLE = /^[A-Za-z0-9 '()+,\-./:=?]*$/;
 
@@ -53,7 +51,7 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
  *
  * @throws SpiffeError `DER_INVALID` for a value that is empty or longer than RFC 5280 allows.
  */
-export function encodeName(attributes: NameAttributes): Uint8Array {
+export function encodeName(attributes: DistinguishedName): Uint8Array {
   const rdns = ATTRIBUTES.flatMap(([name, type, maxLength]) => {
     const values = [attributes[name] ?? []].flat();
     if (values.length === 0) return [];
@@ -61,9 +59,8 @@ export function encodeName(attributes: NameAttributes): Uint8Array {
       if (value.length === 0 || value.length > maxLength) {
         derInvalid(`${name} "${value}" has ${value.length} characters, not 1 to ${maxLength}`);
       }
-      const isBits = name === 'uniqueIdentifier';
       const string = PRINTABLE.test(value) ? tlv(Tag.printableString, Buffer.from(value, 'latin1')) : utf8String(value);
-      return sequence(oid(type), isBits ? tlv(Tag.bitString, Uint8Array.of(0), Buffer.from(value)) : string);
+      return sequence(oid(type), string);
     });
     return [setOf(...encoded)];
   });
@@ -113,13 +110,17 @@ export function formatName(name: Uint8Array): string {
     .join(',');
 }
 
-function formatAttribute({ type, value }: NameAttribute): string {
-  const short = SHORT_NAMES[type];
-  const text = short === undefined ? undefined : decodeString(new DerReader(value).readElement('the value'));
+function formatAttribute(attribute: NameAttribute): string {
+  const short = SHORT_NAMES[attribute.type];
+  const text = short === undefined ? undefined : attributeText(attribute);
   return text === undefined
-    ? `${short ?? type}=#${Buffer.from(value).toString('hex')}`
+    ? `${short ?? attribute.type}=#${Buffer.from(attribute.value).toString('hex')}`
     : `${short}=${escapeValue(text)}`;
 }
+
+/** `undefined` where the value is of no string type, or has octets that its type does not allow. */
+export const attributeText = ({ value }: NameAttribute): string | undefined =>
+  decodeString(new DerReader(value).readElement('the value'));
 
 /** RFC 4514 §2.4 */
 function escapeValue(text: string): string {
@@ -135,5 +136,5 @@ export function findNameAttribute(name: Uint8Array, type: string): string | unde
   const found = parseName(name)
     .flat()
     .find((attribute) => attribute.type === type);
-  return found && decodeString(new DerReader(found.value).readElement('the value'));
+  return found && attributeText(found);
 }
