@@ -34,6 +34,7 @@ export const ERROR_STATUS = {
   DATASTORE_UNUSABLE: Status.FailedPrecondition,
   FILE_UNUSABLE: Status.FailedPrecondition,
   SOCKET_UNUSABLE: Status.FailedPrecondition,
+  WORKLOAD_UNREADABLE: Status.FailedPrecondition,
   TPM_UNAVAILABLE: Status.Unavailable,
   SERVER_UNREACHABLE: Status.Unavailable,
   // plugins

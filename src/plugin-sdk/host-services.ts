@@ -1,0 +1,71 @@
+import { MetricsDefinition } from '../gen/spire/hostservice/common/metrics/v1/metrics.ts';
+import { AgentStoreDefinition } from '../gen/spire/hostservice/server/agentstore/v1/agentstore.ts';
+import { IdentityProviderDefinition } from '../gen/spire/hostservice/server/identityprovider/v1/identityprovider.ts';
+import { RpcChannel } from '../rpc/channel.ts';
+import { type Client, createClient } from '../rpc/client.ts';
+import type { ServiceDefinition } from '../rpc/definition.ts';
+import { HOST_SERVICES_BROKER_ID } from '../rpc/go-plugin.ts';
+import { SpiffeError } from '../spiffe/error.ts';
+import type { PluginBroker } from './broker.ts';
+
+/** Opens the brokered socket at `path`. */
+export type BrokeredChannel = (path: string) => RpcChannel;
+
+/**
+ * What the host offers a plugin. The connection is made when first used.
+ * A server answers `FAILED_PRECONDITION` until it is ready, which is after all plugins are configured.
+ */
+export class HostServices implements Disposable {
+  readonly #broker: PluginBroker;
+  readonly #open: BrokeredChannel;
+  #names: readonly string[] = [];
+  #channel: Promise<RpcChannel> | undefined;
+
+  constructor(broker: PluginBroker, open: BrokeredChannel = (path) => RpcChannel.unix(path)) {
+    this.#broker = broker;
+    this.#open = open;
+  }
+
+  /** Full gRPC names, as the host gave them in Init. */
+  get names(): readonly string[] {
+    return this.#names;
+  }
+
+  /** Called by Init. */
+  offer(names: readonly string[]): void {
+    this.#names = names;
+  }
+
+  metrics(): Promise<Client<typeof MetricsDefinition>> {
+    return this.#client(MetricsDefinition);
+  }
+
+  /** Server only: which agents are attested. */
+  agentStore(): Promise<Client<typeof AgentStoreDefinition>> {
+    return this.#client(AgentStoreDefinition);
+  }
+
+  /** Server only: the server's own X.509 identity and its bundle. */
+  identityProvider(): Promise<Client<typeof IdentityProviderDefinition>> {
+    return this.#client(IdentityProviderDefinition);
+  }
+
+  [Symbol.dispose](): void {
+    this.#channel?.then(
+      (channel) => channel[Symbol.dispose](),
+      () => {},
+    );
+  }
+
+  async #client<Definition extends ServiceDefinition>(definition: Definition): Promise<Client<Definition>> {
+    if (!this.#names.includes(definition.fullName)) {
+      throw new SpiffeError('UNIMPLEMENTED', `the host does not offer ${definition.fullName}`);
+    }
+    this.#channel ??= this.#connect();
+    return createClient(definition, await this.#channel);
+  }
+
+  async #connect(): Promise<RpcChannel> {
+    return this.#open(await this.#broker.findSocket(HOST_SERVICES_BROKER_ID));
+  }
+}

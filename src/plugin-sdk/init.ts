@@ -1,0 +1,16 @@
+import { InitDefinition } from '../gen/spire/service/private/init/v1/init.ts';
+import { type BoundService, bindService } from '../rpc/service.ts';
+import type { HostServices } from './host-services.ts';
+
+/** Tells the host which services the plugin has, and learns which the host has. */
+export function initService(services: readonly BoundService[], host: HostServices): BoundService {
+  return bindService(InitDefinition, {
+    async init({ hostServiceNames }) {
+      host.offer(hostServiceNames);
+      return { pluginServiceNames: services.map(({ definition }) => definition.fullName) };
+    },
+    async deinit() {
+      return {};
+    },
+  });
+}

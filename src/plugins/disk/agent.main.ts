@@ -1,0 +1,4 @@
+import { servePlugin } from '../../plugin-sdk/index.ts';
+import { diskKeyManager } from './key-manager.ts';
+
+await servePlugin(diskKeyManager('agent'));

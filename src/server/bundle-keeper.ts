@@ -1,0 +1,53 @@
+import type { BundleRepository } from '../datastore/bundle-repository.ts';
+import { type Bundle, emptyBundle, type JwtAuthority, type X509Authority } from '../spiffe/bundle.ts';
+import type { TrustDomain } from '../spiffe/trust-domain.ts';
+
+/** The server's own bundle: stored, and at hand without a query. */
+export class BundleKeeper {
+  readonly #repository: BundleRepository;
+  readonly #listeners = new Set<(bundle: Bundle) => void>();
+  #current: Bundle;
+
+  private constructor(repository: BundleRepository, current: Bundle) {
+    this.#repository = repository;
+    this.#current = current;
+  }
+
+  static async open(repository: BundleRepository, trustDomain: TrustDomain): Promise<BundleKeeper> {
+    return new BundleKeeper(repository, (await repository.find(trustDomain)) ?? emptyBundle(trustDomain));
+  }
+
+  get current(): Bundle {
+    return this.#current;
+  }
+
+  /** Calls `listener` with every bundle from now on. @returns what stops it. */
+  subscribe(listener: (bundle: Bundle) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async append(added: { x509?: readonly X509Authority[]; jwt?: readonly JwtAuthority[] }): Promise<void> {
+    const { x509 = [], jwt = [] } = added;
+    this.#replace(
+      await this.#repository.append({
+        ...emptyBundle(this.#current.trustDomain),
+        x509Authorities: x509,
+        jwtAuthorities: jwt,
+      }),
+    );
+  }
+
+  /** Forgets authorities that expired before `expiredBefore` (Unix seconds). */
+  async prune(expiredBefore: number): Promise<void> {
+    const { trustDomain } = this.#current;
+    if (await this.#repository.prune(trustDomain, expiredBefore))
+      this.#replace(await this.#repository.get(trustDomain));
+  }
+
+  #replace(bundle: Bundle): void {
+    if (bundle.sequenceNumber === this.#current.sequenceNumber && this.#current.x509Authorities.length > 0) return;
+    this.#current = bundle;
+    for (const listener of this.#listeners) listener(bundle);
+  }
+}

@@ -1,0 +1,161 @@
+import type { Logger } from '../../log/logger.ts';
+import { SpiffeError } from '../../spiffe/error.ts';
+import type { KeyType } from '../../x509/signer.ts';
+import type { BundleKeeper } from '../bundle-keeper.ts';
+import { RotationTimer } from '../rotation-timer.ts';
+import type { CaJournal, JwtRecord, X509Record } from './ca-journal.ts';
+import { findJwtAuthority, type JwtSigningAuthority, prepareJwtAuthority, toJwtAuthority } from './jwt-authorities.ts';
+import { rotationTimes } from './rotation.ts';
+import { freeSlot, recordIn, withActivated, withPrepared } from './slots.ts';
+import {
+  findX509Authority,
+  prepareX509Authority,
+  type X509AuthorityOptions,
+  type X509SigningAuthority,
+} from './x509-authorities.ts';
+
+export interface CaManagerOptions extends X509AuthorityOptions {
+  readonly jwtKeyType: KeyType;
+  readonly journal: CaJournal;
+  readonly bundle: BundleKeeper;
+  readonly log: Logger;
+  readonly clock: () => Date;
+}
+
+/** How long an authority that expired stays in the bundle, for what it signed last. */
+const BUNDLE_GRACE_SECONDS = 24 * 3600;
+const RETRY_MS = 5_000;
+
+/**
+ * Keeps one X.509 and one JWT authority that signs, makes their successors in time and lets them take over.
+ * A successor is in the bundle from the moment it is prepared, and in the journal before it signs.
+ */
+export class CaManager implements AsyncDisposable {
+  readonly #options: CaManagerOptions;
+  readonly #timer: RotationTimer;
+  #x509: X509SigningAuthority | undefined;
+  #jwt: JwtSigningAuthority | undefined;
+
+  private constructor(options: CaManagerOptions) {
+    this.#options = options;
+    this.#timer = new RotationTimer({ work: () => this.rotate(), log: options.log, retryMs: RETRY_MS });
+  }
+
+  /** Ready to sign when it returns. */
+  static async open(options: CaManagerOptions): Promise<CaManager> {
+    const manager = new CaManager(options);
+    const { x509, jwt } = options.journal.content;
+    const activeX509 = recordIn(x509, 'active');
+    const activeJwt = recordIn(jwt, 'active');
+    manager.#x509 = activeX509 && (await findX509Authority(options.keyManager, activeX509));
+    manager.#jwt = activeJwt && (await findJwtAuthority(options.keyManager, activeJwt));
+    manager.#timer.start(await manager.rotate());
+    return manager;
+  }
+
+  /** @throws SpiffeError `FAILED_PRECONDITION` where none could be made before the last one expired. */
+  get x509(): X509SigningAuthority {
+    return requireValid(this.#x509, this.#now(), 'X.509');
+  }
+
+  /** @throws SpiffeError `FAILED_PRECONDITION` */
+  get jwt(): JwtSigningAuthority {
+    return requireValid(this.#jwt, this.#now(), 'JWT');
+  }
+
+  /** Does what is due. @returns when something is due next. */
+  async rotate(): Promise<Date> {
+    const now = this.#now();
+    await this.#rotateX509(now);
+    await this.#rotateJwt(now);
+    await this.#options.bundle.prune(now - BUNDLE_GRACE_SECONDS);
+    const { x509, jwt } = this.#options.journal.content;
+    return new Date(Math.min(nextDue(x509), nextDue(jwt)) * 1000);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#timer[Symbol.asyncDispose]();
+  }
+
+  async #rotateX509(now: number): Promise<void> {
+    const { journal, keyManager, bundle, log } = this.#options;
+    const lost = this.#x509 === undefined || this.#x509.notAfter <= now;
+    const active = recordIn(journal.content.x509, 'active');
+    let prepared = recordIn(journal.content.x509, 'prepared');
+    if (prepared !== undefined && (await findX509Authority(keyManager, prepared)) === undefined) prepared = undefined;
+    if (prepared === undefined && (lost || isDue(active, 'prepareAt', now))) {
+      const record = await prepareX509Authority(this.#options, freeSlot(journal.content.x509), now);
+      await bundle.append({ x509: record.chain.slice(-1).map((certificate) => ({ certificate, tainted: false })) });
+      await this.#write({ x509: withPrepared(journal.content.x509, record) });
+      prepared = record;
+      log.info('X.509 authority prepared', { slot: record.slot, expires_at: record.notAfter });
+    }
+    if (prepared !== undefined && (lost || isDue(active, 'activateAt', now))) {
+      const next = await findX509Authority(keyManager, prepared);
+      if (next === undefined) return;
+      await this.#write({ x509: withActivated(journal.content.x509) }, next.authorityId);
+      this.#x509 = next;
+      log.info('X.509 authority activated', { authority_id: next.authorityId, expires_at: next.notAfter });
+    }
+  }
+
+  async #rotateJwt(now: number): Promise<void> {
+    const { journal, keyManager, bundle, log, jwtKeyType: keyType, ttlSeconds } = this.#options;
+    const lost = this.#jwt === undefined || this.#jwt.notAfter <= now;
+    const active = recordIn(journal.content.jwt, 'active');
+    let prepared = recordIn(journal.content.jwt, 'prepared');
+    if (prepared !== undefined && (await findJwtAuthority(keyManager, prepared)) === undefined) prepared = undefined;
+    if (prepared === undefined && (lost || isDue(active, 'prepareAt', now))) {
+      const record = await prepareJwtAuthority({ keyManager, keyType, ttlSeconds }, freeSlot(journal.content.jwt), now);
+      await bundle.append({ jwt: [toJwtAuthority(record)] });
+      await this.#write({ jwt: withPrepared(journal.content.jwt, record) });
+      prepared = record;
+      log.info('JWT authority prepared', { slot: record.slot, expires_at: record.notAfter });
+    }
+    if (prepared !== undefined && (lost || isDue(active, 'activateAt', now))) {
+      const next = await findJwtAuthority(keyManager, prepared);
+      if (next === undefined) return;
+      await this.#write({ jwt: withActivated(journal.content.jwt) });
+      this.#jwt = next;
+      log.info('JWT authority activated', { authority_id: next.keyId, expires_at: next.notAfter });
+    }
+  }
+
+  async #write(
+    changed: { x509?: readonly X509Record[]; jwt?: readonly JwtRecord[] },
+    activeX509AuthorityId = this.#x509?.authorityId ?? '',
+  ): Promise<void> {
+    await this.#options.journal.write({ ...this.#options.journal.content, ...changed }, activeX509AuthorityId);
+  }
+
+  #now(): number {
+    return Math.floor(this.#options.clock().getTime() / 1000);
+  }
+}
+
+type Timed = { readonly issuedAt: number; readonly notAfter: number };
+
+function isDue(record: Timed | undefined, time: 'prepareAt' | 'activateAt', now: number): boolean {
+  return record !== undefined && now >= rotationTimes(record)[time];
+}
+
+function nextDue(records: readonly (X509Record | JwtRecord)[]): number {
+  const active = recordIn<X509Record | JwtRecord>(records, 'active');
+  if (active === undefined) return 0;
+  const { prepareAt, activateAt } = rotationTimes(active);
+  return recordIn<X509Record | JwtRecord>(records, 'prepared') === undefined ? prepareAt : activateAt;
+}
+
+function requireValid<Authority extends { notAfter: number }>(
+  authority: Authority | undefined,
+  now: number,
+  kind: string,
+): Authority {
+  if (authority === undefined || authority.notAfter <= now) {
+    throw new SpiffeError(
+      'FAILED_PRECONDITION',
+      `the server has no ${kind} authority that is valid now: see its log for why rotation failed`,
+    );
+  }
+  return authority;
+}
