@@ -1,0 +1,57 @@
+import { isUtf8 } from 'node:buffer';
+import { readFile, stat } from 'node:fs/promises';
+import { ConfigDefinition } from '../gen/spire/service/common/config/v1/config.ts';
+import type { CallOptions, Client } from '../rpc/client.ts';
+import { SpiffeError } from '../spiffe/error.ts';
+import { quoteText } from '../spiffe/quote-text.ts';
+import type { TrustDomain } from '../spiffe/trust-domain.ts';
+import type { PluginData } from './plugin-spec.ts';
+
+const MAX_DATA_BYTES = 16 * 1024 * 1024;
+
+/** The service by which a plugin takes its configuration. */
+export const CONFIG_SERVICE_NAME = ConfigDefinition.fullName;
+
+/**
+ * Gives a plugin its configuration: a plugin that takes one gets the empty text where there is none.
+ *
+ * @param client undefined where the plugin takes none.
+ * @throws SpiffeError `PLUGIN_NOT_LOADED` where there is a configuration and nobody to take it; else the plugin's refusal.
+ */
+export async function configure(
+  client: Pick<Client<typeof ConfigDefinition>, 'configure'> | undefined,
+  data: PluginData | undefined,
+  trustDomain: TrustDomain,
+  options: CallOptions,
+): Promise<void> {
+  if (client === undefined) {
+    if (data === undefined) return;
+    throw new SpiffeError('PLUGIN_NOT_LOADED', 'no supported configuration interface found: remove its plugin_data');
+  }
+  const hclConfiguration = data === undefined ? '' : await readPluginData(data);
+  await client.configure({ coreConfiguration: { trustDomain }, hclConfiguration }, options);
+}
+
+/** The text of `plugin_data`, or `plugin_data_file` byte for byte. @throws SpiffeError `FILE_UNUSABLE` */
+export async function readPluginData(data: PluginData): Promise<string> {
+  if ('text' in data) return data.text;
+  const { file } = data;
+  try {
+    const { size } = await stat(file);
+    if (size > MAX_DATA_BYTES) {
+      throw new SpiffeError(
+        'FILE_UNUSABLE',
+        `plugin_data_file ${quoteText(file)} is larger than ${MAX_DATA_BYTES} bytes`,
+      );
+    }
+    const bytes = await readFile(file);
+    if (!isUtf8(bytes)) {
+      throw new SpiffeError('FILE_UNUSABLE', `plugin_data_file ${quoteText(file)} is not text in UTF-8`);
+    }
+    return bytes.toString('utf8');
+  } catch (cause) {
+    if (cause instanceof SpiffeError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SpiffeError('FILE_UNUSABLE', `cannot read plugin_data_file ${quoteText(file)}: ${reason}`, { cause });
+  }
+}

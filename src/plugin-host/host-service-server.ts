@@ -1,0 +1,45 @@
+import { chmod } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import type { Logger } from '../log/logger.ts';
+import type { AutoMtls } from '../rpc/auto-mtls.ts';
+import { RpcServer } from '../rpc/server.ts';
+import type { BoundService } from '../rpc/service.ts';
+
+/** Serves the host services to one plugin, on a socket in that plugin's folder. */
+export class HostServiceServer implements AsyncDisposable {
+  readonly path: string;
+  readonly #server: RpcServer;
+  readonly #listener: Server;
+
+  private constructor(path: string, server: RpcServer, listener: Server) {
+    this.path = path;
+    this.#server = server;
+    this.#listener = listener;
+  }
+
+  /** @param autoMtls the listener is the TLS server of a brokered connection, whichever process it is in. */
+  static async listen(options: {
+    readonly path: string;
+    readonly services: readonly BoundService[];
+    readonly autoMtls: AutoMtls | undefined;
+    readonly log: Logger;
+  }): Promise<HostServiceServer> {
+    const { path, services, autoMtls, log } = options;
+    const server = RpcServer.create({ services, log });
+    const listener = createServer((socket) => {
+      if (autoMtls === undefined) server.accept(socket, { kind: 'plugin' });
+      else autoMtls.acceptSocket(socket, (secured) => server.accept(secured, { kind: 'plugin' }));
+    });
+    await new Promise<void>((resolve, reject) => {
+      listener.once('error', reject);
+      listener.listen(path, resolve);
+    });
+    await chmod(path, 0o600);
+    return new HostServiceServer(path, server, listener);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close(); // also removes the socket
+    await this.#server[Symbol.asyncDispose]();
+  }
+}

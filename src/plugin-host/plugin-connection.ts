@@ -1,0 +1,119 @@
+import { HealthCheckResponse_ServingStatus, HealthDefinition } from '../gen/grpc/health/v1/health.ts';
+import { GRPCBrokerDefinition, GRPCControllerDefinition, GRPCStdioDefinition } from '../gen/plugin/plugin.ts';
+import { InitDefinition } from '../gen/spire/service/private/init/v1/init.ts';
+import type { AutoMtls } from '../rpc/auto-mtls.ts';
+import { RpcChannel } from '../rpc/channel.ts';
+import { type BidiCall, type Client, createClient, type ServerStreamCall } from '../rpc/client.ts';
+import type { ServiceDefinition } from '../rpc/definition.ts';
+import { HEALTH_SERVICE_NAME, HOST_SERVICES_BROKER_ID } from '../rpc/go-plugin.ts';
+import { RemoteError, statusOf } from '../rpc/status.ts';
+import { SpiffeError } from '../spiffe/error.ts';
+import { Status } from '../spiffe/status.ts';
+
+/** Bytes; what a plugin sends is as large as it likes, as with SPIRE. */
+const NO_LIMIT = -1;
+
+/** The one gRPC connection to a plugin's process, with the services that go-plugin itself needs. */
+export class PluginConnection implements Disposable {
+  readonly #channel: RpcChannel;
+  readonly #broker: BidiCall<unknown, unknown> & { send: (info: ConnectionOffer) => Promise<void> };
+  readonly #stdio: ServerStreamCall<unknown>;
+
+  private constructor(channel: RpcChannel) {
+    this.#channel = channel;
+    this.#broker = createClient(GRPCBrokerDefinition, channel).startStream();
+    this.#stdio = createClient(GRPCStdioDefinition, channel).streamStdio({});
+    void drain(this.#broker);
+    void drain(this.#stdio); // a plugin that prints would block once the pipes are full
+  }
+
+  /** @throws where nobody answers at `path` within `deadlineMs`. */
+  static async open(path: string, autoMtls: AutoMtls | undefined, deadlineMs: number): Promise<PluginConnection> {
+    const options = { maxMessageBytes: NO_LIMIT };
+    const channel = autoMtls === undefined ? RpcChannel.unix(path, options) : autoMtls.openChannel(path, options);
+    try {
+      await channel.waitForReady(deadlineMs);
+      return new PluginConnection(channel);
+    } catch (cause) {
+      channel[Symbol.dispose]();
+      throw new SpiffeError('PLUGIN_PROTOCOL', `its socket took no connection within ${deadlineMs / 1_000} s`, {
+        cause,
+      });
+    }
+  }
+
+  client<Definition extends ServiceDefinition>(definition: Definition): Client<Definition> {
+    return createClient(definition, this.#channel);
+  }
+
+  /** Tells the plugin where the host services are; it may wait for this inside Init. */
+  async offerHostServices(path: string): Promise<void> {
+    await this.#broker.send({ serviceId: HOST_SERVICES_BROKER_ID, network: 'unix', address: path, knock: undefined });
+  }
+
+  /**
+   * Asks the health service. SPIRE never does, so a plugin without one is taken to be well.
+   *
+   * @throws SpiffeError `PLUGIN_PROTOCOL` where the plugin says that it does not serve; RemoteError where it does not answer.
+   */
+  async requireHealthy(deadlineMs: number): Promise<void> {
+    const { status } = await this.client(HealthDefinition)
+      .check({ service: HEALTH_SERVICE_NAME }, { deadlineMs })
+      .catch((error: unknown) => {
+        if (![Status.Unimplemented, Status.NotFound].some((code) => code === statusOf(error))) throw error;
+        return { status: HealthCheckResponse_ServingStatus.SERVING };
+      });
+    if (status !== HealthCheckResponse_ServingStatus.SERVING) {
+      throw new SpiffeError('PLUGIN_PROTOCOL', `its health service answers ${status}, which is not SERVING`);
+    }
+  }
+
+  /** @returns full names of the services that the plugin offers. */
+  async init(hostServiceNames: readonly string[], deadlineMs: number): Promise<readonly string[]> {
+    const request = { hostServiceNames: [...hostServiceNames] };
+    const { pluginServiceNames } = await this.client(InitDefinition).init(request, { deadlineMs });
+    return pluginServiceNames;
+  }
+
+  /** A plugin may be without it. */
+  async deinit(deadlineMs: number): Promise<void> {
+    try {
+      await this.client(InitDefinition).deinit({}, { deadlineMs });
+    } catch (error) {
+      if (!(error instanceof RemoteError && error.status === Status.Unimplemented)) throw error;
+    }
+  }
+
+  closeBroker(): void {
+    this.#broker.cancel();
+    this.#stdio.cancel();
+  }
+
+  /** Asks the process to end. The answer is normally lost: whoever calls waits for the process. */
+  async shutdown(deadlineMs: number): Promise<void> {
+    await this.client(GRPCControllerDefinition)
+      .shutdown({}, { deadlineMs })
+      .catch(() => {});
+  }
+
+  [Symbol.dispose](): void {
+    this.closeBroker();
+    this.#channel[Symbol.dispose]();
+  }
+}
+
+type ConnectionOffer = {
+  readonly serviceId: number;
+  readonly network: string;
+  readonly address: string;
+  readonly knock: undefined;
+};
+
+/** Reads to the end, however it comes; a plugin may be without the service. */
+async function drain(messages: AsyncIterable<unknown>): Promise<void> {
+  try {
+    for await (const _ of messages);
+  } catch {
+    // the stream has ended with the plugin, or by us
+  }
+}

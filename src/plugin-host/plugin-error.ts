@@ -1,0 +1,50 @@
+import type { PluginType } from '../rpc/go-plugin.ts';
+import { RemoteError } from '../rpc/status.ts';
+import { SpiffeError } from '../spiffe/error.ts';
+
+/** Longer messages of a plugin are cut. */
+const MAX_MESSAGE_CHARACTERS = 4_096;
+
+/** Who an error is about. */
+export interface PluginName {
+  readonly type: PluginType;
+  readonly name: string;
+}
+
+/** The part of a plugin's life in which it failed. */
+export type LoadStep = 'load' | 'configure';
+
+/** `<type in lower case>(<name>): `, as SPIRE writes before a plugin's message. */
+export function errorPrefix({ type, name }: PluginName): string {
+  return `${type.toLowerCase()}(${name}): `;
+}
+
+/**
+ * What the caller of a facade sees of a failed call: the plugin's code and details, its message with the prefix.
+ * The prefix comes once; the one of old plugins, `<name>: `, goes.
+ */
+export function toPluginError(plugin: PluginName, error: unknown): unknown {
+  if (error instanceof RemoteError) {
+    return new RemoteError(error.status, withPrefix(plugin, error.message), error.details, { cause: error });
+  }
+  if (error instanceof SpiffeError) {
+    return new SpiffeError(error.code, withPrefix(plugin, error.message), { cause: error, details: error.details });
+  }
+  return error;
+}
+
+function withPrefix(plugin: PluginName, message: string): string {
+  const prefix = errorPrefix(plugin);
+  if (message.startsWith(prefix)) return message.slice(0, MAX_MESSAGE_CHARACTERS);
+  const oldPrefix = `${plugin.name}: `;
+  const rest = message.startsWith(oldPrefix) ? message.slice(oldPrefix.length) : message;
+  return prefix + rest.slice(0, MAX_MESSAGE_CHARACTERS);
+}
+
+/** `failed to load plugin "x": …` or `failed to configure plugin "x": …`. */
+export function toLoadError({ name }: PluginName, step: LoadStep, error: unknown): SpiffeError {
+  const reason = error instanceof Error ? error.message : String(error);
+  const message = `failed to ${step} plugin ${JSON.stringify(name)}: ${reason.slice(0, MAX_MESSAGE_CHARACTERS)}`;
+  const code = error instanceof SpiffeError && error.code === 'CANCELLED' ? 'CANCELLED' : 'PLUGIN_NOT_LOADED';
+  return new SpiffeError(code, message, { cause: error });
+}

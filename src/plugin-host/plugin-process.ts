@@ -1,0 +1,228 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { access, constants, stat } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import type { Logger } from '../log/logger.ts';
+import { PLUGIN_ENVIRONMENT, PLUGIN_TYPES } from '../rpc/go-plugin.ts';
+import { type Handshake, parseHandshake } from '../rpc/handshake.ts';
+import { RemoteError } from '../rpc/status.ts';
+import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
+import { quoteText } from '../spiffe/quote-text.ts';
+import { Status } from '../spiffe/status.ts';
+import { forgetChild, killGroup, rememberChild } from './child-processes.ts';
+import { readFirstLine } from './handshake-reader.ts';
+import { PluginLog } from './plugin-log.ts';
+
+export interface PluginProcessOptions {
+  /** Absolute path of the executable; no shell and no search path is involved. */
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Added to the host's own variables, less those of the handshake. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly handshakeDeadlineMs: number;
+  /** How long disposal waits for the process to end by itself. */
+  readonly graceMs: number;
+  readonly log: Logger;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How a process ended: by itself, or by a signal. */
+export interface PluginExit {
+  readonly status: number | null;
+  readonly signal: string | null;
+}
+
+/** How long output that was written before the end may take to arrive. */
+const LAST_OUTPUT_MS = 500;
+
+/**
+ * A plugin's process that has said its handshake. It leads a process group of its own, so that a terminal's Ctrl-C
+ * reaches the host alone. Disposing waits for its end, then insists.
+ */
+export class PluginProcess implements AsyncDisposable {
+  readonly pid: number;
+  readonly handshake: Handshake;
+  /** Settles when the process has ended, however it did. */
+  readonly exited: Promise<PluginExit>;
+  readonly #graceMs: number;
+  readonly #pluginLog: PluginLog;
+  #exit: PluginExit | undefined;
+
+  private constructor(parts: {
+    readonly pid: number;
+    readonly handshake: Handshake;
+    readonly exited: Promise<PluginExit>;
+    readonly graceMs: number;
+    readonly pluginLog: PluginLog;
+  }) {
+    this.pid = parts.pid;
+    this.handshake = parts.handshake;
+    this.exited = parts.exited;
+    this.#graceMs = parts.graceMs;
+    this.#pluginLog = parts.pluginLog;
+    void parts.exited.then((exit) => {
+      this.#exit = exit;
+    });
+  }
+
+  /** @throws SpiffeError `PLUGIN_NOT_LOADED` or `PLUGIN_PROTOCOL`, with the last words on stderr; nothing is left running. */
+  static async start(options: PluginProcessOptions): Promise<PluginProcess> {
+    await requireExecutable(options.command);
+    const child = await spawnPlugin(options);
+    const pluginLog = new PluginLog(options.log);
+    pluginLog.attach(child.stderr);
+    const outputEnded = new Promise<void>((resolve) => child.once('close', () => resolve()));
+    const exited = new Promise<PluginExit>((resolve) => {
+      child.once('exit', (status, signal) => {
+        forgetChild(child.pid);
+        resolve({ status, signal });
+      });
+    });
+    try {
+      const line = await waitForHandshake(child, exited, outputEnded, options);
+      const handshake = parseHandshake(line);
+      return new PluginProcess({ pid: child.pid, handshake, exited, graceMs: options.graceMs, pluginLog });
+    } catch (error) {
+      killGroup(child.pid);
+      await exited;
+      await Promise.race([outputEnded, wait(LAST_OUTPUT_MS)]);
+      throw isSpiffeError(error, 'CANCELLED') ? error : withLastWords(error, pluginLog);
+    }
+  }
+
+  /** Undefined while it runs. */
+  get exit(): PluginExit | undefined {
+    return this.#exit;
+  }
+
+  /** `error`, or what explains it better: that the process has ended meanwhile, with its last words. */
+  async explain(error: unknown): Promise<unknown> {
+    const lost = error instanceof RemoteError && error.status === Status.Unavailable;
+    const exit = await Promise.race([this.exited, wait(lost ? LAST_OUTPUT_MS : 0)]);
+    if (exit === undefined) return error;
+    const ended = new SpiffeError('PLUGIN_EXITED', `its process ${describeExit(exit)}`, { cause: error });
+    return withLastWords(ended, this.#pluginLog);
+  }
+
+  /** Ends it at once. */
+  kill(): void {
+    if (this.#exit === undefined) killGroup(this.pid);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#exit !== undefined) return;
+    const insist = setTimeout(() => killGroup(this.pid), this.#graceMs);
+    await this.exited;
+    clearTimeout(insist);
+  }
+}
+
+/** Such as `exited with status 1`. */
+export function describeExit({ status, signal }: PluginExit): string {
+  return signal === null ? `exited with status ${status}` : `was ended by ${signal}`;
+}
+
+type PluginChild = ChildProcessByStdio<null, Readable, Readable> & { readonly pid: number };
+
+async function spawnPlugin(options: PluginProcessOptions): Promise<PluginChild> {
+  const child = spawn(options.command, options.args, {
+    env: { ...hostEnvironment(), ...options.environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    shell: false,
+    detached: true,
+  });
+  try {
+    await new Promise((resolve, reject) => {
+      child.once('spawn', resolve);
+      child.once('error', reject);
+    });
+  } catch (cause) {
+    throw new SpiffeError('PLUGIN_NOT_LOADED', `cannot start ${quoteText(options.command)}: ${reasonOf(cause)}`, {
+      cause,
+    });
+  }
+  child.on('error', () => {}); // a signal that could not be sent: `exited` tells what matters
+  if (!hasPid(child))
+    throw new SpiffeError('INTERNAL', `${quoteText(options.command)} was started without a process ID`);
+  rememberChild(child.pid);
+  return child;
+}
+
+function hasPid(child: ChildProcessByStdio<null, Readable, Readable>): child is PluginChild {
+  return child.pid !== undefined;
+}
+
+/** The host's own variables; one left from a host of the host would change how a plugin speaks. */
+function hostEnvironment(): Record<string, string | undefined> {
+  const names = new Set<string>([...PLUGIN_TYPES, ...Object.values(PLUGIN_ENVIRONMENT)]);
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !names.has(name)));
+}
+
+async function waitForHandshake(
+  child: PluginChild,
+  exited: Promise<PluginExit>,
+  outputEnded: Promise<void>,
+  { handshakeDeadlineMs, signal }: PluginProcessOptions,
+): Promise<string> {
+  using limits = new DisposableStack();
+  const firstLine = readFirstLine(child.stdout);
+  const ended = exited.then(async (exit) => {
+    await Promise.race([outputEnded, wait(LAST_OUTPUT_MS)]);
+    throw new SpiffeError('PLUGIN_NOT_LOADED', `it ${describeExit(exit)} before its handshake`);
+  });
+  return await Promise.race([
+    firstLine.then((text) => text ?? ended), // closing stdout alone is no answer: wait for more
+    ended,
+    rejectAfter(handshakeDeadlineMs, limits),
+    rejectOnAbort(signal, limits),
+  ]);
+}
+
+function rejectAfter(deadlineMs: number, limits: DisposableStack): Promise<never> {
+  return new Promise((_, reject) => {
+    const message = `it wrote no handshake on stdout within ${deadlineMs / 1_000} s`;
+    const timer = setTimeout(() => reject(new SpiffeError('PLUGIN_NOT_LOADED', message)), deadlineMs);
+    limits.defer(() => clearTimeout(timer));
+  });
+}
+
+function rejectOnAbort(signal: AbortSignal | undefined, limits: DisposableStack): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal === undefined) return;
+    const abort = () => reject(new SpiffeError('CANCELLED', 'its start was cancelled', { cause: signal.reason }));
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    limits.defer(() => signal.removeEventListener('abort', abort));
+  });
+}
+
+/** Plain words before the kernel's, for the mistakes that are made. */
+async function requireExecutable(command: string): Promise<void> {
+  try {
+    if ((await stat(command)).isDirectory()) {
+      throw new SpiffeError('PLUGIN_NOT_LOADED', `${quoteText(command)} is a folder, not an executable file`);
+    }
+    await access(command, constants.X_OK);
+  } catch (cause) {
+    if (cause instanceof SpiffeError) throw cause;
+    throw new SpiffeError(
+      'PLUGIN_NOT_LOADED',
+      `cannot run ${quoteText(command)}: ${reasonOf(cause)}; check the path in plugin_cmd and that the file is executable`,
+      { cause },
+    );
+  }
+}
+
+function withLastWords(error: unknown, { lastLines }: PluginLog): unknown {
+  if (!(error instanceof SpiffeError)) return error;
+  const words =
+    lastLines.length === 0 ? 'it wrote nothing to stderr' : `its last words on stderr: ${lastLines.join(', ')}`;
+  return new SpiffeError(error.code, `${error.message}; ${words}`, { cause: error });
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+function wait(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds).unref());
+}

@@ -1,0 +1,53 @@
+import { basename } from 'node:path';
+import type { LogFields } from '../log/logger.ts';
+import type { PluginSide, PluginType } from '../rpc/go-plugin.ts';
+
+/** A plugin to be run, once its configuration has been understood. */
+export interface PluginSpec {
+  readonly side: PluginSide;
+  readonly type: PluginType;
+  readonly name: string;
+  /** Ours, not named by `plugin_cmd`. */
+  readonly builtin: boolean;
+  /** Absolute path. */
+  readonly command: string;
+  readonly args: readonly string[];
+  /** SHA-256 of the command, in hexadecimal. */
+  readonly checksum: string | undefined;
+  /** `plugin_data` as text, or the file that holds it. */
+  readonly data: PluginData | undefined;
+  readonly autoMtls: boolean;
+}
+
+export type PluginData = { readonly text: string } | { readonly file: string };
+
+/** How long each step of a plugin's life may take. */
+export interface PluginDeadlines {
+  readonly handshakeMs: number;
+  readonly connectMs: number;
+  readonly initMs: number;
+  readonly configureMs: number;
+  readonly deinitMs: number;
+  /** From the request to end to SIGKILL. */
+  readonly graceMs: number;
+}
+
+/** Handshake, deinit and grace are SPIRE's and go-plugin's; the others have no limit there. */
+export const DEFAULT_DEADLINES: PluginDeadlines = {
+  handshakeMs: 60_000,
+  connectMs: 10_000,
+  initMs: 30_000,
+  configureMs: 60_000,
+  deinitMs: 10_000,
+  graceMs: 2_000,
+};
+
+/** The fields that say whose a log record is. */
+export function pluginLogFields({ type, name, command, builtin }: PluginSpec): LogFields {
+  return {
+    subsystem_name: `${name}.${basename(command)}`,
+    plugin_name: name,
+    plugin_type: type,
+    external: !builtin,
+  };
+}
