@@ -1,84 +1,215 @@
+import { SpiffeError } from '../spiffe/error.ts';
 import type { Selector } from '../spiffe/selector.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
-import type { EventPage } from './event-log.ts';
-import type { Page, PageRequest } from './page.ts';
-import type { SetMatch } from './set-match.ts';
+import { type AgentFilter, agentCondition } from './agent-filter.ts';
+import { type AttestedAgent, loadAgents, replaceAgentSelectors, toAgentRow } from './agent-rows.ts';
+import { EventLog, type EventPage } from './event-log.ts';
+import { type Page, type PageRequest, readPage } from './page.ts';
+import { atomically, chunksOf, type Session } from './session.ts';
 
-/** An attested node. Times are Unix seconds. */
-export interface AttestedAgent {
-  readonly spiffeId: SpiffeId;
-  /** Attestation data type, such as `tpm` or `join_token`. */
-  readonly attestationType: string;
-  /** Decimal serial number of the SVID in use; empty when banned. */
-  readonly serialNumber: string;
-  readonly expiresAt: number;
-  /** Of the SVID that was issued for renewal and not seen yet; empty and 0: none. */
-  readonly newSerialNumber: string;
-  readonly newExpiresAt: number;
-  readonly banned: boolean;
-  readonly canReattest: boolean;
-  readonly selectors: readonly Selector[];
-  /** Empty: not told. */
-  readonly agentVersion: string;
-  /** 0: never. */
-  readonly lastSeenAt: number;
-}
-
-export type NewAgent = Omit<
+/** What attestation found; the rest starts empty. */
+export type NewAgent = Pick<
   AttestedAgent,
-  'newSerialNumber' | 'newExpiresAt' | 'banned' | 'agentVersion' | 'lastSeenAt'
+  'spiffeId' | 'attestationType' | 'serialNumber' | 'expiresAt' | 'canReattest' | 'selectors'
 >;
 
 /** What an update replaces: the keys that are present are its mask. */
-export type AgentChanges = Partial<
-  Pick<
-    AttestedAgent,
-    'attestationType' | 'serialNumber' | 'expiresAt' | 'newSerialNumber' | 'newExpiresAt' | 'canReattest' | 'selectors'
-  >
->;
+export type AgentChanges = Partial<Omit<AttestedAgent, 'spiffeId' | 'banned' | 'agentVersion' | 'lastSeenAt'>>;
 
-/** Conditions that all hold; an absent one holds always. */
-export interface AgentFilter {
-  readonly attestationType?: string;
-  readonly selectors?: { readonly match: SetMatch; readonly selectors: readonly Selector[] };
-  readonly banned?: boolean;
-  readonly canReattest?: boolean;
-  /** Unix seconds: the SVID in use ends before. */
-  readonly expiresBefore?: number;
+export interface AgentPruning {
+  /** Unix seconds. */
+  readonly expiredBefore: number;
+  /** Also those that cannot come back by themselves. */
+  readonly includeNonReattestable?: boolean;
+  /** At most; absent: all. */
+  readonly limit?: number;
 }
 
 /** Attested nodes; every change but `recordSeen` appends to the event log in the same transaction. */
-export declare class AgentRepository {
+export class AgentRepository {
+  readonly #session: Session;
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
   /** @throws SpiffeError `ALREADY_EXISTS` */
-  create(agent: NewAgent): Promise<AttestedAgent>;
+  async create(agent: NewAgent): Promise<AttestedAgent> {
+    return atomically(this.#session, async (session) => {
+      const row = toAgentRow({
+        ...agent,
+        newSerialNumber: '',
+        newExpiresAt: 0,
+        banned: false,
+        agentVersion: '',
+        lastSeenAt: 0,
+      });
+      const inserted = await session.db
+        .insertInto('agent')
+        .values(row)
+        .onConflict((conflict) => conflict.doNothing())
+        .returning('spiffe_id')
+        .executeTakeFirst();
+      if (inserted === undefined) throw new SpiffeError('ALREADY_EXISTS', `agent "${agent.spiffeId}" exists already`);
+      await replaceAgentSelectors(session.db, agent.spiffeId, agent.selectors);
+      await new EventLog(session, 'agent').append('created', [agent.spiffeId]);
+      return new AgentRepository(session).get(agent.spiffeId);
+    });
+  }
+
   /** @throws SpiffeError `AGENT_NOT_FOUND` */
-  get(spiffeId: SpiffeId): Promise<AttestedAgent>;
-  find(spiffeId: SpiffeId): Promise<AttestedAgent | undefined>;
-  /** Those that exist, in the order of their SPIFFE IDs. */
-  findMany(spiffeIds: readonly SpiffeId[]): Promise<readonly AttestedAgent[]>;
+  async get(spiffeId: SpiffeId): Promise<AttestedAgent> {
+    const agent = await this.find(spiffeId);
+    if (agent === undefined) throw notFound(spiffeId);
+    return agent;
+  }
+
+  async find(spiffeId: SpiffeId): Promise<AttestedAgent | undefined> {
+    const [agent] = await this.findMany([spiffeId]);
+    return agent;
+  }
+
+  /** Those of `spiffeIds` that exist. */
+  async findMany(spiffeIds: readonly SpiffeId[]): Promise<readonly AttestedAgent[]> {
+    const { db } = this.#session;
+    const agents: AttestedAgent[] = [];
+    for (const chunk of chunksOf(spiffeIds)) {
+      const rows = await db.selectFrom('agent').selectAll().where('spiffe_id', 'in', chunk).execute();
+      agents.push(...(await loadAgents(db, rows)));
+    }
+    return agents;
+  }
+
   /** @throws SpiffeError `AGENT_NOT_FOUND` */
-  update(spiffeId: SpiffeId, changes: AgentChanges): Promise<AttestedAgent>;
+  async update(spiffeId: SpiffeId, changes: AgentChanges): Promise<AttestedAgent> {
+    return this.#change(spiffeId, (agent) => ({ ...agent, ...changes }));
+  }
+
   /** @throws SpiffeError `AGENT_NOT_FOUND` */
-  setSelectors(spiffeId: SpiffeId, selectors: readonly Selector[]): Promise<void>;
-  /** Notes contact, now; an agent that is gone is let pass. */
-  recordSeen(spiffeId: SpiffeId, agentVersion?: string): Promise<void>;
+  async setSelectors(spiffeId: SpiffeId, selectors: readonly Selector[]): Promise<void> {
+    await this.update(spiffeId, { selectors });
+  }
+
   /** Marks the agent and forgets its serial numbers; it stays banned until it is deleted. @throws SpiffeError `AGENT_NOT_FOUND` */
-  ban(spiffeId: SpiffeId): Promise<void>;
+  async ban(spiffeId: SpiffeId): Promise<void> {
+    await this.#change(spiffeId, (agent) => ({
+      ...agent,
+      banned: true,
+      serialNumber: '',
+      newSerialNumber: '',
+      newExpiresAt: 0,
+    }));
+  }
+
+  /** Notes a contact, now, and the version where it is told; an agent that is gone is let pass. */
+  async recordSeen(spiffeId: SpiffeId, agentVersion?: string): Promise<void> {
+    const { db, now } = this.#session;
+    await db
+      .updateTable('agent')
+      .set({ last_seen_at: now(), ...(agentVersion === undefined ? {} : { agent_version: agentVersion }) })
+      .where('spiffe_id', '=', spiffeId)
+      .execute();
+  }
+
   /** In the order of their SPIFFE IDs; without a page, all. */
-  list(filter?: AgentFilter, page?: PageRequest): Promise<Page<AttestedAgent>>;
-  count(filter?: AgentFilter): Promise<number>;
+  async list(filter: AgentFilter = {}, page?: PageRequest): Promise<Page<AttestedAgent>> {
+    const { db } = this.#session;
+    const condition = agentCondition(filter);
+    return readPage(
+      page,
+      (agent) => agent.spiffeId,
+      async (after, limit) => {
+        const rows = await db
+          .selectFrom('agent')
+          .selectAll()
+          .where('spiffe_id', '>', after)
+          .where(condition)
+          .orderBy('spiffe_id')
+          .limit(limit)
+          .execute();
+        return loadAgents(db, rows);
+      },
+    );
+  }
+
+  async count(filter: AgentFilter = {}): Promise<number> {
+    const { count } = await this.#session.db
+      .selectFrom('agent')
+      .select((eb) => eb.fn.countAll().as('count'))
+      .where(agentCondition(filter))
+      .executeTakeFirstOrThrow();
+    return Number(count);
+  }
+
   /** @returns the agent that was deleted. @throws SpiffeError `AGENT_NOT_FOUND` */
-  delete(spiffeId: SpiffeId): Promise<AttestedAgent>;
-  /** Deletes agents that expired before `expiredBefore` (Unix seconds), never a banned one, and one that cannot re-attest only if asked. */
-  prune(options: {
-    readonly expiredBefore: number;
-    readonly includeNonReattestable?: boolean;
-    readonly limit?: number;
-  }): Promise<readonly SpiffeId[]>;
+  async delete(spiffeId: SpiffeId): Promise<AttestedAgent> {
+    return atomically(this.#session, async (session) => {
+      const agent = await new AgentRepository(session).get(spiffeId);
+      await deleteAgents(session, [spiffeId]);
+      return agent;
+    });
+  }
+
+  /** Deletes agents whose SVID expired, but never a banned one. @returns their SPIFFE IDs. */
+  async prune({ expiredBefore, includeNonReattestable = false, limit }: AgentPruning): Promise<readonly SpiffeId[]> {
+    return atomically(this.#session, async (session) => {
+      let query = session.db
+        .selectFrom('agent')
+        .select('spiffe_id')
+        .where('expires_at', '<', expiredBefore)
+        .where('new_expires_at', '<', expiredBefore)
+        .where('banned', '=', 0)
+        .orderBy('expires_at');
+      if (!includeNonReattestable) query = query.where('can_reattest', '=', 1);
+      if (limit !== undefined) query = query.limit(limit);
+      const spiffeIds = (await query.execute()).map(({ spiffe_id }) => spiffe_id as SpiffeId);
+      await deleteAgents(session, spiffeIds);
+      return spiffeIds;
+    });
+  }
+
   /** Sequence of the last event; 0: none yet. */
-  latestEvent(): Promise<number>;
+  async latestEvent(): Promise<number> {
+    return new EventLog(this.#session, 'agent').latest();
+  }
+
   /** Event keys are SPIFFE IDs. */
-  eventsAfter(sequence: number, limit?: number): Promise<EventPage>;
+  async eventsAfter(sequence: number, limit?: number): Promise<EventPage> {
+    return new EventLog(this.#session, 'agent').after(sequence, limit);
+  }
+
   /** @returns how many */
-  pruneEvents(olderThanSeconds: number): Promise<number>;
+  async pruneEvents(olderThanSeconds: number): Promise<number> {
+    return new EventLog(this.#session, 'agent').prune(olderThanSeconds);
+  }
+
+  async #change(spiffeId: SpiffeId, change: (agent: AttestedAgent) => AttestedAgent): Promise<AttestedAgent> {
+    return atomically(this.#session, async (session) => {
+      const { db } = session;
+      const locked = await db
+        .updateTable('agent')
+        .set((eb) => ({ banned: eb.ref('banned') }))
+        .where('spiffe_id', '=', spiffeId)
+        .returningAll()
+        .execute();
+      const [agent] = await loadAgents(db, locked);
+      if (agent === undefined) throw notFound(spiffeId);
+      const changed = change(agent);
+      await db.updateTable('agent').set(toAgentRow(changed)).where('spiffe_id', '=', spiffeId).execute();
+      if (changed.selectors !== agent.selectors) await replaceAgentSelectors(db, spiffeId, changed.selectors);
+      await new EventLog(session, 'agent').append('updated', [spiffeId]);
+      return changed;
+    });
+  }
+}
+
+async function deleteAgents(session: Session, spiffeIds: readonly SpiffeId[]): Promise<void> {
+  for (const chunk of chunksOf(spiffeIds)) {
+    await session.db.deleteFrom('agent').where('spiffe_id', 'in', chunk).execute();
+  }
+  await new EventLog(session, 'agent').append('deleted', spiffeIds);
+}
+
+function notFound(spiffeId: SpiffeId): SpiffeError {
+  return new SpiffeError('AGENT_NOT_FOUND', `no attested agent "${spiffeId}"`);
 }

@@ -1,0 +1,94 @@
+import type { Kysely } from 'kysely';
+import type { Selector } from '../spiffe/selector.ts';
+import type { SpiffeId } from '../spiffe/spiffe-id.ts';
+import { Lists } from './lists.ts';
+import type { DatastoreSchema } from './schema.ts';
+import { chunksOf, toFlag } from './session.ts';
+
+/** An attested node. Times are Unix seconds. */
+export interface AttestedAgent {
+  readonly spiffeId: SpiffeId;
+  /** Attestation data type, such as `tpm` or `join_token`. */
+  readonly attestationType: string;
+  /** Decimal serial number of the SVID in use; empty when banned. */
+  readonly serialNumber: string;
+  readonly expiresAt: number;
+  /** Of the SVID that was issued for renewal and not seen yet; empty and 0: none. */
+  readonly newSerialNumber: string;
+  readonly newExpiresAt: number;
+  readonly banned: boolean;
+  readonly canReattest: boolean;
+  readonly selectors: readonly Selector[];
+  /** Empty: not told. */
+  readonly agentVersion: string;
+  /** 0: never. */
+  readonly lastSeenAt: number;
+}
+
+type AgentRow = DatastoreSchema['agent'];
+
+/** Adds selectors to rows: one query for a thousand rows. */
+export async function loadAgents(
+  db: Kysely<DatastoreSchema>,
+  rows: readonly AgentRow[],
+): Promise<readonly AttestedAgent[]> {
+  const selectors = new Lists<Selector>();
+  for (const chunk of chunksOf(rows)) {
+    const found = await db
+      .selectFrom('agent_selector')
+      .select(['spiffe_id', 'type', 'value'])
+      .where(
+        'spiffe_id',
+        'in',
+        chunk.map(({ spiffe_id }) => spiffe_id),
+      )
+      .orderBy('position')
+      .execute();
+    for (const { spiffe_id, type, value } of found) selectors.add(spiffe_id, { type, value });
+  }
+  return rows.map((row) => ({
+    spiffeId: row.spiffe_id as SpiffeId,
+    attestationType: row.attestation_type,
+    serialNumber: row.serial_number,
+    expiresAt: row.expires_at,
+    newSerialNumber: row.new_serial_number,
+    newExpiresAt: row.new_expires_at,
+    banned: row.banned !== 0,
+    canReattest: row.can_reattest !== 0,
+    selectors: selectors.of(row.spiffe_id),
+    agentVersion: row.agent_version,
+    lastSeenAt: row.last_seen_at,
+  }));
+}
+
+export function toAgentRow(agent: AttestedAgent): AgentRow {
+  return {
+    spiffe_id: agent.spiffeId,
+    attestation_type: agent.attestationType,
+    serial_number: agent.serialNumber,
+    expires_at: agent.expiresAt,
+    new_serial_number: agent.newSerialNumber,
+    new_expires_at: agent.newExpiresAt,
+    banned: toFlag(agent.banned),
+    can_reattest: toFlag(agent.canReattest),
+    agent_version: agent.agentVersion,
+    last_seen_at: agent.lastSeenAt,
+  };
+}
+
+/** Puts `selectors` in the place of those that are stored; a repeated one counts once. */
+export async function replaceAgentSelectors(
+  db: Kysely<DatastoreSchema>,
+  spiffe_id: SpiffeId,
+  selectors: readonly Selector[],
+): Promise<void> {
+  await db.deleteFrom('agent_selector').where('spiffe_id', '=', spiffe_id).execute();
+  const rows = selectors.map(({ type, value }, position) => ({ spiffe_id, position, type, value }));
+  for (const chunk of chunksOf(rows)) {
+    await db
+      .insertInto('agent_selector')
+      .values(chunk)
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  }
+}

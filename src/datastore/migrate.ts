@@ -1,0 +1,58 @@
+import type { Kysely } from 'kysely';
+import { type Migration, Migrator } from 'kysely/migration';
+import { SpiffeError } from '../spiffe/error.ts';
+import { migration0001 } from './migrations/0001-initial.ts';
+import type { DatastoreSchema } from './schema.ts';
+
+/** Append-only: a name that was released never changes, nor does what it does. */
+const MIGRATIONS: Readonly<Record<string, Migration>> = {
+  '0001-initial': migration0001,
+};
+const MIGRATION_TABLE = 'schema_migration';
+
+type MigrationSchema = {
+  readonly schema_migration: { readonly name: string };
+};
+
+/**
+ * Brings the schema up to date, in one transaction.
+ *
+ * @param isNew there is no table yet.
+ * @returns the names of the migrations that ran.
+ * @throws SpiffeError `DATASTORE_UNUSABLE` for a database of a newer version
+ */
+export async function migrate(db: Kysely<DatastoreSchema>, isNew: boolean): Promise<readonly string[]> {
+  const known = Object.keys(MIGRATIONS);
+  const applied = isNew ? [] : await appliedMigrations(db);
+  const unknown = applied.find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    throw new SpiffeError(
+      'DATASTORE_UNUSABLE',
+      `datastore was written by a newer version (migration "${unknown}" is not known here): run that version, or restore a backup from before it`,
+    );
+  }
+  if (applied.length === known.length) return [];
+
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: async () => MIGRATIONS },
+    migrationTableName: MIGRATION_TABLE,
+    migrationLockTableName: 'schema_migration_lock',
+  });
+  const { error, results = [] } = await migrator.migrateToLatest();
+  if (error !== undefined) {
+    throw new SpiffeError(
+      'DATASTORE_UNUSABLE',
+      `datastore could not be brought up to date, and is as it was: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
+  }
+  return results.map(({ migrationName }) => migrationName);
+}
+
+async function appliedMigrations(db: Kysely<DatastoreSchema>): Promise<readonly string[]> {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true });
+  if (!tables.some(({ name }) => name === MIGRATION_TABLE)) return [];
+  const rows = await db.withTables<MigrationSchema>().selectFrom(MIGRATION_TABLE).select('name').execute();
+  return rows.map(({ name }) => name);
+}
