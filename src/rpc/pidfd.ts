@@ -1,0 +1,101 @@
+import { readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { loadAddon } from '../addon/load-addon.ts';
+import { SpiffeError } from '../spiffe/error.ts';
+import type { UnixPeer } from './peer.ts';
+
+interface Pidfd {
+  isAlive(): boolean;
+  close(): void;
+}
+
+/** What `native/peer` exports. Its functions throw errors with an `errno`. */
+interface PeerAddon {
+  credentialsOf(socketFd: number): { readonly pid: number; readonly uid: number; readonly gid: number };
+  /** Undefined where the kernel is older than 6.5. */
+  peerPidfd(socketFd: number): Pidfd | undefined;
+  openPidfd(pid: number): Pidfd;
+}
+
+let addon: PeerAddon | undefined;
+
+/**
+ * The process that called connect() on the other end of a Unix socket.
+ *
+ * @throws SpiffeError `UNAUTHENTICATED` where it has ended, or lives in a PID namespace that cannot be seen from here.
+ */
+export function openUnixPeer(socket: Socket): UnixPeer {
+  addon ??= loadAddon('peer') as PeerAddon;
+  const { pid, uid, gid } = credentialsOf(addon, socket);
+  const pidfd = openPidfdOf(addon, socket, pid);
+  try {
+    const startTimeTicks = startTimeOf(pid);
+    // The number was this process's while its start time was read, if the process is there after that still.
+    if (!pidfd.isAlive()) throw gone(pid);
+    return {
+      kind: 'unix',
+      pid,
+      uid,
+      gid,
+      startTimeTicks,
+      isAlive: () => pidfd.isAlive(),
+      [Symbol.dispose]: () => pidfd.close(),
+    };
+  } catch (error) {
+    pidfd.close();
+    throw error;
+  }
+}
+
+function credentialsOf(peer: PeerAddon, socket: Socket) {
+  try {
+    const credentials = peer.credentialsOf(fdOf(socket));
+    if (credentials.pid > 0) return credentials;
+  } catch (cause) {
+    throw new SpiffeError('UNAUTHENTICATED', 'the kernel does not tell who is at the other end', { cause });
+  }
+  throw new SpiffeError(
+    'UNAUTHENTICATED',
+    'the caller is in a PID namespace that is not visible from here, share the namespace of the host',
+  );
+}
+
+/** `SO_PEERPIDFD` names the process that connected; `pidfd_open` one that has its number now, on older kernels. */
+function openPidfdOf(peer: PeerAddon, socket: Socket, pid: number): Pidfd {
+  try {
+    const pidfd = peer.peerPidfd(fdOf(socket));
+    if (pidfd !== undefined) return pidfd;
+    const startTimeTicks = startTimeOf(pid);
+    const opened = peer.openPidfd(pid);
+    if (startTimeOf(pid) === startTimeTicks) return opened;
+    opened.close();
+  } catch (cause) {
+    throw gone(pid, cause);
+  }
+  throw gone(pid);
+}
+
+/** Field 22 of proc_pid_stat(5). The second, a name in parentheses, may hold anything. */
+function startTimeOf(pid: number): number {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  } catch (cause) {
+    throw gone(pid, cause);
+  }
+  const fieldsFromThird = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const startTimeTicks = Number(fieldsFromThird[22 - 3]);
+  if (!Number.isSafeInteger(startTimeTicks)) throw gone(pid);
+  return startTimeTicks;
+}
+
+function gone(pid: number, cause?: unknown): SpiffeError {
+  return new SpiffeError('UNAUTHENTICATED', `the caller, process ${pid}, has ended`, { cause });
+}
+
+/** Node keeps a socket's descriptor on its handle, which its types do not show. */
+function fdOf(socket: Socket): number {
+  const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly fd?: number } | null };
+  if (handle?.fd === undefined || handle.fd < 0) throw new SpiffeError('UNAUTHENTICATED', 'the connection has ended');
+  return handle.fd;
+}

@@ -1,0 +1,138 @@
+import { lstat, mkdir, unlink } from 'node:fs/promises';
+import { createConnection, createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import type { Logger } from '../log/logger.ts';
+import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
+import type { UnixPeer } from './peer.ts';
+import { openUnixPeer } from './pidfd.ts';
+
+export interface UnixListenerOptions {
+  readonly path: string;
+  /** Permission bits of the socket; who may write may connect. */
+  readonly mode: number;
+  /** Permission bits of its folder, should that be missing; 0755 by default. */
+  readonly folderMode?: number;
+  readonly log: Logger;
+  /** Takes over the socket. `peer` is disposed when the socket closes. */
+  onConnection(socket: Socket, peer: UnixPeer): void;
+}
+
+/** A socket that is listened on. Disposing stops that and removes its file; connections are their receiver's. */
+export interface UnixListener extends AsyncDisposable {
+  readonly path: string;
+}
+
+/** `sun_path` of unix(7) less its final zero byte. */
+const MAX_PATH_BYTES = 107;
+/** How long whoever holds a socket file has to accept, before the file counts as in use. */
+const PROBE_MS = 1_000;
+
+/**
+ * Listens on a Unix socket. A file that a dead process left there is removed; one that somebody listens on is not.
+ *
+ * @throws SpiffeError `SOCKET_UNUSABLE`, saying what to do.
+ */
+export async function listenUnix(options: UnixListenerOptions): Promise<UnixListener> {
+  const { path, mode, folderMode = 0o755 } = options;
+  requireUsablePath(path);
+  await createFolder(dirname(path), folderMode);
+  await removeStaleSocket(path);
+  const server = createServer((socket) => identify(socket, options));
+  await listen(server, path, mode);
+  server.on('error', (error) => options.log.warning('a connection was not accepted', { path, reason: error.message }));
+  let closed: Promise<void> | undefined;
+  return {
+    path,
+    [Symbol.asyncDispose]: () => {
+      // Node takes the file away with the listening handle; `close` itself waits for every connection, we do not.
+      closed ??= new Promise((resolve) => {
+        server.close();
+        setImmediate(resolve);
+      });
+      return closed;
+    },
+  };
+}
+
+function requireUsablePath(path: string): void {
+  const bytes = Buffer.byteLength(path);
+  if (bytes > MAX_PATH_BYTES) {
+    throw unusable(path, `its path has ${bytes} bytes and the limit is ${MAX_PATH_BYTES}, choose a shorter one`);
+  }
+  if (path === '' || path.includes('\0')) throw unusable(path, 'its path is empty or holds a zero byte');
+}
+
+async function createFolder(folder: string, mode: number): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode });
+  } catch (cause) {
+    throw unusable(folder, `its folder cannot be created: ${reasonOf(cause)}`, cause);
+  }
+}
+
+async function removeStaleSocket(path: string): Promise<void> {
+  const before = await lstat(path).catch(() => undefined);
+  if (before === undefined) return;
+  if (!before.isSocket())
+    throw unusable(path, 'something that is no socket is there, remove it or choose another path');
+  const verdict = await probe(path);
+  if (verdict === 'answers') throw unusable(path, 'another process listens on it, stop that or choose another path');
+  if (verdict !== 'ECONNREFUSED' && verdict !== 'ENOENT') {
+    throw unusable(path, `a socket is there and cannot be tried (${verdict}), remove it or choose another path`);
+  }
+  const now = await lstat(path).catch(() => undefined);
+  if (now === undefined || now.ino !== before.ino) return;
+  await unlink(path).catch((cause: unknown) => {
+    throw unusable(path, `the socket of a process that has ended cannot be removed: ${reasonOf(cause)}`, cause);
+  });
+}
+
+/** Tries to connect. @returns `answers`, or the code of the system's error. */
+function probe(path: string): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = createConnection(path);
+    const settle = (verdict: string) => {
+      socket.destroy();
+      resolve(verdict);
+    };
+    socket.setTimeout(PROBE_MS, () => settle('answers'));
+    socket.once('connect', () => settle('answers'));
+    socket.once('error', (error: NodeJS.ErrnoException) => settle(error.code ?? error.message));
+  });
+}
+
+async function listen(server: Server, path: string, mode: number): Promise<void> {
+  const listening = new Promise<void>((resolve, reject) => {
+    server.once('listening', resolve);
+    server.once('error', (cause) => reject(unusable(path, reasonOf(cause), cause)));
+  });
+  // `listen` binds before it returns, so the file never has other permissions than these.
+  const umask = process.umask(0o777 & ~mode);
+  try {
+    server.listen(path);
+  } finally {
+    process.umask(umask);
+  }
+  await listening;
+  server.removeAllListeners('error');
+}
+
+function identify(socket: Socket, { path, log, onConnection }: UnixListenerOptions): void {
+  try {
+    const peer = openUnixPeer(socket);
+    socket.once('close', () => peer[Symbol.dispose]());
+    onConnection(socket, peer);
+  } catch (error) {
+    socket.destroy();
+    if (!isSpiffeError(error)) throw error;
+    log.warning('a connection was refused', { path, reason: error.message });
+  }
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+function unusable(path: string, reason: string, cause?: unknown): SpiffeError {
+  return new SpiffeError('SOCKET_UNUSABLE', `cannot listen on the socket "${path}": ${reason}`, { cause });
+}
