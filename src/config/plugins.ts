@@ -28,6 +28,8 @@ export type PluginData = { readonly text: string } | { readonly file: string };
 export interface PluginBlock {
   readonly plugin: PluginConfig;
   readonly position: Position;
+  /** What `data.text` is printed from, for a reader that names lines of the file. */
+  readonly data: ObjectNode;
 }
 
 const pluginBlock = z
@@ -85,15 +87,17 @@ export function readPlugins(
     problems.push(...read.problems);
     if (read.value === undefined) continue;
     const raw = read.value;
+    const data = mergedData(dataNodes, position);
     blocks.push({
       position,
+      data,
       plugin: {
         type,
         name,
         ...(raw.plugin_cmd === undefined ? {} : { command: raw.plugin_cmd }),
         args: raw.plugin_args,
         ...(raw.plugin_checksum === undefined ? {} : { checksum: raw.plugin_checksum.toLowerCase() }),
-        data: raw.plugin_data_file === undefined ? textData(dataNodes) : { file: raw.plugin_data_file },
+        data: raw.plugin_data_file === undefined ? textData(data) : { file: raw.plugin_data_file },
         enabled: raw.enabled,
         autoMtls: raw.auto_mtls,
       },
@@ -139,8 +143,12 @@ function dataNodesOf(body: ConfigNode): readonly ConfigNode[] {
     .flatMap((node) => (node.kind === 'list' ? node.items : [node]));
 }
 
-function textData(nodes: readonly ConfigNode[]): PluginData | undefined {
-  const objects = nodes.filter((node): node is ObjectNode => node.kind === 'object');
-  const text = objects.map(printHcl).join('');
+function mergedData(nodes: readonly ConfigNode[], position: Position): ObjectNode {
+  const objects = nodes.filter((node) => node.kind === 'object');
+  return { kind: 'object', items: objects.flatMap((node) => node.items), position: objects[0]?.position ?? position };
+}
+
+function textData(data: ObjectNode): PluginData | undefined {
+  const text = printHcl(data);
   return text === '' ? undefined : { text };
 }

@@ -1,0 +1,140 @@
+import { z } from 'zod';
+import { sharedSections } from './config-file.ts';
+import {
+  choice,
+  duration,
+  flag,
+  optionalText,
+  orUnset,
+  refused,
+  requiredPort,
+  requiredText,
+  socketPath,
+  spiffeIdText,
+  textList,
+  trustDomainText,
+  wholeNumber,
+} from './fields.ts';
+import { logFields } from './log-config.ts';
+import { profilingFields } from './profiling-config.ts';
+import { featureFlags } from './server-schema.ts';
+import { findTrustBundleSourceProblems } from './trust-bundle-source.ts';
+
+/** SVIDs that are replaced early enough for an outage this long. Source: inventory C105. */
+const MIN_AVAILABILITY_TARGET_SECONDS = 86_400;
+
+const allowedReferenceTypes = z
+  .array(z.strictObject({ type_url: requiredText, allow_over_tcp: flag }))
+  .min(1)
+  .refine((types) => types.length === 1 || !types.some(({ type_url }) => type_url === '*'), {
+    error: 'the type_url "*" allows every type: it must be the only one',
+  });
+
+const broker = z
+  .strictObject({
+    socket_path: orUnset(socketPath),
+    bind_address: optionalText,
+    brokers: z.array(z.strictObject({ id: spiffeIdText, allowed_reference_types: allowedReferenceTypes })).default([]),
+  })
+  .superRefine(
+    (raw, ctx) => {
+      if (raw.socket_path === undefined && raw.bind_address === undefined) {
+        ctx.addIssue('needs "socket_path", "bind_address" or both');
+      }
+      const ids = Array.isArray(raw.brokers) ? raw.brokers.map(({ id }) => id) : [];
+      for (const [index, id] of ids.entries()) {
+        if (ids.indexOf(id) === index) continue;
+        ctx.addIssue({
+          code: 'custom',
+          path: ['brokers', index, 'id'],
+          message: 'names a broker that is listed before',
+        });
+      }
+    },
+    { when: () => true },
+  );
+
+const limit = wholeNumber.default(0);
+
+const agentExperimental = z.strictObject({
+  admin_named_pipe_name: refused('named pipes are for Windows: use agent.admin_socket_path'),
+  broker: broker.optional(),
+  feature_flags: featureFlags,
+  jwt_svid_cache_hit_timeout: orUnset(
+    duration.refine((seconds) => seconds >= 5 && seconds < 30, { error: 'must be 5s at least and less than 30s' }),
+  ),
+  named_pipe_name: refused('named pipes are for Windows: use agent.socket_path'),
+  ratelimit: z
+    .strictObject({
+      fetch_x509_svid: limit,
+      fetch_jwt_svid: limit,
+      fetch_x509_bundles: limit,
+      fetch_jwt_bundles: limit,
+      stream_secrets: limit,
+      fetch_secrets: limit,
+    })
+    .prefault({}),
+  require_pq_kem: flag,
+  sync_interval: orUnset(duration),
+  use_sync_authorized_entries: z.boolean().optional(),
+});
+
+const sds = z.strictObject({
+  default_svid_name: optionalText,
+  default_bundle_name: optionalText,
+  default_all_bundles_name: optionalText,
+  disable_spiffe_cert_validation: flag,
+});
+
+/** The section `agent` with the file's names. Source: inventory C072 to C136. */
+export const agentSection = z
+  .strictObject({
+    admin_socket_path: orUnset(socketPath),
+    allow_unauthenticated_verifiers: flag,
+    allowed_foreign_jwt_claims: textList,
+    authorized_delegates: z.array(spiffeIdText).default([]),
+    availability_target: orUnset(
+      duration.refine((seconds) => seconds >= MIN_AVAILABILITY_TARGET_SECONDS, { error: 'must be 24h at least' }),
+    ),
+    data_dir: optionalText,
+    disable_sds_api: flag,
+    disable_workload_api: flag,
+    experimental: agentExperimental.prefault({}),
+    insecure_bootstrap: flag,
+    join_token: optionalText,
+    join_token_file: optionalText,
+    jwt_svid_cache_max_size: wholeNumber.default(0),
+    ...logFields,
+    log_selectors: textList,
+    log_source_location: flag,
+    ...profilingFields,
+    rebootstrap_delay: orUnset(duration),
+    rebootstrap_mode: orUnset(choice(['never', 'auto', 'always'])),
+    sds: sds.prefault({}),
+    server_address: requiredText,
+    server_port: requiredPort,
+    socket_path: orUnset(socketPath),
+    trust_bundle_format: orUnset(choice(['pem', 'spiffe'])),
+    trust_bundle_path: optionalText,
+    trust_bundle_spiffe_workload_api: optionalText,
+    trust_bundle_unix_socket: optionalText,
+    trust_bundle_url: optionalText,
+    trust_domain: z.preprocess((value) => (value === '' ? undefined : value), trustDomainText),
+    workload_x509_svid_key_type: orUnset(choice(['ec-p256', 'ec-p384', 'rsa-2048'])),
+    x509_svid_cache_max_size: wholeNumber.default(0),
+  })
+  .superRefine(
+    (raw, ctx) => {
+      for (const message of findTrustBundleSourceProblems(raw)) ctx.addIssue(message);
+      if (raw.join_token !== undefined && raw.join_token_file !== undefined) {
+        ctx.addIssue('only one of join_token and join_token_file can be specified, not both');
+      }
+      if (raw.insecure_bootstrap === true && raw.rebootstrap_mode !== undefined && raw.rebootstrap_mode !== 'never') {
+        ctx.addIssue('insecure_bootstrap cannot be used with a rebootstrap_mode other than "never"');
+      }
+    },
+    { when: () => true },
+  );
+export type AgentSection = z.output<typeof agentSection>;
+
+export const agentFile = z.strictObject({ agent: agentSection, ...sharedSections });
