@@ -1,4 +1,4 @@
-import { lstat, mkdir, unlink } from 'node:fs/promises';
+import { lstat, mkdir, stat, unlink } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Logger } from '../log/logger.ts';
@@ -64,10 +64,26 @@ function requireUsablePath(path: string): void {
 
 async function createFolder(folder: string, mode: number): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true, mode });
+    await mkdirWithParents(folder, mode);
   } catch (cause) {
     throw unusable(folder, `its folder cannot be created: ${reasonOf(cause)}`, cause);
   }
+}
+
+/** Node's own `recursive` never returns below a folder that answers ENOENT to every name, such as /proc. */
+async function mkdirWithParents(folder: string, mode: number): Promise<void> {
+  if (await isFolder(folder)) return;
+  const parent = dirname(folder);
+  if (parent !== folder) await mkdirWithParents(parent, mode);
+  try {
+    await mkdir(folder, mode);
+  } catch (error) {
+    if (!(await isFolder(folder))) throw error; // otherwise somebody else was faster
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 }
 
 async function removeStaleSocket(path: string): Promise<void> {
