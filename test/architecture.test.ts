@@ -1,0 +1,193 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+// The rules of docs/architecture.md ("Layers: import downwards only") and of the house style, file by file.
+
+const root = join(import.meta.dirname, '..');
+const MAX_LINES = 400;
+
+const values = ['spiffe', 'x509', 'tpm', 'gen'];
+const mechanisms = ['rpc', 'config', 'log', 'files', 'addon'];
+
+/** What a folder of src may import besides itself; `datastore` is the server's alone. */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  cli: ['server', 'agent', ...mechanisms, ...values],
+  server: ['datastore', 'plugin-host', ...mechanisms, ...values],
+  agent: ['plugin-host', ...mechanisms, ...values],
+  plugins: ['plugin-sdk', 'spiffe', 'x509', 'tpm', 'config', 'files'],
+  'plugin-host': [...mechanisms, ...values],
+  'plugin-sdk': [...mechanisms, ...values],
+  rpc: ['addon', 'log', ...values],
+  datastore: ['spiffe', 'config', 'files', 'log'],
+  config: ['spiffe'],
+  log: values,
+  files: ['spiffe'],
+  addon: ['spiffe'],
+  tpm: ['spiffe', 'x509'],
+  spiffe: ['x509'],
+  x509: ['spiffe/error.ts'],
+  gen: [],
+};
+
+/** What one file may import beyond its folder. */
+const ALLOWED_TO_FILE: Readonly<Record<string, readonly string[]>> = {
+  'src/plugins/tpm/device.ts': ['addon'],
+};
+
+/** Packages that one folder alone knows. */
+const OWNED_PACKAGES: readonly (readonly [string, string])[] = [
+  ['@grpc/grpc-js', 'rpc'],
+  ['kysely', 'datastore'],
+  ['node:sqlite', 'datastore'],
+];
+
+const sources = filesBelow('src').filter((path) => path.endsWith('.ts'));
+const written = sources.filter((path) => !path.startsWith('src/gen/'));
+const tests = filesBelow('test').filter((path) => path.endsWith('.ts'));
+
+describe('imports', () => {
+  test('go downwards only', () => {
+    expect(
+      sources.flatMap((path) =>
+        importsOf(path)
+          .filter((target) => !isAllowed(path, target))
+          .map(arrow(path)),
+      ),
+    ).toEqual([]);
+  });
+
+  test('reach the programs through their index.ts only', () => {
+    const deep = (target: string) => /^src\/(server|agent)\/(?!index\.ts$)/.test(target);
+    const cli = written.filter((path) => path.startsWith('src/cli/'));
+    expect(cli.flatMap((path) => importsOf(path).filter(deep).map(arrow(path)))).toEqual([]);
+  });
+
+  test('name files that exist, by their whole name', () => {
+    const isMissing = (target: string) => target.startsWith('src/') && !sources.includes(target);
+    expect(written.flatMap((path) => importsOf(path).filter(isMissing).map(arrow(path)))).toEqual([]);
+  });
+
+  test.each(OWNED_PACKAGES)('%s is known to src/%s alone', (name, folder) => {
+    const isName = (target: string) => target === name || target.startsWith(`${name}/`);
+    const others = sources.filter((path) => !path.startsWith(`src/${folder}/`));
+    expect(others.flatMap((path) => importsOf(path).filter(isName).map(arrow(path)))).toEqual([]);
+  });
+
+  test('of the product never lead to tests, benchmarks or the demonstration', () => {
+    expect(
+      sources.flatMap((path) =>
+        importsOf(path)
+          .filter((target) => /^(test|bench|demo|scripts)\//.test(target))
+          .map(arrow(path)),
+      ),
+    ).toEqual([]);
+  });
+
+  test('of benchmarks are nobody else’s', () => {
+    const others = [...sources, ...tests].filter((path) =>
+      importsOf(path).some((target) => target.startsWith('bench/')),
+    );
+    expect(others).toEqual([]);
+  });
+});
+
+describe('native addons', () => {
+  test('are loaded by src/addon alone', () => {
+    const loading = written.filter((path) => /\.node['"`]|process\.dlopen/.test(codeOf(path)));
+    expect(loading.filter((path) => !path.startsWith('src/addon/'))).toEqual([]);
+  });
+});
+
+describe('files', () => {
+  test('are named in kebab case, after one idea', () => {
+    const isWellNamed = (path: string) =>
+      /^[a-z0-9]+(-[a-z0-9]+)*(\.main|\.test)?\.ts$/.test(basename(path)) &&
+      !/^(utils?|commons?|helpers?|types|misc)\.ts$/.test(basename(path)) &&
+      dirname(path)
+        .split('/')
+        .every((folder) => /^[a-z0-9]+(-[a-z0-9]+)*$/.test(folder));
+    expect([...written, ...tests].filter((path) => !isWellNamed(path))).toEqual([]);
+  });
+
+  test(`have ${MAX_LINES} lines at most`, () => {
+    const long = [...written, ...tests].map((path) => ({ path, lines: textOf(path).trimEnd().split('\n').length }));
+    expect(long.filter(({ lines }) => lines > MAX_LINES)).toEqual([]);
+  });
+
+  test('have no default export', () => {
+    expect([...written, ...tests].filter((path) => /^export default\b|\bas default\b/m.test(codeOf(path)))).toEqual([]);
+  });
+
+  test('index.ts stands only where others enter', () => {
+    const entries = ['src/server/index.ts', 'src/agent/index.ts', 'src/plugin-sdk/index.ts'];
+    expect(written.filter((path) => basename(path) === 'index.ts' && !entries.includes(path))).toEqual([]);
+  });
+});
+
+describe('tests', () => {
+  test('mirror what they test', () => {
+    const folders = readdirSync(join(root, 'src'));
+    const mirrored = tests.filter((path) => path.endsWith('.test.ts') && folders.includes(path.split('/')[1] ?? ''));
+    expect(mirrored.filter((path) => !isMirrored(path))).toEqual([]);
+  });
+});
+
+/** test/a/b.test.ts belongs to src/a/b.ts or to the folder src/a/b; test/a/b.c.test.ts is a further part of test/a/b.test.ts. */
+function isMirrored(path: string): boolean {
+  const stem = path.replace(/^test\//, 'src/').replace(/(\.[a-z0-9-]+)?\.test\.ts$/, '');
+  return sources.includes(`${stem}.ts`) || sources.some((source) => source.startsWith(`${stem}/`));
+}
+
+function isAllowed(path: string, target: string): boolean {
+  if (!target.startsWith('src/')) return true;
+  const from = partOf(path);
+  const to = partOf(target);
+  if (from === to) return true;
+  const [, folder = ''] = path.split('/');
+  const wanted = target.slice('src/'.length);
+  return [...(ALLOWED[folder] ?? []), ...(ALLOWED_TO_FILE[path] ?? [])].some(
+    (allowed) => wanted === allowed || wanted.startsWith(`${allowed}/`),
+  );
+}
+
+/** The unit that may import itself freely: a folder of src, or the folder of one plugin. */
+function partOf(path: string): string {
+  const [, folder = '', plugin = ''] = path.split('/');
+  return folder === 'plugins' ? `plugins/${plugin}` : folder;
+}
+
+/** Relative imports as paths from the checkout's root, others as written. */
+function importsOf(path: string): string[] {
+  const specifiers = [
+    ...codeOf(path).matchAll(/^\s*(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]/gm),
+    ...codeOf(path).matchAll(/^\s*import\s*['"]([^'"]+)['"]/gm),
+    ...codeOf(path).matchAll(/\bimport\s*\(\s*['"]([^'"]+)['"]/g),
+    ...codeOf(path).matchAll(/\bnew URL\(\s*['"](\.[^'"]+\.ts)['"]/g),
+  ].map(([, specifier = '']) => specifier);
+  return specifiers.map((specifier) =>
+    specifier.startsWith('.') ? relative(root, join(root, dirname(path), specifier)) : specifier,
+  );
+}
+
+/** The text without its comments, which stand on lines of their own or behind a space. */
+function codeOf(path: string): string {
+  return textOf(path)
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/(^|\s)\/\/.*$/gm, '$1');
+}
+
+function textOf(path: string): string {
+  return readFileSync(join(root, path), 'utf8');
+}
+
+function filesBelow(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((path) => !path.includes('node_modules') && !/(^|\/)(vectors|target)\//.test(path))
+    .map((path) => join(folder, path))
+    .filter((path) => statSync(join(root, path)).isFile());
+}
+
+function arrow(path: string): (target: string) => string {
+  return (target) => `${path} → ${target}`;
+}
