@@ -1,11 +1,11 @@
 import { isUtf8 } from 'node:buffer';
 import { readFile, stat } from 'node:fs/promises';
+import type { PluginData } from '../config/plugins.ts';
 import { ConfigDefinition } from '../gen/spire/service/common/config/v1/config.ts';
 import type { CallOptions, Client } from '../rpc/client.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
-import type { PluginData } from './plugin-spec.ts';
 
 const MAX_DATA_BYTES = 16 * 1024 * 1024;
 

@@ -5,6 +5,7 @@ import type { Client } from '../rpc/client.ts';
 import type { ServiceDefinition } from '../rpc/definition.ts';
 import { handshakeEnvironment, PLUGIN_ENVIRONMENT } from '../rpc/go-plugin.ts';
 import type { BoundService } from '../rpc/service.ts';
+import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { requireChecksum } from './checksum.ts';
 import { configure } from './configure.ts';
@@ -12,7 +13,7 @@ import { requireUsableHandshake } from './handshake-policy.ts';
 import { HostServiceServer } from './host-service-server.ts';
 import { PluginConnection } from './plugin-connection.ts';
 import { type LoadStep, toLoadError } from './plugin-error.ts';
-import { describeExit, type PluginExit, PluginProcess } from './plugin-process.ts';
+import { describeExit, type PluginExit, PluginProcess, withLastWords } from './plugin-process.ts';
 import type { PluginDeadlines, PluginSpec } from './plugin-spec.ts';
 import { matchServices } from './services.ts';
 import { SocketFolder } from './socket-folder.ts';
@@ -103,7 +104,8 @@ export class PluginGeneration implements AsyncDisposable {
         surroundings.use(hostServer);
         return new PluginGeneration({ process, connection, autoMtls, options, surroundings });
       } catch (error) {
-        throw await process.explain(error);
+        const explained = await process.explain(error);
+        throw isSpiffeError(explained, 'PLUGIN_EXITED') ? withLastWords(explained, process.lastLines) : explained;
       }
     } catch (error) {
       throw toLoadError(spec, step, error);
@@ -117,6 +119,11 @@ export class PluginGeneration implements AsyncDisposable {
   /** Undefined while the process runs. */
   get exit(): PluginExit | undefined {
     return this.#process.exit;
+  }
+
+  /** `error`, or that the process has ended where that explains it. */
+  async explain(error: unknown): Promise<unknown> {
+    return await this.#process.explain(error);
   }
 
   client<Definition extends ServiceDefinition>(definition: Definition): Client<Definition> {
@@ -187,7 +194,7 @@ async function connect(
     (late) => late[Symbol.dispose](),
     () => {},
   );
-  throw new Error('the process has ended'); // `explain` says how
+  throw new SpiffeError('PLUGIN_EXITED', 'the process has ended'); // `explain` says how
 }
 
 /** @returns whether the plugin takes a configuration. */

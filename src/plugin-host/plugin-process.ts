@@ -5,7 +5,7 @@ import type { Logger } from '../log/logger.ts';
 import { PLUGIN_ENVIRONMENT, PLUGIN_TYPES } from '../rpc/go-plugin.ts';
 import { type Handshake, parseHandshake } from '../rpc/handshake.ts';
 import { RemoteError } from '../rpc/status.ts';
-import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
+import { SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
 import { Status } from '../spiffe/status.ts';
 import { forgetChild, killGroup, rememberChild } from './child-processes.ts';
@@ -85,7 +85,7 @@ export class PluginProcess implements AsyncDisposable {
       killGroup(child.pid);
       await exited;
       await Promise.race([outputEnded, wait(LAST_OUTPUT_MS)]);
-      throw isSpiffeError(error, 'CANCELLED') ? error : withLastWords(error, pluginLog);
+      throw withLastWords(error, pluginLog.lastLines);
     }
   }
 
@@ -94,13 +94,17 @@ export class PluginProcess implements AsyncDisposable {
     return this.#exit;
   }
 
-  /** `error`, or what explains it better: that the process has ended meanwhile, with its last words. */
+  /** `error`, or what explains it better: that the process has ended meanwhile. */
   async explain(error: unknown): Promise<unknown> {
     const lost = error instanceof RemoteError && error.status === Status.Unavailable;
-    const exit = await Promise.race([this.exited, wait(lost ? LAST_OUTPUT_MS : 0)]);
+    const exit = this.#exit ?? (lost ? await Promise.race([this.exited, wait(LAST_OUTPUT_MS)]) : undefined);
     if (exit === undefined) return error;
-    const ended = new SpiffeError('PLUGIN_EXITED', `its process ${describeExit(exit)}`, { cause: error });
-    return withLastWords(ended, this.#pluginLog);
+    return new SpiffeError('PLUGIN_EXITED', `the plugin's process ${describeExit(exit)}`, { cause: error });
+  }
+
+  /** The last lines that it wrote to stderr. */
+  get lastLines(): readonly string[] {
+    return this.#pluginLog.lastLines;
   }
 
   /** Ends it at once. */
@@ -212,10 +216,10 @@ async function requireExecutable(command: string): Promise<void> {
   }
 }
 
-function withLastWords(error: unknown, { lastLines }: PluginLog): unknown {
-  if (!(error instanceof SpiffeError)) return error;
-  const words =
-    lastLines.length === 0 ? 'it wrote nothing to stderr' : `its last words on stderr: ${lastLines.join(', ')}`;
+/** `error` with the plugin's own last words, which often say why. */
+export function withLastWords(error: unknown, lines: readonly string[]): unknown {
+  if (!(error instanceof SpiffeError) || error.code === 'CANCELLED') return error;
+  const words = lines.length === 0 ? 'it wrote nothing to stderr' : `its last words on stderr: ${lines.join(', ')}`;
   return new SpiffeError(error.code, `${error.message}; ${words}`, { cause: error });
 }
 

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import type { PluginData } from '../config/plugins.ts';
 import type { LogFields } from '../log/logger.ts';
 import type { PluginSide, PluginType } from '../rpc/go-plugin.ts';
 
@@ -18,8 +19,6 @@ export interface PluginSpec {
   readonly data: PluginData | undefined;
   readonly autoMtls: boolean;
 }
-
-export type PluginData = { readonly text: string } | { readonly file: string };
 
 /** How long each step of a plugin's life may take. */
 export interface PluginDeadlines {

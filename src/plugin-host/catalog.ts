@@ -1,0 +1,150 @@
+import { resolve } from 'node:path';
+import { requirePluginConstraints } from '../config/plugin-constraints.ts';
+import type { PluginConfig } from '../config/plugins.ts';
+import type { Logger } from '../log/logger.ts';
+import type { PluginSide, PluginType } from '../rpc/go-plugin.ts';
+import type { BoundService } from '../rpc/service.ts';
+import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
+import type { TrustDomain } from '../spiffe/trust-domain.ts';
+import { type AgentNodeAttestor, createAgentNodeAttestor } from './kinds/agent-node-attestor.ts';
+import { createKeyManager, type KeyManager } from './kinds/key-manager.ts';
+import { createServerNodeAttestor, type ServerNodeAttestor } from './kinds/server-node-attestor.ts';
+import { createWorkloadAttestor, type WorkloadAttestor } from './kinds/workload-attestor.ts';
+import { Plugin } from './plugin.ts';
+import { DEFAULT_DEADLINES, type PluginDeadlines, type PluginSpec } from './plugin-spec.ts';
+
+/** The executable of a plugin that comes with the program; undefined where there is none of that name. */
+export type BuiltinPlugins = (
+  type: PluginType,
+  name: string,
+) => { readonly command: string; readonly args: readonly string[] } | undefined;
+
+export interface CatalogOptions {
+  readonly side: PluginSide;
+  readonly plugins: readonly PluginConfig[];
+  readonly trustDomain: TrustDomain;
+  readonly builtins: BuiltinPlugins;
+  /** Offered to every plugin, in this order. */
+  readonly hostServices: readonly BoundService[];
+  readonly log: Logger;
+  readonly signal?: AbortSignal;
+  readonly deadlines?: Partial<PluginDeadlines>;
+}
+
+export interface PluginStatus {
+  readonly type: string;
+  readonly name: string;
+  readonly builtin: boolean;
+  /** Absent for what is part of the program itself. */
+  readonly pid?: number;
+  readonly state: 'running' | 'exited' | 'internal';
+}
+
+/** Types that this host has a facade for. */
+const SUPPORTED: readonly PluginType[] = ['KeyManager', 'NodeAttestor', 'WorkloadAttestor'];
+
+/** All plugins of a program. Disposing ends them. */
+export class PluginCatalog implements AsyncDisposable {
+  readonly #plugins: readonly Plugin[];
+  readonly #internal: readonly PluginConfig[];
+  readonly #keyManager: KeyManager;
+  /** Server only. */
+  readonly serverNodeAttestors: readonly ServerNodeAttestor[];
+  /** Agent only; undefined where it attests with a join token, for which there is no plugin. */
+  readonly agentNodeAttestor: AgentNodeAttestor | undefined;
+  /** Agent only. */
+  readonly workloadAttestors: readonly WorkloadAttestor[];
+
+  private constructor(side: PluginSide, plugins: readonly Plugin[], internal: readonly PluginConfig[]) {
+    this.#plugins = plugins;
+    this.#internal = internal;
+    const ofType = (type: PluginType) => plugins.filter((plugin) => plugin.type === type);
+    const [keyManager] = ofType('KeyManager');
+    if (keyManager === undefined) throw new SpiffeError('CONFIG_INVALID', 'no KeyManager is configured');
+    this.#keyManager = createKeyManager(keyManager);
+    const [agentNodeAttestor] = ofType('NodeAttestor').filter(() => side === 'agent');
+    this.agentNodeAttestor = agentNodeAttestor && createAgentNodeAttestor(agentNodeAttestor);
+    this.serverNodeAttestors = side === 'server' ? ofType('NodeAttestor').map(createServerNodeAttestor) : [];
+    this.workloadAttestors = ofType('WorkloadAttestor').map(createWorkloadAttestor);
+  }
+
+  /**
+   * Starts all plugins that are enabled, side by side. One that fails ends the others.
+   *
+   * @throws SpiffeError `CONFIG_INVALID` for a selection that the program cannot have; `PLUGIN_NOT_LOADED` naming every
+   * plugin that failed and why; `CANCELLED` by the signal.
+   */
+  static async load(options: CatalogOptions): Promise<PluginCatalog> {
+    const { side, plugins: configs, hostServices, trustDomain, log, signal } = options;
+    requirePluginConstraints(side, configs);
+    const enabled = configs.filter(({ enabled }) => enabled);
+    const internal = enabled.filter(isInternal);
+    const specs = enabled.filter((config) => !isInternal(config)).map((config) => toSpec(config, options));
+    const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines };
+    const results = await Promise.allSettled(
+      specs.map((spec) => Plugin.start(spec, { trustDomain, hostServices, deadlines, log, signal })),
+    );
+    const loaded = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    const failures = results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []));
+    if (failures.length === 0) return new PluginCatalog(side, loaded, internal);
+    await disposeAll(loaded);
+    throw toOneError(failures);
+  }
+
+  /** In the order of the configuration, but for what is part of the program, which comes last. */
+  get plugins(): readonly PluginStatus[] {
+    return [
+      ...this.#plugins.map(({ type, name, pid, isRunning, spec: { builtin } }) => {
+        return { type, name, builtin, pid, state: isRunning ? 'running' : 'exited' } as const;
+      }),
+      ...this.#internal.map(({ type, name }) => ({ type, name, builtin: true, state: 'internal' }) as const),
+    ];
+  }
+
+  get keyManager(): KeyManager {
+    return this.#keyManager;
+  }
+
+  findServerNodeAttestor(name: string): ServerNodeAttestor | undefined {
+    return this.serverNodeAttestors.find((attestor) => attestor.name === name);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await disposeAll(this.#plugins);
+  }
+}
+
+/** What is configured like a plugin and is none. */
+function isInternal({ type, name }: PluginConfig): boolean {
+  return type === 'DataStore' || (type === 'NodeAttestor' && name === 'join_token');
+}
+
+function toSpec(config: PluginConfig, { side, builtins }: CatalogOptions): PluginSpec {
+  const { name, checksum, data, autoMtls } = config;
+  const label = `${config.type} ${JSON.stringify(name)}`;
+  const type = SUPPORTED.find((supported) => supported === config.type);
+  if (type === undefined) {
+    throw new SpiffeError('CONFIG_INVALID', `${label}: plugins of this type are not supported, set enabled = false`);
+  }
+  if (config.command) {
+    const command = resolve(config.command);
+    return { side, type, name, builtin: false, command, args: config.args, checksum, data, autoMtls };
+  }
+  const found = builtins(type, name);
+  if (found === undefined) {
+    throw new SpiffeError('CONFIG_INVALID', `${label} is not built in: name its executable with plugin_cmd`);
+  }
+  return { side, type, name, builtin: true, ...found, checksum, data, autoMtls };
+}
+
+async function disposeAll(plugins: readonly Plugin[]): Promise<void> {
+  await Promise.all(plugins.map((plugin) => plugin[Symbol.asyncDispose]()));
+}
+
+function toOneError(failures: readonly unknown[]): unknown {
+  const [only] = failures;
+  if (failures.length === 1) return only;
+  const messages = failures.map((failure) => (failure instanceof Error ? failure.message : String(failure)));
+  const code = failures.every((failure) => isSpiffeError(failure, 'CANCELLED')) ? 'CANCELLED' : 'PLUGIN_NOT_LOADED';
+  return new SpiffeError(code, messages.join('; '), { cause: new AggregateError(failures) });
+}

@@ -1,0 +1,132 @@
+import {
+  NodeAttestorDefinition,
+  type AgentAttributes as WireAgentAttributes,
+} from '../../gen/spire/plugin/server/nodeattestor/v1/nodeattestor.ts';
+import { SpiffeError } from '../../spiffe/error.ts';
+import { quoteText } from '../../spiffe/quote-text.ts';
+import { requireValidSelector, type Selector } from '../../spiffe/selector.ts';
+import { parseSpiffeId, type SpiffeId } from '../../spiffe/spiffe-id.ts';
+import { type Plugin, PluginService } from '../plugin.ts';
+import type { PluginGeneration } from '../plugin-generation.ts';
+import { CSR_PUBLIC_KEY } from './csr-binding.ts';
+
+/** The server's half of a node's attestation. */
+export interface ServerNodeAttestor {
+  readonly name: string;
+  /**
+   * Judges what a node says of itself.
+   *
+   * @param challenge hands a challenge to the node, and gives its answer; what it throws ends the attestation unchanged.
+   * @throws the plugin's refusal, with its prefix.
+   */
+  attest(
+    payload: Uint8Array,
+    challenge: (challenge: Uint8Array) => Promise<Uint8Array>,
+    options: ServerAttestOptions,
+  ): Promise<AgentAttributes>;
+}
+
+export interface ServerAttestOptions {
+  /** SubjectPublicKeyInfo of the agent's CSR, DER. */
+  readonly csrPublicKey: Uint8Array;
+  /** The node's IP address, as the server sees it. */
+  readonly clientAddress?: string;
+  /** The host part of what the node called the server; nobody vouches for it. */
+  readonly forwardedHost?: string;
+  readonly signal: AbortSignal;
+}
+
+/** What a node proved to be. */
+export interface AgentAttributes {
+  readonly spiffeId: SpiffeId;
+  /** Their type is the attestor's name. */
+  readonly selectors: readonly Selector[];
+  readonly canReattest: boolean;
+}
+
+/** Of a whole attestation, the node's answers included; SPIRE has none. */
+const DEADLINE_MS = 120_000;
+const MAX_HOST_CHARACTERS = 255;
+
+/** @see plugin-wire §8.2, §8.2a */
+export function createServerNodeAttestor(plugin: Plugin): ServerNodeAttestor {
+  return {
+    name: plugin.name,
+    attest: async (payload, challenge, options) => {
+      if (payload.length === 0) throw new SpiffeError('ARGUMENT_INVALID', 'attestation payload is empty');
+      const failure: { ofChallenge?: unknown } = {};
+      try {
+        return await plugin.run((generation) =>
+          attest(plugin, generation, payload, options, async (message) => {
+            try {
+              return await challenge(message);
+            } catch (error) {
+              failure.ofChallenge = error;
+              throw error;
+            }
+          }),
+        );
+      } catch (error) {
+        throw failure.ofChallenge ?? error; // the node's failure is not the plugin's
+      }
+    },
+  };
+}
+
+const service = new PluginService(NodeAttestorDefinition);
+
+async function attest(
+  plugin: Plugin,
+  generation: PluginGeneration,
+  payload: Uint8Array,
+  { csrPublicKey, clientAddress = '', forwardedHost = '', signal }: ServerAttestOptions,
+  challenge: (challenge: Uint8Array) => Promise<Uint8Array>,
+): Promise<AgentAttributes> {
+  await using call = service.of(generation).attest({
+    signal,
+    deadlineMs: DEADLINE_MS,
+    metadata: {
+      'x-untrusted-forwarded-host': printable(forwardedHost),
+      'x-forwarded-client-ip': printable(clientAddress),
+      [CSR_PUBLIC_KEY]: csrPublicKey,
+    },
+  });
+  await call.send({ request: { $case: 'payload', value: payload } });
+  for (;;) {
+    const answer = await call.receive();
+    if (answer === undefined) {
+      throw new SpiffeError('PLUGIN_PROTOCOL', 'the plugin closed the stream before it had attested the node');
+    }
+    switch (answer.response?.$case) {
+      case 'challenge': // of any length, none too
+        await call.send({
+          request: { $case: 'challengeResponse', value: await challenge(answer.response.value) },
+        });
+        break;
+      case 'agentAttributes':
+        return toAgentAttributes(plugin, answer.response.value);
+      default:
+        throw new SpiffeError('PLUGIN_PROTOCOL', 'the plugin answered with neither a challenge nor agent attributes');
+    }
+  }
+}
+
+function toAgentAttributes({ name: type }: Plugin, attributes: WireAgentAttributes): AgentAttributes {
+  if (attributes.spiffeId === '')
+    throw new SpiffeError('PLUGIN_PROTOCOL', 'the plugin named no SPIFFE ID for the node');
+  const selectors = attributes.selectorValues.map((value) => ({ type, value }));
+  try {
+    selectors.forEach(requireValidSelector);
+    return { spiffeId: parseSpiffeId(attributes.spiffeId), selectors, canReattest: attributes.canReattest };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SpiffeError('PLUGIN_PROTOCOL', `the plugin answered ${quoteText(attributes.spiffeId)}: ${reason}`, {
+      cause,
+    });
+  }
+}
+
+/** What a node called the server is hostile, and a header takes printable ASCII alone. */
+function printable(text: string): string {
+  return text.length <= MAX_HOST_CHARACTERS && /^[\x21-\x7e]*$/.test(text) ? text : '';
+}
