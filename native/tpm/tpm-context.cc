@@ -89,7 +89,7 @@ TpmContext::~TpmContext() { napi_remove_env_cleanup_hook(env_, &TpmContext::Befo
 void TpmContext::BeforeExit(void* context) {
   constexpr std::chrono::seconds kPatience(5);
   auto* self = static_cast<TpmContext*>(context);
-  if (!self->ended_) self->thread_.StopAndWait(kPatience);
+  if (!self->abandoned_) self->thread_.StopAndWait(kPatience);
 }
 
 Napi::Value TpmContext::Post(Napi::Env env, std::function<Promises::Value(std::unique_ptr<Tpm>&)> work) {
@@ -131,6 +131,7 @@ Napi::Value TpmContext::Close(const Napi::CallbackInfo& info) {
 
 void TpmContext::Abandon(const Napi::CallbackInfo& info) {
   ended_ = true;
+  abandoned_ = true;
   thread_.Stop();
   promises_->RejectAll(info.Env(), "the TPM was given up");
 }

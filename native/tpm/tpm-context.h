@@ -49,6 +49,7 @@ class TpmContext : public Napi::ObjectWrap<TpmContext> {
   std::shared_ptr<uint32_t> closing_ = std::make_shared<uint32_t>(0);
   TpmThread thread_;
   bool ended_ = false;
+  bool abandoned_ = false;
 };
 
 }  // namespace assayer

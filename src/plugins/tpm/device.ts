@@ -1,0 +1,300 @@
+import { loadAddon } from '../../addon/load-addon.ts';
+import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
+import { type AkTemplateName, encodeAkTemplate } from '../../tpm/ak-templates.ts';
+import { type EkTemplate, encodeEkTemplate, findEkTemplate } from '../../tpm/ek-templates.ts';
+import { encodePcrSelections, type PcrRequest, type PcrSelection, readPcrSelections } from '../../tpm/pcr-selection.ts';
+import { type PublicArea, parsePublic } from '../../tpm/public-area.ts';
+import { TpmReader } from '../../tpm/tpm-reader.ts';
+import { deviceError, requireDeviceFile, tpmBusy } from './device-error.ts';
+import type { NativeKey, NativeQuote, NativeTpm, NativeTpmContext } from './native-tpm.ts';
+import { TpmLock } from './tpm-lock.ts';
+
+/** TPM_PT: Part 2, §6.13. */
+const PT_MANUFACTURER = 0x105;
+const PT_VENDOR_STRINGS = [0x106, 0x107, 0x108, 0x109] as const;
+const PT_FIRMWARE = { high: 0x10b, low: 0x10c } as const;
+const FIXED_PROPERTIES = 64;
+/** First handles of a type: Part 2, §7.4. */
+const FIRST_HANDLE = {
+  nv: 0x01000000,
+  loadedSession: 0x02000000,
+  transient: 0x80000000,
+  persistent: 0x81000000,
+} as const;
+/** Longer than the slowest TPM takes to make an RSA key. */
+const COMMAND_TIMEOUT_MS = 180_000;
+const DEFAULT_LOCK_TIMEOUT_MS = 10_000;
+/** These come with a resource manager: several programs at once, and nothing is left behind. */
+const HAS_RESOURCE_MANAGER = /^(device:\/dev\/tpmrm\d+|tabrmd)(:|$)/;
+
+export interface OpenOptions {
+  /** How long to wait for a TPM that another program uses. */
+  readonly lockTimeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface TpmProperties {
+  /** The four letters of the TCG's vendor registry, such as `INTC`. */
+  readonly manufacturer: string;
+  readonly vendorString: string;
+  /** Four numbers with dots. */
+  readonly firmwareVersion: string;
+}
+
+/** A key that the TPM holds for us. Disposing flushes it; a persistent one stays. */
+export class TpmKey implements AsyncDisposable {
+  readonly #flush: () => Promise<void>;
+  /** For {@link TpmDevice} alone. */
+  readonly id: number;
+  /** TPM2B_PUBLIC. */
+  readonly publicBytes: Uint8Array;
+  readonly publicArea: PublicArea;
+  readonly tpmName: Uint8Array;
+
+  constructor(key: NativeKey, flush: () => Promise<void>) {
+    this.id = key.id;
+    this.publicBytes = key.publicArea;
+    this.publicArea = parsePublic(key.publicArea);
+    this.tpmName = key.name;
+    this.#flush = flush;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#flush();
+  }
+}
+
+/** An open TPM. Disposing flushes whatever this process still holds there. */
+export class TpmDevice implements AsyncDisposable {
+  readonly #tcti: string;
+  readonly #context: NativeTpmContext;
+  readonly #lock: TpmLock | undefined;
+  readonly #signal: AbortSignal | undefined;
+  #isOpen = true;
+  #isConnected = false;
+
+  private constructor(
+    tcti: string,
+    context: NativeTpmContext,
+    lock: TpmLock | undefined,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#tcti = tcti;
+    this.#context = context;
+    this.#lock = lock;
+    this.#signal = signal;
+  }
+
+  /**
+   * @param tcti a TCTI string of tpm2-tss, such as `device:/dev/tpmrm0`, `swtpm:host=127.0.0.1,port=2321` or `tabrmd`
+   * @throws SpiffeError `TPM_UNAVAILABLE`: absent, busy, or not permitted, and what to do
+   */
+  static async open(
+    tcti: string,
+    { lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS, signal }: OpenOptions = {},
+  ): Promise<TpmDevice> {
+    const addon = loadAddon('tpm') as NativeTpm;
+    await requireDeviceFile(tcti);
+    const deadline = performance.now() + lockTimeoutMs;
+    const lock = HAS_RESOURCE_MANAGER.test(tcti)
+      ? undefined
+      : await TpmLock.acquire(tcti, { tryLock: addon.tryLock, timeoutMs: lockTimeoutMs, signal });
+    const device = new TpmDevice(tcti, new addon.TpmContext(tcti), lock, signal);
+    try {
+      const remainingMs = Math.max(1, deadline - performance.now());
+      const timeoutError = () => tpmBusy(tcti, lockTimeoutMs);
+      await device.#within(device.#connect(), { timeoutMs: remainingMs, timeoutError, signal });
+      await device.#sweep();
+      return device;
+    } catch (error) {
+      await device[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async readProperties(): Promise<TpmProperties> {
+    const properties = new Map(await this.#run((tpm) => tpm.readProperties(PT_MANUFACTURER, FIXED_PROPERTIES)));
+    const high = properties.get(PT_FIRMWARE.high) ?? 0;
+    const low = properties.get(PT_FIRMWARE.low) ?? 0;
+    return {
+      manufacturer: lettersOf(properties.get(PT_MANUFACTURER)),
+      vendorString: PT_VENDOR_STRINGS.map((property) => lettersOf(properties.get(property))).join(''),
+      firmwareVersion: [high >>> 16, high & 0xffff, low >>> 16, low & 0xffff].join('.'),
+    };
+  }
+
+  /** The whole content of an NV index; undefined where it is not defined or was never written. */
+  findNv(index: number): Promise<Uint8Array | undefined> {
+    return this.#run((tpm) => tpm.readNv(index));
+  }
+
+  /** NV indices from `first` on, ascending. */
+  listNv(first: number = FIRST_HANDLE.nv): Promise<readonly number[]> {
+    return this.#run((tpm) => tpm.readHandles(first));
+  }
+
+  /** The PCR banks that are allocated. */
+  async readPcrBanks(): Promise<readonly PcrSelection[]> {
+    const banks = readPcrSelections(new TpmReader(await this.#run((tpm) => tpm.readPcrBanks()), 'TPML_PCR_SELECTION'));
+    return banks.filter(({ indices }) => indices.length > 0);
+  }
+
+  /** The values in ascending order of index; fewer where the TPM does not have them all. */
+  async readPcrs({ bank, indices }: PcrRequest): Promise<readonly Uint8Array[]> {
+    const values = await this.#run((tpm) => tpm.readPcrs(encodePcrSelections([{ bank, indices }])));
+    return values.toSorted((a, b) => a.index - b.index).map(({ digest }) => digest);
+  }
+
+  /** The authorization of the endorsement hierarchy, where it has one. */
+  setEndorsementAuth(auth: Uint8Array): Promise<void> {
+    return this.#run((tpm) => tpm.setEndorsementAuth(auth));
+  }
+
+  createEk(template: EkTemplate): Promise<TpmKey> {
+    return this.#load((tpm) => tpm.createEk(encodeEkTemplate(template)));
+  }
+
+  /** A persistent object that was made from this template and fulfils `isWanted`, so that the key need not be made again. */
+  async findPersistentEk(template: EkTemplate, isWanted: (area: PublicArea) => boolean): Promise<TpmKey | undefined> {
+    for (const handle of await this.#run((tpm) => tpm.readHandles(FIRST_HANDLE.persistent))) {
+      const native = await this.#run((tpm) => tpm.openPersistent(handle));
+      const area = findPublic(native.publicArea);
+      if (area !== undefined && findEkTemplate(area)?.name === template.name && isWanted(area)) {
+        return new TpmKey(native, () => this.#flush(native));
+      }
+      await this.#flush(native);
+    }
+    return undefined;
+  }
+
+  /** A restricted signing key below the EK. */
+  createAk(ek: TpmKey, template: EkTemplate, ak: AkTemplateName): Promise<TpmKey> {
+    return this.#load((tpm) => tpm.createAk(ek.id, authorizationOf(template), encodeAkTemplate(ak)));
+  }
+
+  /**
+   * TPM2_ActivateCredential.
+   *
+   * @param credential TPM2B_ID_OBJECT and TPM2B_ENCRYPTED_SECRET
+   * @returns certInfo
+   */
+  activateCredential(
+    keys: { ek: TpmKey; ekTemplate: EkTemplate; ak: TpmKey },
+    credential: { credentialBlob: Uint8Array; encryptedSecret: Uint8Array },
+  ): Promise<Uint8Array> {
+    const authorization = authorizationOf(keys.ekTemplate);
+    const { credentialBlob, encryptedSecret } = credential;
+    return this.#run((tpm) =>
+      tpm.activateCredential(keys.ak.id, keys.ek.id, authorization, credentialBlob, encryptedSecret),
+    );
+  }
+
+  /** TPM2_Quote by the scheme of the AK. */
+  quote(ak: TpmKey, qualifyingData: Uint8Array, { bank, indices }: PcrRequest): Promise<NativeQuote> {
+    return this.#run((tpm) => tpm.quote(ak.id, qualifyingData, encodePcrSelections([{ bank, indices }])));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await using _lock = this.#lock;
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    await this.#within(this.#context.close(), { timeoutMs: COMMAND_TIMEOUT_MS, timeoutError: () => this.#noAnswer() });
+    if (this.#isConnected) await this.#lock?.writeFinished();
+  }
+
+  async #connect(): Promise<void> {
+    await this.#context.open();
+    await this.#context.readProperties(PT_MANUFACTURER, 1); // connecting alone does not tell that the TPM answers
+    this.#isConnected = true;
+  }
+
+  /** Flushes what a process of ours that was killed left in a TPM without a resource manager. */
+  async #sweep(): Promise<void> {
+    const lock = this.#lock;
+    if (lock === undefined) return;
+    const heldBefore = await lock.readUnfinished();
+    const held: number[] = [];
+    for (const first of [FIRST_HANDLE.transient, FIRST_HANDLE.loadedSession]) {
+      for (const handle of await this.#run((tpm) => tpm.readHandles(first))) {
+        if (heldBefore === undefined || heldBefore.has(handle)) held.push(handle);
+        else await this.#run((tpm) => tpm.flushForeign(handle));
+      }
+    }
+    await lock.writeUnfinished(held);
+  }
+
+  async #load(command: (tpm: NativeTpmContext) => Promise<NativeKey>): Promise<TpmKey> {
+    const native = await this.#run(command);
+    return new TpmKey(native, () => this.#flush(native));
+  }
+
+  async #flush({ id }: NativeKey): Promise<void> {
+    if (this.#isOpen) await this.#context.flush(id);
+  }
+
+  #run<T>(command: (tpm: NativeTpmContext) => Promise<T>): Promise<T> {
+    if (!this.#isOpen) throw new SpiffeError('TPM_UNAVAILABLE', `the TPM at "${this.#tcti}" is closed`);
+    return this.#within(command(this.#context), {
+      timeoutMs: COMMAND_TIMEOUT_MS,
+      timeoutError: () => this.#noAnswer(),
+      signal: this.#signal,
+    });
+  }
+
+  /**
+   * A blocked command cannot be taken back. When time is out, the TPM is given up; when the caller's signal aborts, the
+   * command ends by itself and disposing waits for it, unless we are not connected yet and may never be.
+   */
+  async #within<T>(work: Promise<T>, { timeoutMs, timeoutError, signal }: Limits): Promise<T> {
+    const { promise: givenUp, reject } = Promise.withResolvers<never>();
+    const giveUp = (reason: unknown) => {
+      this.#isOpen = false;
+      reject(reason);
+      this.#context.abandon();
+    };
+    const onAbort = () => (this.#isConnected ? reject : giveUp)(signal?.reason);
+    const timer = setTimeout(() => giveUp(timeoutError()), timeoutMs);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      if (signal?.aborted === true) onAbort();
+      return await Promise.race([givenUp, work]);
+    } catch (error) {
+      throw deviceError(error, this.#tcti);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  #noAnswer(): SpiffeError {
+    const seconds = COMMAND_TIMEOUT_MS / 1000;
+    return new SpiffeError('TPM_UNAVAILABLE', `the TPM at "${this.#tcti}" gave no answer for ${seconds} s: restart it`);
+  }
+}
+
+interface Limits {
+  readonly timeoutMs: number;
+  readonly timeoutError: () => Error;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** EK Credential Profile 2.5, §B.6: a low-range key has no user authorization, a high-range one an empty one. */
+function authorizationOf({ range }: EkTemplate): 'policy-secret' | 'password' {
+  return range === 'low' ? 'policy-secret' : 'password';
+}
+
+function findPublic(bytes: Uint8Array): PublicArea | undefined {
+  try {
+    return parsePublic(bytes);
+  } catch (error) {
+    if (isSpiffeError(error, 'TPM_DATA_INVALID')) return undefined; // an object of another kind
+    throw error;
+  }
+}
+
+/** Four characters in a number, without NUL and blanks at the end. */
+function lettersOf(value = 0): string {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value >>> 0);
+  return bytes.toString('latin1').replace(/[\0 ]+$/, '');
+}

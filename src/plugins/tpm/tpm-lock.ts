@@ -1,0 +1,81 @@
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { SpiffeError } from '../../spiffe/error.ts';
+import { tpmBusy } from './device-error.ts';
+
+const POLL_MS = 25;
+const MAX_RECORD_BYTES = 4096;
+
+/**
+ * Keeps our processes from hanging on one another at a TPM that serves one client at a time. The kernel frees it with the
+ * process. While a holder works, the file names the handles that the TPM held before: what its next holder finds beyond
+ * them was left by one that was killed.
+ */
+export class TpmLock implements AsyncDisposable {
+  readonly #file: FileHandle;
+
+  private constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  /** @throws SpiffeError `TPM_UNAVAILABLE` after `timeoutMs` */
+  static async acquire(
+    tcti: string,
+    options: { tryLock(fd: number): boolean; timeoutMs: number; signal: AbortSignal | undefined },
+  ): Promise<TpmLock> {
+    const file = await openLockFile(tcti);
+    try {
+      const deadline = performance.now() + options.timeoutMs;
+      while (!options.tryLock(file.fd)) {
+        if (performance.now() >= deadline) throw tpmBusy(tcti, options.timeoutMs);
+        await wait(POLL_MS, undefined, options.signal === undefined ? {} : { signal: options.signal });
+      }
+      return new TpmLock(file);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** The handles that the TPM held before a holder which never finished; undefined where the last one did. */
+  async readUnfinished(): Promise<ReadonlySet<number> | undefined> {
+    const { buffer, bytesRead } = await this.#file.read(Buffer.alloc(MAX_RECORD_BYTES), 0, MAX_RECORD_BYTES, 0);
+    if (bytesRead === 0) return undefined;
+    const words = buffer.toString('ascii', 0, bytesRead).split(/\s+/);
+    return new Set(words.filter((word) => /^[0-9a-f]{8}$/.test(word)).map((word) => Number.parseInt(word, 16)));
+  }
+
+  async writeUnfinished(handles: readonly number[]): Promise<void> {
+    const words = ['held before:', ...handles.map((handle) => handle.toString(16).padStart(8, '0'))];
+    await this.#file.truncate(0);
+    await this.#file.write(`${words.join('\n')}\n`, 0);
+  }
+
+  async writeFinished(): Promise<void> {
+    await this.#file.truncate(0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file.close();
+  }
+}
+
+async function openLockFile(tcti: string): Promise<FileHandle> {
+  const hash = createHash('sha256').update(tcti).digest('hex').slice(0, 16);
+  const user = process.getuid?.() ?? 0;
+  const path = join(tmpdir(), `assayer-tpm-${user}-${hash}.lock`);
+  const { O_CREAT, O_RDWR, O_NOFOLLOW } = constants;
+  try {
+    const file = await open(path, O_CREAT | O_RDWR | O_NOFOLLOW, 0o600);
+    const { uid } = await file.stat();
+    if (uid === user) return file;
+    await file.close();
+  } catch (cause) {
+    throw new SpiffeError('FILE_UNUSABLE', `cannot open the lock file ${path}: remove it`, { cause });
+  }
+  throw new SpiffeError('FILE_UNUSABLE', `the lock file ${path} belongs to another user: remove it`);
+}

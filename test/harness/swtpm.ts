@@ -1,0 +1,211 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const POLL_MS = 10;
+const START_MS = 10_000;
+const EK_NV_INDEX = { 'rsa-2048': '0x01c00002', 'ec-p256': '0x01c0000a', 'ec-p384': '0x01c00016' } as const;
+
+export type SwtpmEk = 'rsa-2048' | 'ec-p256' | 'ec-p384';
+
+export interface SwtpmOptions {
+  /** The endorsement keys that get a certificate: RSA and P-384 ones come from swtpm_setup, a P-256 one from the test's CA. */
+  readonly ek: readonly SwtpmEk[];
+  /** Such as `sha256,sha384`. */
+  readonly pcrBanks?: string;
+}
+
+/**
+ * A software TPM with endorsement certificates of a CA of its own, manufactured and running, on Unix sockets in a folder
+ * that goes with it. As many as you like at once. It serves one client at a time, as swtpm does.
+ */
+export class Swtpm implements AsyncDisposable {
+  /** For tpm2-tss: `swtpm:path=…`. */
+  readonly tcti: string;
+  readonly folder: string;
+  /** PEM, the root and the CA that issued the EK certificates. */
+  readonly caPath: string;
+  readonly pid: number;
+  readonly #process: ChildProcess;
+
+  private constructor(folder: string, process: ChildProcess, pid: number) {
+    this.folder = folder;
+    this.tcti = `swtpm:path=${join(folder, 'tpm')}`;
+    this.caPath = join(folder, 'ca.pem');
+    this.#process = process;
+    this.pid = pid;
+  }
+
+  static async start(options: SwtpmOptions): Promise<Swtpm> {
+    const folder = await mkdtemp(join(tmpdir(), 'swtpm-'));
+    try {
+      await manufacture(folder, options);
+      const tpm = await Swtpm.#spawn(folder);
+      try {
+        for (const unwanted of (['rsa-2048', 'ec-p384'] as const).filter((ek) => !options.ek.includes(ek))) {
+          await tpm.removeNv(EK_NV_INDEX[unwanted]);
+        }
+        if (options.ek.includes('ec-p256')) await tpm.#installP256Certificate();
+        return tpm;
+      } catch (error) {
+        await tpm[Symbol.asyncDispose]();
+        throw error;
+      }
+    } catch (error) {
+      await rm(folder, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  static async #spawn(folder: string): Promise<Swtpm> {
+    const socket = join(folder, 'tpm');
+    const child = spawn(
+      'swtpm',
+      [
+        ...['socket', '--tpm2', '--tpmstate', `dir=${join(folder, 'state')}`, '--flags', 'not-need-init,startup-clear'],
+        // tpm2-tss looks for the control channel beside the other, with this suffix.
+        ...['--server', `type=unixio,path=${socket}`, '--ctrl', `type=unixio,path=${socket}.ctrl`],
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    let errors = '';
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      errors += text;
+    });
+    const deadline = performance.now() + START_MS;
+    for (const path of [socket, `${socket}.ctrl`]) {
+      while (!(await isSocket(path))) {
+        if (child.exitCode !== null) throw new Error(`swtpm ended with ${child.exitCode}: ${errors}`);
+        if (performance.now() > deadline) throw new Error(`swtpm did not listen within ${START_MS} ms: ${errors}`);
+        await wait(POLL_MS);
+      }
+    }
+    if (child.pid === undefined) throw new Error('swtpm has no process id');
+    return new Swtpm(folder, child, child.pid);
+  }
+
+  /** Runs one of tpm2-tools on this TPM, in its folder. */
+  async tools(command: string, ...args: readonly string[]): Promise<string> {
+    const environment = { ...process.env, TPM2TOOLS_TCTI: this.tcti, TSS2_LOG: 'all+NONE' };
+    const { stdout } = await run(command, [...args], { cwd: this.folder, env: environment });
+    return stdout;
+  }
+
+  /** A file that a tool wrote. */
+  read(name: string): Promise<Uint8Array> {
+    return readFile(join(this.folder, name));
+  }
+
+  async write(name: string, content: Uint8Array): Promise<string> {
+    const path = join(this.folder, name);
+    await writeFile(path, content);
+    return path;
+  }
+
+  /** The handles that `tpm2_getcap handles-<type>` prints. */
+  async handles(type: 'transient' | 'loaded-session' | 'saved-session' | 'persistent'): Promise<readonly string[]> {
+    return [...(await this.tools('tpm2_getcap', `handles-${type}`)).matchAll(/0x[0-9A-F]+/gi)].map(
+      ([handle]) => handle,
+    );
+  }
+
+  /** Defines an NV index that everybody may read, as a vendor does for EK certificates, and fills it. */
+  async writeNv(index: string, content: Uint8Array): Promise<void> {
+    const path = await this.write(`nv-${index}`, content);
+    const attributes = 'ppwrite|writedefine|ppread|ownerread|authread|no_da|platformcreate';
+    await this.tools('tpm2_nvdefine', index, '-C', 'p', '-s', String(content.length), '-a', attributes);
+    await this.tools('tpm2_nvwrite', index, '-C', 'p', '-i', path);
+  }
+
+  async removeNv(index: string): Promise<void> {
+    await this.tools('tpm2_nvundefine', index, '-C', 'p');
+  }
+
+  /** swtpm makes no P-256 EK certificate: one is issued here for the key of template L-2. */
+  async #installP256Certificate(): Promise<void> {
+    await this.tools('tpm2_createek', '-G', 'ecc', '-c', 'ek-p256.ctx', '-u', 'ek-p256.pem', '-f', 'pem');
+    await this.tools('tpm2_flushcontext', '-t');
+    await this.writeNv(EK_NV_INDEX['ec-p256'], await issueEkCertificate(this.folder, 'ek-p256.pem'));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) {
+      const exited = once(this.#process, 'exit');
+      this.#process.kill('SIGTERM');
+      const insist = setTimeout(() => this.#process.kill('SIGKILL'), 2000);
+      await exited.finally(() => clearTimeout(insist));
+    }
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** @see Swtpm */
+export function startSwtpm(options: SwtpmOptions): Promise<Swtpm> {
+  return Swtpm.start(options);
+}
+
+/** swtpm_setup with a CA in the folder, so that two at once do not share one. It always makes both of its EK certificates. */
+async function manufacture(folder: string, { pcrBanks = 'sha256' }: SwtpmOptions): Promise<void> {
+  const [state, ca] = [join(folder, 'state'), join(folder, 'ca')];
+  await mkdir(state);
+  await mkdir(ca);
+  const caConfig = [
+    `statedir = ${ca}`,
+    `signingkey = ${ca}/signkey.pem`,
+    `issuercert = ${ca}/issuercert.pem`,
+    `certserial = ${ca}/certserial`,
+  ];
+  await writeFile(join(ca, 'ca.conf'), lines(caConfig));
+  const model = ['--platform-manufacturer Assayer', '--platform-version 1', '--platform-model test'];
+  await writeFile(join(ca, 'ca.options'), lines(model));
+  const setUp = [
+    'create_certs_tool = /usr/bin/swtpm_localca',
+    `create_certs_tool_config = ${ca}/ca.conf`,
+    `create_certs_tool_options = ${ca}/ca.options`,
+  ];
+  await writeFile(join(ca, 'setup.conf'), lines(setUp));
+  await run('swtpm_setup', [
+    ...['--tpm2', '--tpm-state', `dir://${state}`, '--config', join(ca, 'setup.conf')],
+    ...['--create-ek-cert', '--create-platform-cert', '--pcr-banks', pcrBanks],
+  ]);
+  const certificates = ['swtpm-localca-rootca-cert.pem', 'issuercert.pem'].map((name) => readFile(join(ca, name)));
+  await writeFile(join(folder, 'ca.pem'), Buffer.concat(await Promise.all(certificates)));
+}
+
+/** An EK certificate like swtpm's, by the same CA, for a public key in PEM. */
+async function issueEkCertificate(folder: string, publicKey: string): Promise<Uint8Array> {
+  const extensions = [
+    'basicConstraints = critical,CA:FALSE',
+    'keyUsage = critical,keyAgreement',
+    'extendedKeyUsage = 2.23.133.8.1',
+    'authorityKeyIdentifier = keyid',
+    'subjectAltName = critical,dirName:tpm',
+    '[tpm]', // OpenSSL drops what stands before the first dot of a name
+    'manufacturer.2.23.133.2.1 = id:00001014',
+    'model.2.23.133.2.2 = swtpm',
+    'version.2.23.133.2.3 = id:20191023',
+  ];
+  await writeFile(join(folder, 'ek.ext'), lines(extensions));
+  const issuer = ['-CA', 'ca/issuercert.pem', '-CAkey', 'ca/signkey.pem', '-set_serial', '4242'];
+  const subject = ['-new', '-subj', '/CN=unknown', '-force_pubkey', publicKey];
+  const output = ['-extfile', 'ek.ext', '-days', '3650', '-sha256', '-outform', 'DER', '-out', 'ek.der'];
+  await run('openssl', ['x509', ...subject, ...issuer, ...output], { cwd: folder });
+  return readFile(join(folder, 'ek.der'));
+}
+
+function lines(texts: readonly string[]): string {
+  return `${texts.join('\n')}\n`;
+}
+
+async function isSocket(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isSocket();
+  } catch {
+    return false;
+  }
+}
