@@ -235,6 +235,7 @@ EvpPkey LoadManagedKey(const std::shared_ptr<ManagedKey>& key) {
     if (kind == EVP_PKEY_RSA) pkey = RsaKeyOf(publicKey.get(), key);
   }
   if (pkey == nullptr || EVP_PKEY_set1_engine(pkey.get(), engine().engine) != 1) {
+    ERR_clear_error();
     Raise(kKeyNotUsable, "needs an EC or RSA key");
     return nullptr;
   }
