@@ -1,0 +1,185 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
+import { agentId, type SpiffeId } from '../../spiffe/spiffe-id.ts';
+import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import { requireAttestationKey } from '../../tpm/attestation-key.ts';
+import { type EndorsementKey, requireEndorsementKey } from '../../tpm/endorsement-key.ts';
+import { makeCredential } from '../../tpm/make-credential.ts';
+import type { PcrRequest } from '../../tpm/pcr-selection.ts';
+import { qualifyingData } from '../../tpm/qualifying-data.ts';
+import { type VerifiedQuote, verifyQuote } from '../../tpm/quote.ts';
+import {
+  type EkCertificateFacts,
+  findEkCertificate,
+  findEkChain,
+  parseEkCertificates,
+  requireEkCertificate,
+} from '../../x509/ek-certificate.ts';
+import { requireUnrevokedKey } from '../../x509/ek-revocation.ts';
+import { requireCheck } from '../../x509/require-check.ts';
+import type { ClockMemory } from './clock-memory.ts';
+import { decodePayload, decodeResponse, encodeChallenge } from './codec.ts';
+import type { TpmServerConfig } from './config.ts';
+import type { EkKind, TrustStore } from './trust-store.ts';
+
+/** What the server half knows: a value that a new configuration replaces, but for the memory of clocks. */
+export interface TpmAttestorState {
+  readonly config: Pick<
+    TpmServerConfig,
+    'pcr_bank' | 'pcrs' | 'allow_unmeasured' | 'challenge_timeout' | 'allow_unbound'
+  >;
+  readonly trust: TrustStore;
+  readonly clocks: ClockMemory;
+}
+
+export interface TpmAttestContext {
+  readonly trustDomain: TrustDomain;
+  /** SubjectPublicKeyInfo (DER) of the agent's CSR; absent under a host that does not tell it. */
+  readonly csrPublicKey?: Uint8Array;
+  readonly now: () => Date;
+}
+
+/** The verdict on a node. */
+export interface TpmAgentAttributes {
+  readonly spiffeId: SpiffeId;
+  readonly selectorValues: readonly string[];
+  readonly canReattest: boolean;
+}
+
+/** Why an endorsement key is believed to be a TPM's. */
+interface EkVerdict {
+  readonly kind: EkKind;
+  /** Absent for a key that is trusted because its hash is enrolled. */
+  readonly facts?: EkCertificateFacts;
+}
+
+const SECRET_BYTES = 32;
+const NONCE_BYTES = 32;
+/** Always quoted: whether a bank is measured at all is told by them. */
+const FIRMWARE_PCRS = [0, 1, 2, 3, 4, 5, 6, 7];
+const NO_KEY = new Uint8Array(0);
+
+/**
+ * The server's half of TPM attestation: takes the payload, yields one challenge, receives the response.
+ *
+ * @throws SpiffeError `ATTESTATION_DENIED` with the number of the check that failed, `TPM_DATA_INVALID`,
+ * `CERTIFICATE_INVALID` or `DER_INVALID` for bytes that cannot be read
+ * @see docs/plugins/tpm.md
+ */
+export async function* attestTpm(
+  payload: Uint8Array,
+  state: TpmAttestorState,
+  context: TpmAttestContext,
+): AsyncGenerator<Uint8Array, TpmAgentAttributes, Uint8Array> {
+  try {
+    return yield* attestEvidence(payload, state, context);
+  } catch (cause) {
+    if (isSpiffeError(cause)) throw cause;
+    throw new SpiffeError('ATTESTATION_DENIED', 'the evidence could not be judged (check F42)', { cause });
+  }
+}
+
+async function* attestEvidence(
+  payload: Uint8Array,
+  { config, trust, clocks }: TpmAttestorState,
+  { trustDomain, csrPublicKey, now }: TpmAttestContext,
+): AsyncGenerator<Uint8Array, TpmAgentAttributes, Uint8Array> {
+  const { ekPublic, akPublic, ekCertificates } = decodePayload(payload);
+  requireCheck(
+    'C20',
+    csrPublicKey !== undefined || config.allow_unbound,
+    'the host does not tell the key of the CSR, so a quote cannot be bound to it: set "allow_unbound" to accept that',
+  );
+  const ek = requireEndorsementKey(ekPublic);
+  const verdict = requireTrustedEk(ek, ekCertificates, trust, now());
+  const ak = requireAttestationKey(akPublic);
+
+  const secret = randomBytes(SECRET_BYTES);
+  const nonce = randomBytes(NONCE_BYTES);
+  const pcrs = pcrRequest(config);
+  const issuedAt = now().getTime();
+  const answer = yield encodeChallenge({ ...makeCredential(ek, ak.name, secret), nonce, pcrs });
+  requireCheck(
+    'F43',
+    now().getTime() - issuedAt <= config.challenge_timeout,
+    `the challenge was not answered within ${config.challenge_timeout / 1000} s`,
+  );
+
+  const response = decodeResponse(answer);
+  requireCheck(
+    'B16',
+    response.secret.length === secret.length && timingSafeEqual(response.secret, secret),
+    'the TPM that holds the endorsement key did not open the credential for this attestation key',
+  );
+  const quote = verifyQuote(response, {
+    ek,
+    ak,
+    qualifyingData: qualifyingData({ nonce, csrPublicKey: csrPublicKey ?? NO_KEY, ekName: ek.name, akName: ak.name }),
+    pcrs,
+    allowUnmeasured: config.allow_unmeasured ?? config.pcrs === undefined,
+  });
+  clocks.requireForward(ek.pubHash, quote.clockInfo);
+  return {
+    spiffeId: agentId(trustDomain, 'tpm', ek.pubHash),
+    selectorValues: [
+      `pub_hash:${ek.pubHash}`,
+      ...ekSelectors(verdict),
+      ...(csrPublicKey === undefined ? [] : ['csr:bound']),
+      ...quoteSelectors(quote, config),
+    ],
+    canReattest: true,
+  };
+}
+
+/** Enrolment decides where no certificate does; a certificate that chains to a listed CA has to be good in every respect. */
+function requireTrustedEk(
+  ek: EndorsementKey,
+  ekCertificates: readonly Uint8Array[],
+  trust: TrustStore,
+  now: Date,
+): EkVerdict {
+  const certificates = parseEkCertificates(ekCertificates);
+  requireUnrevokedKey(ek.spki, trust.revocation);
+  const enrolled = trust.enrolled.get(ek.pubHash);
+  const leaf = findEkCertificate(certificates, ek.spki);
+  const hasCas = trust.hardwareCas.length + trust.virtualCas.length > 0;
+  const found = leaf !== undefined && hasCas ? findEkChain(leaf, certificates, trust, now) : undefined;
+  if (leaf === undefined || found === undefined || ('reason' in found && enrolled !== undefined)) {
+    requireCheck(
+      'A11',
+      enrolled !== undefined,
+      `the endorsement key ${ek.pubHash} has no certificate to judge and is not enrolled: add its hash to "hash_path"`,
+    );
+    return { kind: enrolled };
+  }
+  const facts = requireEkCertificate(leaf, found, trust, now);
+  return { kind: facts.kind, facts };
+}
+
+function pcrRequest({ pcr_bank, pcrs }: TpmAttestorState['config']): PcrRequest {
+  const indices = new Set([...FIRMWARE_PCRS, ...(pcrs ?? [])]);
+  return { bank: pcr_bank, indices: [...indices].toSorted((a, b) => a - b) };
+}
+
+function ekSelectors({ kind, facts }: EkVerdict): readonly string[] {
+  if (facts === undefined) {
+    return [`ek:${kind}`];
+  }
+  const fingerprints = facts.chain
+    .slice(1)
+    .map((ca) => `ca:fingerprint:${createHash('sha256').update(ca.der).digest('hex')}`);
+  return [`ek:${kind}`, `manufacturer:${facts.manufacturer}`, `model:${facts.model}`, ...fingerprints];
+}
+
+/** An unmeasured bank gives no `pcr` selectors, whatever its values. */
+function quoteSelectors(
+  { firmwareVersion, isMeasured, pcrs }: VerifiedQuote,
+  config: TpmAttestorState['config'],
+): readonly string[] {
+  const wanted = isMeasured ? (config.pcrs ?? FIRMWARE_PCRS) : [];
+  const covered = [...pcrs].filter(([index]) => wanted.includes(index));
+  return [
+    `firmware:${firmwareVersion.toString(16).padStart(16, '0')}`,
+    ...covered.map(([index, value]) => `pcr:${config.pcr_bank}:${index}:${Buffer.from(value).toString('hex')}`),
+  ];
+}

@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import { choice, durationMs, flag, optionalText } from '../../config/fields.ts';
+import { MAX_PCR_INDEX } from '../../tpm/pcr-selection.ts';
+
+/** Makers whose TPMs are all software: swtpm and IBM's reference TPM, Google, Amazon, Microsoft's hypervisor, VMware. */
+const SOFTWARE_TPM_MANUFACTURERS = [
+  'id:00001014',
+  'id:49424D00',
+  'id:474F4F47',
+  'id:414D5A4E',
+  'id:4D534654',
+  'id:564D5700',
+];
+const RESETTABLE_PCRS: readonly number[] = [16, 23];
+
+const pcrIndex = z
+  .int({ error: `must be the number of a PCR, 0 to ${MAX_PCR_INDEX}` })
+  .min(0, { error: `must be the number of a PCR, 0 to ${MAX_PCR_INDEX}` })
+  .max(MAX_PCR_INDEX, { error: `must be the number of a PCR, 0 to ${MAX_PCR_INDEX}` })
+  .refine((index) => !RESETTABLE_PCRS.includes(index), {
+    error: 'must not be 16 or 23: software can reset them, so they prove nothing',
+  });
+
+/** `plugin_data` of the server's `tpm` node attestor: docs/plugins/tpm.md. */
+export const tpmServerConfig = z
+  .strictObject({
+    ca_path: optionalText,
+    virtual_ca_path: optionalText,
+    hash_path: optionalText,
+    revoked_path: optionalText,
+    crl_path: optionalText,
+    virtual_manufacturers: z
+      .array(z.string().regex(/^id:[0-9a-f]{8}$/i, { error: 'must be "id:" and 8 hex digits, such as "id:474F4F47"' }))
+      .default(SOFTWARE_TPM_MANUFACTURERS),
+    tolerate_missing_eku: flag,
+    pcr_bank: choice(['sha256', 'sha384', 'sha512']).prefault('sha256'),
+    pcrs: z
+      .array(pcrIndex)
+      .refine((indices) => new Set(indices).size === indices.length, { error: 'must name each PCR once' })
+      .optional(),
+    allow_unmeasured: z.boolean().optional(),
+    challenge_timeout: durationMs.prefault('30s'),
+    allow_unbound: flag,
+  })
+  .refine((config) => [config.ca_path, config.virtual_ca_path, config.hash_path].some((path) => path !== undefined), {
+    error: 'needs "ca_path", "virtual_ca_path" or "hash_path": without one, no TPM would be trusted',
+  });
+export type TpmServerConfig = z.output<typeof tpmServerConfig>;
