@@ -7,6 +7,8 @@ import { EventLog, type EventPage } from './event-log.ts';
 import { type Page, type PageRequest, readPage } from './page.ts';
 import { atomically, chunksOf, type Session } from './session.ts';
 
+export type { AgentFilter, AttestedAgent };
+
 /** What attestation found; the rest starts empty. */
 export type NewAgent = Pick<
   AttestedAgent,

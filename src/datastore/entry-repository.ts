@@ -9,6 +9,8 @@ import { EventLog, type EventPage } from './event-log.ts';
 import { type Page, type PageRequest, readPage } from './page.ts';
 import { atomically, chunksOf, type Session } from './session.ts';
 
+export type { EntryFilter };
+
 /** A new entry; the datastore gives it its revision and creation time, and an ID where `id` is empty. */
 export type NewEntry = Omit<RegistrationEntry, 'revisionNumber' | 'createdAt'>;
 

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, type FileHandle, open } from 'node:fs/promises';
+import { access, chmod, type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { SpiffeError } from '../spiffe/error.ts';
@@ -24,12 +24,11 @@ export interface SqliteFile {
  * @throws SpiffeError `DATASTORE_UNUSABLE`, with what to do
  */
 export async function openSqliteFile(path: string): Promise<SqliteFile> {
-  await using file = await openOrCreate(path);
-  await requireSqlite(file, path);
+  await createOrCheck(path);
   const database = openDatabase(path);
   try {
     const isNew = requireOurs(database, path);
-    await file.chmod(FILE_MODE);
+    await chmod(path, FILE_MODE);
     prepare(database, isNew);
     return { database, isNew };
   } catch (error) {
@@ -38,10 +37,20 @@ export async function openSqliteFile(path: string): Promise<SqliteFile> {
   }
 }
 
+/** Closes the file before SQLite opens it: closing any descriptor of a file takes the process's locks off it. */
+async function createOrCheck(path: string): Promise<void> {
+  await using file = await openOrCreate(path);
+  const { bytesRead, buffer } = await file.read(Buffer.alloc(SQLITE_MAGIC.length), 0, SQLITE_MAGIC.length, 0);
+  if (bytesRead === 0 || buffer.toString('latin1') === SQLITE_MAGIC) return;
+  throw unusable(
+    `datastore file "${path}" is not an SQLite database: restore it from a backup, or name another file in connection_string`,
+  );
+}
+
 async function openOrCreate(path: string): Promise<FileHandle> {
   const folder = dirname(path);
   try {
-    await access(folder, constants.W_OK | constants.X_OK);
+    await access(`${folder}/`, constants.W_OK | constants.X_OK);
     return await open(path, constants.O_RDWR | constants.O_CREAT, FILE_MODE);
   } catch (cause) {
     throw unusable(`datastore file "${path}" cannot be written: ${adviceFor(cause, folder)}`, cause);
@@ -61,14 +70,6 @@ function adviceFor(cause: unknown, folder: string): string {
     default:
       return `give this user permission to write it and its folder "${folder}"`;
   }
-}
-
-async function requireSqlite(file: FileHandle, path: string): Promise<void> {
-  const { bytesRead, buffer } = await file.read(Buffer.alloc(SQLITE_MAGIC.length), 0, SQLITE_MAGIC.length, 0);
-  if (bytesRead === 0 || buffer.toString('latin1') === SQLITE_MAGIC) return;
-  throw unusable(
-    `datastore file "${path}" is not an SQLite database: restore it from a backup, or name another file in connection_string`,
-  );
 }
 
 function openDatabase(path: string): DatabaseSync {
