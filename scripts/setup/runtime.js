@@ -38,28 +38,29 @@ export function runtimeIdentity({ path }) {
 }
 
 export const runtimeStep = {
-  isDone() {
-    const { path } = findRuntime();
-    if (path === process.execPath) return readStamp('runtime') === path;
-    return existsSync(path) && readStamp('runtime') === path && readStamp('tools-node') === wanted();
-  },
-  title: () =>
-    findRuntime().path === process.execPath ? `chooses Node ${process.version}` : `fetches Node ${ownVersion()}`,
+  isDone: () => isThere(findRuntime()) && readStamp('runtime') === findRuntime().path,
+  title: () => (isThere(findRuntime()) ? `uses Node at ${findRuntime().path}` : `fetches Node ${ownVersion()}`),
   async run() {
-    const { path } = findRuntime();
-    if (path !== process.execPath && !(existsSync(path) && readStamp('tools-node') === wanted())) {
+    const runtime = findRuntime();
+    if (!isThere(runtime)) {
       removeStamp('tools-node');
       await npmCi(ownFolder);
-      if (!existsSync(path)) {
+      if (!existsSync(runtime.path)) {
         throw new SetUpError(
           `there is no Node package for ${process.platform} on ${process.arch}: install Node ${OLDEST_MAJOR} or later and run set-up with it`,
         );
       }
       writeStamp('tools-node', wanted());
     }
-    writeStamp('runtime', path);
+    // `bin/assayer` reads it.
+    writeStamp('runtime', runtime.path);
   },
 };
+
+/** @param {Runtime} runtime */
+function isThere({ path }) {
+  return path === process.execPath || (existsSync(path) && readStamp('tools-node') === wanted());
+}
 
 const wanted = () => fingerprint({ paths: ['tools/node/package.json', 'tools/node/package-lock.json'] });
 
