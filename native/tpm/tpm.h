@@ -103,7 +103,7 @@ class Tpm {
   void Release(uint32_t id);
 
  private:
-  static constexpr unsigned kMaxResubmissions = 40;
+  static constexpr unsigned kMaxResubmissions = 20;
   static bool IsTransientFailure(TSS2_RC rc);
   static void Pause(unsigned attempt);
 
