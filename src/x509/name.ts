@@ -122,11 +122,13 @@ function formatAttribute(attribute: NameAttribute): string {
 export const attributeText = ({ value }: NameAttribute): string | undefined =>
   decodeString(new DerReader(value).readElement('the value'));
 
-/** RFC 4514 §2.4 */
+/** RFC 4514 §2.4. Octets of control and format characters are written in hex, so that a name stays on its line. */
 function escapeValue(text: string): string {
   return text
     .replaceAll(/[\\"+,;<>]/g, '\\$&')
-    .replaceAll('\0', '\\00')
+    .replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (control) =>
+      Buffer.from(control).toString('hex').replaceAll(/../g, '\\$&'),
+    )
     .replace(/^[ #]/, '\\$&')
     .replace(/ $/, '\\ ');
 }

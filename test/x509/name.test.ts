@@ -12,6 +12,7 @@ test.each([
   ['special characters', '§2.4', encodeName({ organization: 'a,b+c"d\\e<f>g;h' }), 'O=a\\,b\\+c\\"d\\\\e\\<f\\>g\\;h'],
   ['space and number sign', '§2.4', encodeName({ organization: ' x ', commonName: '#x' }), 'CN=\\#x,O=\\ x\\ '],
   ['NUL', '§2.4', nameOf(OID.commonName, utf8String('a\0b')), 'CN=a\\00b'],
+  ['control characters', '§2.4', nameOf(OID.commonName, utf8String('a\n\u202eb')), 'CN=a\\0a\\e2\\80\\aeb'],
   ['UTF-8', '§2.4', encodeName({ commonName: 'Zoë' }), 'CN=Zoë'],
   ['BMPString', '§2.4', nameOf(OID.commonName, tlv(Tag.bmpString, Uint8Array.of(0, 0x41, 0, 0x42))), 'CN=AB'],
   ['TeletexString', '§2.4', nameOf(OID.commonName, tlv(Tag.teletexString, Uint8Array.of(0xeb))), 'CN=ë'],
