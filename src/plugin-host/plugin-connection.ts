@@ -1,9 +1,14 @@
 import { HealthCheckResponse_ServingStatus, HealthDefinition } from '../gen/grpc/health/v1/health.ts';
-import { GRPCBrokerDefinition, GRPCControllerDefinition, GRPCStdioDefinition } from '../gen/plugin/plugin.ts';
+import {
+  type ConnInfo,
+  GRPCBrokerDefinition,
+  GRPCControllerDefinition,
+  GRPCStdioDefinition,
+} from '../gen/plugin/plugin.ts';
 import { InitDefinition } from '../gen/spire/service/private/init/v1/init.ts';
 import type { AutoMtls } from '../rpc/auto-mtls.ts';
 import { RpcChannel } from '../rpc/channel.ts';
-import { type BidiCall, type Client, createClient, type ServerStreamCall } from '../rpc/client.ts';
+import { type BidiCall, type CallOptions, type Client, createClient, type ServerStreamCall } from '../rpc/client.ts';
 import type { ServiceDefinition } from '../rpc/definition.ts';
 import { HEALTH_SERVICE_NAME, HOST_SERVICES_BROKER_ID } from '../rpc/go-plugin.ts';
 import { RemoteError, statusOf } from '../rpc/status.ts';
@@ -16,7 +21,7 @@ const NO_LIMIT = -1;
 /** The one gRPC connection to a plugin's process, with the services that go-plugin itself needs. */
 export class PluginConnection implements Disposable {
   readonly #channel: RpcChannel;
-  readonly #broker: BidiCall<unknown, unknown> & { send: (info: ConnectionOffer) => Promise<void> };
+  readonly #broker: BidiCall<ConnInfo, ConnInfo>;
   readonly #stdio: ServerStreamCall<unknown>;
 
   private constructor(channel: RpcChannel) {
@@ -56,9 +61,9 @@ export class PluginConnection implements Disposable {
    *
    * @throws SpiffeError `PLUGIN_PROTOCOL` where the plugin says that it does not serve; RemoteError where it does not answer.
    */
-  async requireHealthy(deadlineMs: number): Promise<void> {
+  async requireHealthy(options: CallOptions): Promise<void> {
     const { status } = await this.client(HealthDefinition)
-      .check({ service: HEALTH_SERVICE_NAME }, { deadlineMs })
+      .check({ service: HEALTH_SERVICE_NAME }, options)
       .catch((error: unknown) => {
         if (![Status.Unimplemented, Status.NotFound].some((code) => code === statusOf(error))) throw error;
         return { status: HealthCheckResponse_ServingStatus.SERVING };
@@ -69,9 +74,9 @@ export class PluginConnection implements Disposable {
   }
 
   /** @returns full names of the services that the plugin offers. */
-  async init(hostServiceNames: readonly string[], deadlineMs: number): Promise<readonly string[]> {
+  async init(hostServiceNames: readonly string[], options: CallOptions): Promise<readonly string[]> {
     const request = { hostServiceNames: [...hostServiceNames] };
-    const { pluginServiceNames } = await this.client(InitDefinition).init(request, { deadlineMs });
+    const { pluginServiceNames } = await this.client(InitDefinition).init(request, options);
     return pluginServiceNames;
   }
 
@@ -101,13 +106,6 @@ export class PluginConnection implements Disposable {
     this.#channel[Symbol.dispose]();
   }
 }
-
-type ConnectionOffer = {
-  readonly serviceId: number;
-  readonly network: string;
-  readonly address: string;
-  readonly knock: undefined;
-};
 
 /** Reads to the end, however it comes; a plugin may be without the service. */
 async function drain(messages: AsyncIterable<unknown>): Promise<void> {

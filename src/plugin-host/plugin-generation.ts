@@ -1,7 +1,7 @@
 import { ConfigDefinition } from '../gen/spire/service/common/config/v1/config.ts';
 import type { Logger } from '../log/logger.ts';
 import { AutoMtls, type AutoMtlsMaterial, createOneTimeIdentity, type OneTimeIdentity } from '../rpc/auto-mtls.ts';
-import type { Client } from '../rpc/client.ts';
+import type { CallOptions, Client } from '../rpc/client.ts';
 import type { ServiceDefinition } from '../rpc/definition.ts';
 import { handshakeEnvironment, PLUGIN_ENVIRONMENT } from '../rpc/go-plugin.ts';
 import type { BoundService } from '../rpc/service.ts';
@@ -94,10 +94,8 @@ export class PluginGeneration implements AsyncDisposable {
         );
         const hasConfig = await init(spec, connection, hostServer.path, options);
         step = 'configure';
-        await configure(hasConfig ? connection.client(ConfigDefinition) : undefined, spec.data, trustDomain, {
-          deadlineMs: deadlines.configureMs,
-          ...(options.signal === undefined ? {} : { signal: options.signal }),
-        });
+        const config = hasConfig ? connection.client(ConfigDefinition) : undefined;
+        await configure(config, spec.data, trustDomain, callOptions(deadlines.configureMs, options));
         undo.move();
         const surroundings = new AsyncDisposableStack();
         surroundings.use(folder);
@@ -108,7 +106,8 @@ export class PluginGeneration implements AsyncDisposable {
         throw isSpiffeError(explained, 'PLUGIN_EXITED') ? withLastWords(explained, process.lastLines) : explained;
       }
     } catch (error) {
-      throw toLoadError(spec, step, error);
+      if (!options.signal?.aborted) throw toLoadError(spec, step, error);
+      throw toLoadError(spec, step, new SpiffeError('CANCELLED', 'its start was cancelled', { cause: error }));
     }
   }
 
@@ -202,13 +201,16 @@ async function init(
   spec: PluginSpec,
   connection: PluginConnection,
   hostServicesPath: string,
-  { hostServices, deadlines, log }: GenerationOptions,
+  options: GenerationOptions,
 ): Promise<boolean> {
-  await connection.requireHealthy(deadlines.connectMs);
+  const { hostServices, deadlines, log } = options;
+  await connection.requireHealthy(callOptions(deadlines.connectMs, options));
   await connection.offerHostServices(hostServicesPath);
-  const names = await connection.init(
-    hostServices.map((service) => service.definition.fullName),
-    deadlines.initMs,
-  );
+  const hostServiceNames = hostServices.map((service) => service.definition.fullName);
+  const names = await connection.init(hostServiceNames, callOptions(deadlines.initMs, options));
   return matchServices(spec, names, log).hasConfig;
+}
+
+function callOptions(deadlineMs: number, { signal }: GenerationOptions): CallOptions {
+  return { deadlineMs, ...(signal === undefined ? {} : { signal }) };
 }

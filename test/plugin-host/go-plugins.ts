@@ -1,0 +1,67 @@
+import { fileURLToPath } from 'node:url';
+import type { PluginConfig } from '../../src/config/plugins.ts';
+import { MetricsDefinition } from '../../src/gen/spire/hostservice/common/metrics/v1/metrics.ts';
+import { AgentStoreDefinition } from '../../src/gen/spire/hostservice/server/agentstore/v1/agentstore.ts';
+import { Logger, type LogRecord } from '../../src/log/logger.ts';
+import { type CatalogOptions, PluginCatalog } from '../../src/plugin-host/catalog.ts';
+import { bindService } from '../../src/rpc/service.ts';
+import { SpiffeError } from '../../src/spiffe/error.ts';
+import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
+import { buildGo } from '../harness/go.ts';
+
+const MODULE = fileURLToPath(new URL('../interop/go-plugins', import.meta.url));
+
+export type GoPlugin = 'server-node-attestor' | 'agent-node-attestor' | 'key-manager' | 'workload-attestor';
+
+export async function goPlugin(name: GoPlugin): Promise<string> {
+  return await buildGo(MODULE, name);
+}
+
+export function pluginConfig(config: Partial<PluginConfig> & Pick<PluginConfig, 'type' | 'name'>): PluginConfig {
+  return { args: [], data: undefined, enabled: true, autoMtls: false, ...config };
+}
+
+/** A host with an agent store that knows one agent, and metrics that count. */
+export class TestHost {
+  readonly records: LogRecord[] = [];
+  readonly log = new Logger((record) => this.records.push(record), 'trace');
+  readonly metrics: string[] = [];
+  readonly knownAgents = new Set<string>();
+
+  readonly hostServices = [
+    bindService(AgentStoreDefinition, {
+      getAgentInfo: async ({ agentId }) => {
+        if (!this.knownAgents.has(agentId)) throw new SpiffeError('AGENT_NOT_FOUND', 'no such agent');
+        return { info: { agentId } };
+      },
+    }),
+    bindService(MetricsDefinition, {
+      incrCounter: async ({ key }) => {
+        this.metrics.push(key.join('.'));
+        return {};
+      },
+    }),
+  ];
+
+  options(side: 'server' | 'agent', plugins: readonly PluginConfig[]): CatalogOptions {
+    return {
+      side,
+      plugins,
+      trustDomain: parseTrustDomain('example.org'),
+      builtins: () => undefined,
+      hostServices: this.hostServices,
+      log: this.log,
+    };
+  }
+
+  async load(
+    side: 'server' | 'agent',
+    plugins: readonly PluginConfig[],
+    more: Partial<CatalogOptions> = {},
+  ): Promise<PluginCatalog> {
+    return await PluginCatalog.load({ ...this.options(side, plugins), ...more });
+  }
+}
+
+export const SQL = pluginConfig({ type: 'DataStore', name: 'sql' });
+export const JOIN_TOKEN = pluginConfig({ type: 'NodeAttestor', name: 'join_token' });
