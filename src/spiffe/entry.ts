@@ -52,7 +52,10 @@ export function requireValidEntry(entry: RegistrationEntry, trustDomain: TrustDo
   requireWholeNumber('X509-SVID TTL', entry.x509SvidTtlSeconds, MAX_TTL_SECONDS);
   requireWholeNumber('JWT-SVID TTL', entry.jwtSvidTtlSeconds, MAX_TTL_SECONDS);
   requireWholeNumber('expiry', entry.expiresAt, Number.MAX_SAFE_INTEGER);
-  for (const name of entry.dnsNames) requireDnsName(name);
+  for (const [index, name] of entry.dnsNames.entries()) {
+    requireDnsName(name);
+    if (entry.dnsNames.indexOf(name) !== index) throw invalid(`DNS name ${quoteText(name)} is given twice`);
+  }
   if (Buffer.byteLength(entry.hint) > MAX_HINT_BYTES) {
     throw invalid(`hint ${quoteText(entry.hint)} is too long: ${MAX_HINT_BYTES} bytes at most`);
   }

@@ -70,10 +70,15 @@ export function requireX509SvidLeaf(leaf: Certificate): SpiffeId {
   return spiffeId;
 }
 
-/** The rules of a signing certificate that is an SVID itself, which it need not be. @see X509-SVID §2, §3.2 */
-function requireSigningCertificate(certificate: Certificate): void {
-  if (!certificate.uriNames.some((name) => name.startsWith('spiffe:'))) return;
-  const id = spiffeIdOfCertificate(certificate);
+/**
+ * The rules of a signing certificate that is an SVID itself, which it need not be. Its ID may end in a slash, as in the
+ * example of SPIFFE Trust Domain and Bundle, appendix A.
+ *
+ * @see X509-SVID §2, §3.2
+ */
+function requireSigningCertificate({ uriNames }: Certificate): void {
+  if (!uriNames.some((name) => name.startsWith('spiffe:'))) return;
+  const id = onlySpiffeId(uriNames.map((name) => name.replace(/^(spiffe:\/\/[^/]+)\/$/, '$1')));
   if (pathOf(id) !== '') throw invalid(`SPIFFE ID ${id} of a signing certificate has a path`);
 }
 
@@ -84,7 +89,10 @@ function requireSigningCertificate(certificate: Certificate): void {
  * @see X509-SVID §2
  */
 export function spiffeIdOfCertificate(certificate: Certificate): SpiffeId {
-  const [name, ...more] = certificate.uriNames;
+  return onlySpiffeId(certificate.uriNames);
+}
+
+function onlySpiffeId([name, ...more]: readonly string[]): SpiffeId {
   if (name === undefined) throw invalid('certificate has no URI name: an X509-SVID has exactly one');
   if (more.length > 0) throw invalid(`certificate has ${more.length + 1} URI names: an X509-SVID has exactly one`);
   try {
