@@ -26,7 +26,7 @@ export async function readProcessOwner(pid: number): Promise<ProcessOwner> {
 
 /** The path of the executable as its own mount namespace names it. */
 export function readExecutablePath(pid: number): Promise<string> {
-  return ofProcess(pid, 'exe', readlink);
+  return ofProcess(pid, 'exe', (path) => readlink(path));
 }
 
 const CHUNK_BYTES = 1024 * 1024;

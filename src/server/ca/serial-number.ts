@@ -6,3 +6,8 @@ export function randomSerialNumber(): Uint8Array {
   bytes[0] = (bytes.readUInt8(0) & 0x3f) | 0x40;
   return bytes;
 }
+
+/** As the datastore and SPIRE's API write it: decimal. */
+export function decimalSerialNumber(serialNumber: Uint8Array): string {
+  return BigInt(`0x${Buffer.from(serialNumber).toString('hex') || '0'}`).toString();
+}

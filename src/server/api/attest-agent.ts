@@ -1,0 +1,78 @@
+import type { AttestAgentRequest, AttestAgentResponse } from '../../gen/spire/api/server/agent/v1/agent.ts';
+import type { CallContext } from '../../rpc/call.ts';
+import { MessageQueue } from '../../rpc/message-queue.ts';
+import { SpiffeError } from '../../spiffe/error.ts';
+import { type AdmissionOptions, admitAgent } from '../attestation/admit-agent.ts';
+import type { Attestors } from '../attestation/attestors.ts';
+import { toApiX509Svid } from './api-svid.ts';
+import { requireCsr } from './require-csr.ts';
+
+export interface AttestAgentOptions extends AdmissionOptions {
+  readonly attestors: Attestors;
+}
+
+/** Evidence of a measured boot is the largest payload: an event log and an IMA log. */
+const MAX_PAYLOAD_BYTES = 3 * 1024 * 1024;
+
+/** Inventory R006: parameters first, then an answer for every challenge, until the verdict. */
+export async function* attestAgent(
+  requests: AsyncIterable<AttestAgentRequest>,
+  { peer, signal }: CallContext,
+  options: AttestAgentOptions,
+): AsyncGenerator<AttestAgentResponse> {
+  const incoming = requests[Symbol.asyncIterator]();
+  const { data, csr } = await receiveParams(incoming);
+  const { subjectPublicKeyInfo: csrPublicKey } = requireCsr(csr);
+  const challenges = new MessageQueue<Uint8Array>();
+  const attestation = options.attestors
+    .attest({
+      type: data.type,
+      payload: data.payload,
+      csrPublicKey,
+      ...(peer.kind === 'tls' ? { clientAddress: peer.address } : {}),
+      signal,
+      async challenge(challenge) {
+        challenges.push(challenge);
+        return receiveAnswer(incoming);
+      },
+    })
+    .finally(() => challenges.end());
+  attestation.catch(() => {}); // its failure is awaited below, once the challenges have ended
+  for await (const challenge of challenges) yield { step: { $case: 'challenge', value: challenge } };
+  const node = await attestation;
+  const svid = await admitAgent(node, data.type, csrPublicKey, options);
+  yield {
+    step: { $case: 'result', value: { svid: toApiX509Svid(svid, node.spiffeId), reattestable: node.canReattest } },
+  };
+}
+
+async function receiveParams(incoming: AsyncIterator<AttestAgentRequest>) {
+  const { value, done } = await incoming.next();
+  const step: AttestAgentRequest['step'] = done === true ? undefined : value.step;
+  if (step?.$case !== 'params')
+    throw new SpiffeError('ARGUMENT_INVALID', 'the first message of an attestation has to carry its parameters');
+  const { data, params } = step.value;
+  if (data === undefined) throw new SpiffeError('ARGUMENT_INVALID', 'missing attestation data');
+  if (data.type === '') throw new SpiffeError('ARGUMENT_INVALID', 'missing attestation data type');
+  if (data.payload.length === 0) throw new SpiffeError('ARGUMENT_INVALID', 'missing attestation payload');
+  if (data.payload.length > MAX_PAYLOAD_BYTES) {
+    throw new SpiffeError(
+      'TOO_LARGE',
+      `the attestation payload has ${data.payload.length} bytes, ${MAX_PAYLOAD_BYTES} at most`,
+    );
+  }
+  if (params === undefined) throw new SpiffeError('ARGUMENT_INVALID', 'missing X509-SVID parameters');
+  return { data, csr: params.csr };
+}
+
+async function receiveAnswer(incoming: AsyncIterator<AttestAgentRequest>): Promise<Uint8Array> {
+  const { value, done } = await incoming.next();
+  const step: AttestAgentRequest['step'] = done === true ? undefined : value.step;
+  if (step?.$case !== 'challengeResponse') {
+    throw new SpiffeError(
+      'ARGUMENT_INVALID',
+      `expected the answer to a challenge, got ${step?.$case ?? 'the end of the stream'}`,
+    );
+  }
+  return step.value;
+}

@@ -1,0 +1,21 @@
+import type { BundleRepository } from '../../datastore/bundle-repository.ts';
+import { BundleDefinition } from '../../gen/spire/api/server/bundle/v1/bundle.ts';
+import { type BoundService, bindService } from '../../rpc/service.ts';
+import { parseTrustDomain } from '../../spiffe/trust-domain.ts';
+import type { BundleKeeper } from '../bundle-keeper.ts';
+import { toApiBundle } from './api-bundle.ts';
+
+/** Inventory R010, R011, R016. */
+export function bundleService({ own, bundles }: { own: BundleKeeper; bundles: BundleRepository }): BoundService {
+  return bindService(BundleDefinition, {
+    async countBundles() {
+      return { count: await bundles.count() };
+    },
+    async getBundle({ outputMask }) {
+      return toApiBundle(own.current, outputMask);
+    },
+    async getFederatedBundle({ trustDomain, outputMask }) {
+      return toApiBundle(await bundles.get(parseTrustDomain(trustDomain)), outputMask);
+    },
+  });
+}

@@ -1,0 +1,113 @@
+import type { EntryFilter } from '../../datastore/entry-filter.ts';
+import type { EntryRepository } from '../../datastore/entry-repository.ts';
+import {
+  EntryDefinition,
+  type ListEntriesRequest_Filter as Filter,
+} from '../../gen/spire/api/server/entry/v1/entry.ts';
+import type { CallContext } from '../../rpc/call.ts';
+import { type BoundService, bindService } from '../../rpc/service.ts';
+import type { RegistrationEntry } from '../../spiffe/entry.ts';
+import { requireValidEntry } from '../../spiffe/entry.ts';
+import { SpiffeError } from '../../spiffe/error.ts';
+import { Status } from '../../spiffe/status.ts';
+import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import type { EntryCache } from '../entry-cache.ts';
+import { fromApiEntry, fromApiEntryUpdate, toApiEntry } from './api-entry.ts';
+import { fromApiId } from './api-ids.ts';
+import { ITEM_OK, itemStatus } from './item-status.ts';
+import { fromFederatesWithMatch, fromSelectorMatch } from './selector-match.ts';
+import { syncEntries } from './sync-entries.ts';
+
+export interface EntryServiceOptions {
+  readonly entries: EntryRepository;
+  readonly cache: EntryCache;
+  readonly trustDomain: TrustDomain;
+  /** What the agent that calls may sign for. */
+  readonly authorizedEntries: (context: CallContext) => readonly RegistrationEntry[];
+}
+
+const MAX_PAGE_SIZE = 1000;
+
+/** Inventory R022 to R029. */
+export function entryService(options: EntryServiceOptions): BoundService {
+  const { entries, cache, trustDomain, authorizedEntries } = options;
+  return bindService(EntryDefinition, {
+    async countEntries({ filter }) {
+      return { count: await entries.count(entryFilter(filter)) };
+    },
+    async listEntries({ filter, outputMask, pageSize, pageToken }) {
+      const page = pageSize > 0 ? { size: Math.min(pageSize, MAX_PAGE_SIZE), token: pageToken } : undefined;
+      const { items, nextPageToken } = await entries.list(entryFilter(filter), page);
+      return { entries: items.map((entry) => toApiEntry(entry, outputMask)), nextPageToken };
+    },
+    async getEntry({ id, outputMask }) {
+      requireEntryId(id);
+      return toApiEntry(await entries.get(id), outputMask);
+    },
+    async batchCreateEntry({ entries: wanted, outputMask }) {
+      const results = [];
+      for (const one of wanted) {
+        try {
+          const entry = fromApiEntry(one);
+          requireValidEntry({ ...entry, revisionNumber: 0, createdAt: 0 }, trustDomain);
+          const { entry: stored, created } = await entries.create(entry);
+          const status = created ? ITEM_OK : { code: Status.AlreadyExists, message: 'similar entry already exists' };
+          results.push({ status, entry: toApiEntry(stored, outputMask) });
+        } catch (error) {
+          results.push({ status: itemStatus(error), entry: undefined });
+        }
+      }
+      await cache.refresh();
+      return { results };
+    },
+    async batchUpdateEntry({ entries: wanted, inputMask, outputMask }) {
+      const results = [];
+      for (const one of wanted) {
+        try {
+          requireEntryId(one.id);
+          const changes = fromApiEntryUpdate(one, inputMask);
+          requireValidEntry({ ...(await entries.get(one.id)), ...changes }, trustDomain);
+          results.push({ status: ITEM_OK, entry: toApiEntry(await entries.update(one.id, changes), outputMask) });
+        } catch (error) {
+          results.push({ status: itemStatus(error), entry: undefined });
+        }
+      }
+      await cache.refresh();
+      return { results };
+    },
+    async batchDeleteEntry({ ids }) {
+      const results = [];
+      for (const id of ids) {
+        try {
+          requireEntryId(id);
+          await entries.delete(id);
+          results.push({ status: ITEM_OK, id });
+        } catch (error) {
+          results.push({ status: itemStatus(error), id });
+        }
+      }
+      await cache.refresh();
+      return { results };
+    },
+    async getAuthorizedEntries({ outputMask }, context) {
+      return { entries: authorizedEntries(context).map((entry) => toApiEntry(entry, outputMask)) };
+    },
+    syncAuthorizedEntries: (requests, context) => syncEntries(requests, () => authorizedEntries(context)),
+  });
+}
+
+function entryFilter(filter: Filter | undefined): EntryFilter {
+  if (filter === undefined) return {};
+  return {
+    ...(filter.byParentId && { parentId: fromApiId(filter.byParentId, 'parent ID filter') }),
+    ...(filter.bySpiffeId && { spiffeId: fromApiId(filter.bySpiffeId, 'SPIFFE ID filter') }),
+    ...(filter.bySelectors && { selectors: fromSelectorMatch(filter.bySelectors) }),
+    ...(filter.byFederatesWith && { federatesWith: fromFederatesWithMatch(filter.byFederatesWith) }),
+    ...(filter.byHint !== undefined && { hint: filter.byHint }),
+    ...(filter.byDownstream !== undefined && { downstream: filter.byDownstream }),
+  };
+}
+
+function requireEntryId(id: string): void {
+  if (id === '') throw new SpiffeError('ARGUMENT_INVALID', 'entry ID is missing');
+}

@@ -1,0 +1,121 @@
+import {
+  type BatchNewX509SVIDResponse_Result as BatchResult,
+  type NewX509SVIDParams,
+  SVIDDefinition,
+} from '../../gen/spire/api/server/svid/v1/svid.ts';
+import type { CallContext } from '../../rpc/call.ts';
+import { type BoundService, bindService } from '../../rpc/service.ts';
+import type { RegistrationEntry } from '../../spiffe/entry.ts';
+import { SpiffeError } from '../../spiffe/error.ts';
+import { isReservedId, parseSpiffeId, pathOf, type SpiffeId, trustDomainOf } from '../../spiffe/spiffe-id.ts';
+import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import type { SvidIssuer } from '../ca/svid-issuer.ts';
+import { fromApiId } from './api-ids.ts';
+import { toApiJwtSvid, toApiX509Svid } from './api-svid.ts';
+import { ITEM_OK, itemStatus } from './item-status.ts';
+import { requireCsr } from './require-csr.ts';
+
+export interface SvidServiceOptions {
+  readonly issuer: SvidIssuer;
+  readonly trustDomain: TrustDomain;
+  readonly x509SvidTtlSeconds: number;
+  readonly jwtSvidTtlSeconds: number;
+  /** What the agent that calls may sign for. */
+  readonly authorizedEntries: (context: CallContext) => readonly RegistrationEntry[];
+}
+
+/** Inventory R050, R051, R053, R054. */
+export function svidService(options: SvidServiceOptions): BoundService {
+  const { issuer, trustDomain, x509SvidTtlSeconds, jwtSvidTtlSeconds, authorizedEntries } = options;
+  return bindService(SVIDDefinition, {
+    async mintX509SVID({ csr, ttl }) {
+      const { subjectPublicKeyInfo: publicKey, uriNames, dnsNames } = requireCsr(csr);
+      const [uri, ...others] = uriNames;
+      if (uri === undefined || others.length > 0) {
+        throw new SpiffeError(
+          'ARGUMENT_INVALID',
+          `the CSR has ${uriNames.length} URI names, it needs exactly one: the SPIFFE ID`,
+        );
+      }
+      const spiffeId = requireWorkloadId(parseSpiffeId(uri), trustDomain);
+      const ttlSeconds = ttlOr(ttl, x509SvidTtlSeconds);
+      return { svid: toApiX509Svid(await issuer.issueX509({ spiffeId, publicKey, dnsNames, ttlSeconds }), spiffeId) };
+    },
+    async mintJWTSVID({ id, audience, ttl }) {
+      const spiffeId = requireWorkloadId(fromApiId(id), trustDomain);
+      requireAudience(audience);
+      const svid = await issuer.issueJwt({
+        spiffeId,
+        audience,
+        ttlSeconds: ttlOr(ttl, jwtSvidTtlSeconds),
+        includeJti: false,
+      });
+      return { svid: toApiJwtSvid(svid, spiffeId) };
+    },
+    async batchNewX509SVID({ params }, context) {
+      const entries = byId(authorizedEntries(context));
+      return { results: await Promise.all(params.map((one) => newX509Svid(one, entries, options))) };
+    },
+    async newJWTSVID({ entryId, audience }, context) {
+      const {
+        spiffeId,
+        jwtSvidTtlSeconds: ttl,
+        jwtSvidIncludeJti,
+        hint,
+      } = requireEntry(byId(authorizedEntries(context)), entryId);
+      requireAudience(audience);
+      const request = { spiffeId, audience, ttlSeconds: ttlOr(ttl, jwtSvidTtlSeconds), includeJti: jwtSvidIncludeJti };
+      return { svid: toApiJwtSvid(await issuer.issueJwt(request), spiffeId, hint) };
+    },
+  });
+}
+
+async function newX509Svid(
+  { entryId, csr }: NewX509SVIDParams,
+  entries: ReadonlyMap<string, RegistrationEntry>,
+  { issuer, x509SvidTtlSeconds }: SvidServiceOptions,
+): Promise<BatchResult> {
+  try {
+    const { spiffeId, dnsNames, x509SvidTtlSeconds: ttl, hint } = requireEntry(entries, entryId);
+    const { subjectPublicKeyInfo: publicKey } = requireCsr(csr);
+    const svid = await issuer.issueX509({ spiffeId, publicKey, dnsNames, ttlSeconds: ttlOr(ttl, x509SvidTtlSeconds) });
+    return { status: ITEM_OK, svid: toApiX509Svid(svid, spiffeId, hint) };
+  } catch (error) {
+    return { status: itemStatus(error), svid: undefined };
+  }
+}
+
+function byId(entries: readonly RegistrationEntry[]): ReadonlyMap<string, RegistrationEntry> {
+  return new Map(entries.map((entry) => [entry.id, entry]));
+}
+
+function requireEntry(entries: ReadonlyMap<string, RegistrationEntry>, id: string): RegistrationEntry {
+  if (id === '') throw new SpiffeError('ARGUMENT_INVALID', 'missing entry ID');
+  const entry = entries.get(id);
+  if (entry === undefined) throw new SpiffeError('ENTRY_NOT_FOUND', 'entry not found or not authorized');
+  return entry;
+}
+
+function requireWorkloadId(id: SpiffeId, trustDomain: TrustDomain): SpiffeId {
+  if (trustDomainOf(id) !== trustDomain) {
+    throw new SpiffeError('ARGUMENT_INVALID', `"${id}" is not a member of trust domain "${trustDomain}"`);
+  }
+  if (pathOf(id) === '' || isReservedId(id)) {
+    throw new SpiffeError(
+      'ARGUMENT_INVALID',
+      `"${id}" is not a workload's SPIFFE ID: it needs a path outside of "/spire"`,
+    );
+  }
+  return id;
+}
+
+function requireAudience(audience: readonly string[]): void {
+  if (audience.length === 0 || audience.includes('')) {
+    throw new SpiffeError('ARGUMENT_INVALID', 'at least one audience is required, and none may be empty');
+  }
+}
+
+function ttlOr(ttlSeconds: number, defaultSeconds: number): number {
+  if (ttlSeconds < 0) throw new SpiffeError('ARGUMENT_INVALID', `the TTL ${ttlSeconds} is negative`);
+  return ttlSeconds === 0 ? defaultSeconds : ttlSeconds;
+}

@@ -1,0 +1,69 @@
+import type { ServerNodeAttestor } from '../../plugin-host/kinds/server-node-attestor.ts';
+import { SpiffeError } from '../../spiffe/error.ts';
+import type { Selector } from '../../spiffe/selector.ts';
+import { isAgentId, type SpiffeId, trustDomainOf } from '../../spiffe/spiffe-id.ts';
+import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import { attestByJoinToken, type JoinTokens } from './join-token.ts';
+
+/** What the server knows of a node that attested. */
+export interface AttestedNode {
+  readonly spiffeId: SpiffeId;
+  readonly selectors: readonly Selector[];
+  readonly canReattest: boolean;
+}
+
+/** One attestation, as its stream of messages goes on. */
+export interface AttestationExchange {
+  /** Attestor's name. */
+  readonly type: string;
+  readonly payload: Uint8Array;
+  /** SubjectPublicKeyInfo of the CSR, DER. */
+  readonly csrPublicKey: Uint8Array;
+  readonly clientAddress?: string;
+  /** Sends a challenge to the agent and waits for its answer. */
+  readonly challenge: (challenge: Uint8Array) => Promise<Uint8Array>;
+  readonly signal: AbortSignal;
+}
+
+export interface AttestorsOptions {
+  readonly trustDomain: TrustDomain;
+  readonly plugins: ReadonlyMap<string, ServerNodeAttestor>;
+  /** Absent where the configuration has no NodeAttestor "join_token". */
+  readonly joinTokens?: JoinTokens;
+}
+
+/** Hands an attestation to the attestor that it names. */
+export class Attestors {
+  readonly #options: AttestorsOptions;
+
+  constructor(options: AttestorsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws SpiffeError `FAILED_PRECONDITION` for a type without attestor; what the attestor refuses with. */
+  async attest(exchange: AttestationExchange): Promise<AttestedNode> {
+    const { trustDomain, plugins, joinTokens } = this.#options;
+    const { type, payload, challenge, ...options } = exchange;
+    if (type === 'join_token' && joinTokens !== undefined) return attestByJoinToken(payload, joinTokens, trustDomain);
+    const attestor = plugins.get(type);
+    if (attestor === undefined) {
+      throw new SpiffeError(
+        'FAILED_PRECONDITION',
+        `no NodeAttestor ${JSON.stringify(type)} is configured on the server`,
+      );
+    }
+    const node = await attestor.attest(payload, challenge, options);
+    requireAgentOf(node.spiffeId, trustDomain, type);
+    return node;
+  }
+}
+
+/** A plugin names agents of this trust domain, and nothing else. */
+function requireAgentOf(id: SpiffeId, trustDomain: TrustDomain, attestor: string): void {
+  if (trustDomainOf(id) !== trustDomain || !isAgentId(id)) {
+    throw new SpiffeError(
+      'PLUGIN_PROTOCOL',
+      `NodeAttestor "${attestor}" gave "${id}", which is no agent ID of "${trustDomain}"`,
+    );
+  }
+}

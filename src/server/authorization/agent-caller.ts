@@ -1,0 +1,51 @@
+import type { AgentRepository } from '../../datastore/agent-repository.ts';
+import type { AttestedAgent } from '../../datastore/agent-rows.ts';
+import { PermissionDeniedDetails, PermissionDeniedDetails_Reason as Reason } from '../../gen/spire/api/types/types.ts';
+import type { TlsPeer } from '../../rpc/peer.ts';
+import { SpiffeError } from '../../spiffe/error.ts';
+import { parseCertificate } from '../../x509/certificate.ts';
+import { decimalSerialNumber } from '../ca/serial-number.ts';
+
+/**
+ * The agent behind a TLS connection: attested, not banned, and with the SVID that was issued to it last or
+ * the one before. The first call with a renewed SVID retires the one before.
+ *
+ * @throws SpiffeError `PERMISSION_DENIED` with the details that tell an agent what to do.
+ */
+export async function requireAgent(peer: TlsPeer, agents: AgentRepository, now: Date): Promise<AttestedAgent> {
+  const [leaf] = peer.certificates;
+  if (peer.spiffeId === undefined || leaf === undefined) {
+    throw new SpiffeError('PERMISSION_DENIED', 'the caller is not an agent: it showed no X.509-SVID');
+  }
+  const certificate = parseCertificate(leaf);
+  if (certificate.notAfter <= now) {
+    throw denied(`the X.509-SVID of agent "${peer.spiffeId}" has expired`, Reason.AGENT_EXPIRED);
+  }
+  const agent = await agents.find(peer.spiffeId);
+  if (agent === undefined) {
+    throw denied(`agent "${peer.spiffeId}" is not attested`, Reason.AGENT_NOT_ATTESTED);
+  }
+  if (agent.banned) throw denied(`agent "${peer.spiffeId}" is banned`, Reason.AGENT_BANNED);
+  const serialNumber = decimalSerialNumber(certificate.serialNumber);
+  if (serialNumber === agent.serialNumber) return agent;
+  if (agent.newSerialNumber !== '' && serialNumber === agent.newSerialNumber) {
+    return agents.update(agent.spiffeId, {
+      serialNumber,
+      expiresAt: agent.newExpiresAt,
+      newSerialNumber: '',
+      newExpiresAt: 0,
+    });
+  }
+  throw denied(
+    `agent "${peer.spiffeId}" is not active with the X.509-SVID it showed: another one was issued since`,
+    Reason.AGENT_NOT_ACTIVE,
+  );
+}
+
+/** A refusal with the reason that agents act on. */
+export function denied(message: string, reason: PermissionDeniedDetails['reason']): SpiffeError {
+  const value = PermissionDeniedDetails.encode({ reason }).finish();
+  return new SpiffeError('PERMISSION_DENIED', message, {
+    details: [{ typeUrl: 'type.googleapis.com/spire.api.types.PermissionDeniedDetails', value }],
+  });
+}

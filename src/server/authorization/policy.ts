@@ -1,0 +1,39 @@
+/** Who may call, by what they are. Source: inventory 2.3. */
+export type CallerClass = 'any' | 'local' | 'admin' | 'agent' | 'downstream';
+
+const ADMINISTRATION: readonly CallerClass[] = ['admin', 'local'];
+const AGENTS: readonly CallerClass[] = ['agent'];
+const ANYBODY: readonly CallerClass[] = ['any'];
+const LOCAL: readonly CallerClass[] = ['local'];
+
+const methods = (service: string, classes: readonly CallerClass[], names: readonly string[]) =>
+  names.map((name) => [`/${service}/${name}`, classes] as const);
+
+/** A method that is not listed is nobody's. */
+export const CALL_POLICY: ReadonlyMap<string, readonly CallerClass[]> = new Map([
+  ...methods('spire.api.server.agent.v1.Agent', ADMINISTRATION, [
+    'CountAgents',
+    'ListAgents',
+    'GetAgent',
+    'DeleteAgent',
+    'BanAgent',
+    'CreateJoinToken',
+  ]),
+  ...methods('spire.api.server.agent.v1.Agent', ANYBODY, ['AttestAgent']),
+  ...methods('spire.api.server.agent.v1.Agent', AGENTS, ['RenewAgent', 'PostStatus']),
+  ...methods('spire.api.server.bundle.v1.Bundle', ADMINISTRATION, ['CountBundles']),
+  ...methods('spire.api.server.bundle.v1.Bundle', ANYBODY, ['GetBundle']),
+  ...methods('spire.api.server.bundle.v1.Bundle', [...ADMINISTRATION, 'agent'], ['GetFederatedBundle']),
+  ...methods('spire.api.server.entry.v1.Entry', ADMINISTRATION, [
+    'CountEntries',
+    'ListEntries',
+    'GetEntry',
+    'BatchCreateEntry',
+    'BatchUpdateEntry',
+    'BatchDeleteEntry',
+  ]),
+  ...methods('spire.api.server.entry.v1.Entry', AGENTS, ['GetAuthorizedEntries', 'SyncAuthorizedEntries']),
+  ...methods('spire.api.server.svid.v1.SVID', ADMINISTRATION, ['MintX509SVID', 'MintJWTSVID']),
+  ...methods('spire.api.server.svid.v1.SVID', AGENTS, ['BatchNewX509SVID', 'NewJWTSVID']),
+  ...methods('grpc.health.v1.Health', LOCAL, ['Check', 'List', 'Watch']),
+]);

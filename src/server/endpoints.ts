@@ -1,0 +1,63 @@
+import type { ServerConfig } from '../config/server-config.ts';
+import type { Logger } from '../log/logger.ts';
+import { RpcServer } from '../rpc/server.ts';
+import type { BoundService } from '../rpc/service.ts';
+import type { TlsIdentity } from '../rpc/tls-identity.ts';
+import { listenTls } from '../rpc/tls-server.ts';
+import { listenUnix } from '../rpc/unix-listener.ts';
+import type { Authorizer } from './authorization/authorizer.ts';
+import type { BundleKeeper } from './bundle-keeper.ts';
+import type { ServerIdentity, X509Identity } from './server-identity.ts';
+
+export interface EndpointsOptions {
+  readonly config: ServerConfig;
+  readonly services: readonly BoundService[];
+  readonly authorizer: Authorizer;
+  readonly identity: ServerIdentity;
+  readonly bundle: BundleKeeper;
+  readonly log: Logger;
+}
+
+/** The two ways in. Disposing closes the doors first and then lets calls end. */
+export interface Endpoints extends AsyncDisposable {
+  /** Of the TCP endpoint, as bound. */
+  readonly port: number;
+}
+
+/** The admin socket is for the server's user and group. */
+const ADMIN_SOCKET_MODE = 0o770;
+const ADMIN_FOLDER_MODE = 0o750;
+
+/** The API over TLS for agents and administrators, and over the admin socket for whoever may open that. */
+export async function openEndpoints(options: EndpointsOptions): Promise<Endpoints> {
+  const { config, services, authorizer, identity, bundle, log } = options;
+  await using stack = new AsyncDisposableStack();
+  const server = stack.use(RpcServer.create({ services, interceptors: [authorizer], log }));
+  const tls = stack.use(
+    await listenTls({
+      address: config.bindAddress,
+      port: config.bindPort,
+      identity: toTlsIdentity(identity.current),
+      requirePqKem: config.experimental.requirePqKem,
+      log,
+      findBundle: (trustDomain) => (trustDomain === config.trustDomain ? bundle.current : undefined),
+      onConnection: (socket, peer) => server.accept(socket, peer),
+    }),
+  );
+  stack.defer(identity.subscribe((current) => tls.useIdentity(toTlsIdentity(current))));
+  stack.use(
+    await listenUnix({
+      path: config.socketPath,
+      mode: ADMIN_SOCKET_MODE,
+      folderMode: ADMIN_FOLDER_MODE,
+      log,
+      onConnection: (socket, peer) => server.accept(socket, peer),
+    }),
+  );
+  const opened = stack.move();
+  return { port: tls.port, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+function toTlsIdentity({ chain, privateKey }: X509Identity): TlsIdentity {
+  return { certificates: chain, privateKey };
+}

@@ -1,0 +1,83 @@
+import type { AgentRepository } from '../datastore/agent-repository.ts';
+import { MetricsDefinition } from '../gen/spire/hostservice/common/metrics/v1/metrics.ts';
+import { AgentStoreDefinition } from '../gen/spire/hostservice/server/agentstore/v1/agentstore.ts';
+import { IdentityProviderDefinition } from '../gen/spire/hostservice/server/identityprovider/v1/identityprovider.ts';
+import type { Bundle as PluginBundle } from '../gen/spire/plugin/types/types.ts';
+import type { Logger } from '../log/logger.ts';
+import { LateHostService } from '../plugin-host/late-host-service.ts';
+import { type BoundService, bindService } from '../rpc/service.ts';
+import type { Bundle } from '../spiffe/bundle.ts';
+import { parseSpiffeId } from '../spiffe/spiffe-id.ts';
+import type { BundleKeeper } from './bundle-keeper.ts';
+import type { ServerIdentity } from './server-identity.ts';
+
+/** What the server offers its plugins, in SPIRE's order. Two of them answer only once the server is wired. */
+export class ServerHostServices {
+  readonly #identityProvider = new LateHostService(IdentityProviderDefinition);
+  readonly #agentStore = new LateHostService(AgentStoreDefinition);
+  readonly services: readonly BoundService[];
+
+  constructor(log: Logger) {
+    this.services = [this.#identityProvider.service, this.#agentStore.service, metricsService(log)];
+  }
+
+  wire({
+    agents,
+    identity,
+    bundle,
+  }: {
+    agents: AgentRepository;
+    identity: ServerIdentity;
+    bundle: BundleKeeper;
+  }): void {
+    this.#agentStore.wire({
+      async getAgentInfo({ agentId }) {
+        const { spiffeId } = await agents.get(parseSpiffeId(agentId));
+        return { info: { agentId: spiffeId } };
+      },
+    });
+    this.#identityProvider.wire({
+      async fetchX509Identity() {
+        const { chain, privateKey } = identity.current;
+        return {
+          identity: {
+            certChain: [...chain],
+            privateKey: new Uint8Array(privateKey.export({ type: 'pkcs8', format: 'der' })),
+          },
+          bundle: toPluginBundle(bundle.current),
+        };
+      },
+    });
+  }
+}
+
+function toPluginBundle(bundle: Bundle): PluginBundle {
+  return {
+    trustDomain: bundle.trustDomain,
+    x509Authorities: bundle.x509Authorities.map(({ certificate, tainted }) => ({ asn1: certificate, tainted })),
+    jwtAuthorities: bundle.jwtAuthorities.map(({ publicKey, keyId, expiresAt, tainted }) => ({
+      publicKey,
+      keyId,
+      expiresAt: BigInt(expiresAt),
+      tainted,
+    })),
+    refreshHint: BigInt(bundle.refreshHintSeconds),
+    sequenceNumber: bundle.sequenceNumber,
+    witAuthorities: [],
+  };
+}
+
+/** What plugins measure, in the debug log. */
+function metricsService(log: Logger): BoundService {
+  const note = (kind: string) => async (request: { key: readonly string[]; val?: number; time?: bigint }) => {
+    log.debug('a plugin measured', { kind, key: request.key.join('.'), value: request.val ?? request.time });
+    return {};
+  };
+  return bindService(MetricsDefinition, {
+    setGauge: note('gauge'),
+    emitKey: note('key'),
+    incrCounter: note('counter'),
+    addSample: note('sample'),
+    measureSince: note('time'),
+  });
+}

@@ -1,0 +1,65 @@
+import type { ServerConfig } from '../config/server-config.ts';
+import type { Datastore } from '../datastore/datastore.ts';
+import type { Logger } from '../log/logger.ts';
+import type { EntryCache } from './entry-cache.ts';
+import { RotationTimer } from './rotation-timer.ts';
+
+export interface HousekeepingOptions {
+  readonly config: ServerConfig;
+  readonly datastore: Datastore;
+  readonly entries: EntryCache;
+  readonly log: Logger;
+  readonly clock: () => Date;
+}
+
+const PRUNE_INTERVAL_MS = 60_000;
+
+/** Forgets what has expired, and looks for entries that another process wrote. Inventory B012, B013. */
+export class Housekeeping implements AsyncDisposable {
+  readonly #options: HousekeepingOptions;
+  readonly #timers: readonly RotationTimer[];
+
+  private constructor(options: HousekeepingOptions) {
+    this.#options = options;
+    const reloadMs = options.config.experimental.cacheReloadIntervalSeconds * 1000;
+    this.#timers = [
+      this.#every(PRUNE_INTERVAL_MS, () => this.#prune()),
+      this.#every(reloadMs, () => options.entries.refresh()),
+    ];
+  }
+
+  static start(options: HousekeepingOptions): Housekeeping {
+    return new Housekeeping(options);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const timer of this.#timers) await timer[Symbol.asyncDispose]();
+  }
+
+  #every(intervalMs: number, task: () => Promise<void>): RotationTimer {
+    const due = () => new Date(Date.now() + intervalMs);
+    const work = async () => {
+      await task();
+      return due();
+    };
+    const timer = new RotationTimer({ work, log: this.#options.log, retryMs: intervalMs });
+    timer.start(due());
+    return timer;
+  }
+
+  async #prune(): Promise<void> {
+    const { config, datastore, entries, clock } = this.#options;
+    await datastore.joinTokens.pruneExpired();
+    if ((await datastore.entries.pruneExpired()).length > 0) await entries.refresh();
+    const nodes = config.pruneAttestedNodes;
+    if (nodes !== undefined) {
+      await datastore.agents.prune({
+        expiredBefore: Math.floor(clock().getTime() / 1000) - nodes.expiredForSeconds,
+        includeNonReattestable: nodes.includeTofuNodes,
+        limit: nodes.batchSize,
+      });
+    }
+    await datastore.entries.pruneEvents(config.experimental.pruneEventsOlderThanSeconds);
+    await datastore.agents.pruneEvents(config.experimental.pruneEventsOlderThanSeconds);
+  }
+}

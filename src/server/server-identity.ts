@@ -1,0 +1,81 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import type { Logger } from '../log/logger.ts';
+import { serverId } from '../spiffe/spiffe-id.ts';
+import type { TrustDomain } from '../spiffe/trust-domain.ts';
+import type { SvidIssuer } from './ca/svid-issuer.ts';
+import { RotationTimer } from './rotation-timer.ts';
+
+/** The server's own X.509-SVID and its key, which lives in memory and is new with every SVID. */
+export interface X509Identity {
+  /** DER, leaf first. */
+  readonly chain: readonly Uint8Array[];
+  readonly privateKey: KeyObject;
+  /** Unix seconds. */
+  readonly expiresAt: number;
+}
+
+export interface ServerIdentityOptions {
+  readonly issuer: SvidIssuer;
+  readonly trustDomain: TrustDomain;
+  readonly ttlSeconds: number;
+  readonly log: Logger;
+  readonly clock: () => Date;
+}
+
+const RETRY_MS = 5_000;
+
+/** Keeps the server's SVID fresh: a new one at half of its life. */
+export class ServerIdentity implements AsyncDisposable {
+  readonly #options: ServerIdentityOptions;
+  readonly #listeners = new Set<(identity: X509Identity) => void>();
+  readonly #timer: RotationTimer;
+  #current: X509Identity;
+
+  private constructor(options: ServerIdentityOptions, current: X509Identity) {
+    this.#options = options;
+    this.#current = current;
+    this.#timer = new RotationTimer({ work: () => this.rotate(), log: options.log, retryMs: RETRY_MS });
+    this.#timer.start(this.#halfLife(current));
+  }
+
+  static async open(options: ServerIdentityOptions): Promise<ServerIdentity> {
+    return new ServerIdentity(options, await issue(options));
+  }
+
+  get current(): X509Identity {
+    return this.#current;
+  }
+
+  subscribe(listener: (identity: X509Identity) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** @returns when the next rotation is due. */
+  async rotate(): Promise<Date> {
+    this.#current = await issue(this.#options);
+    for (const listener of this.#listeners) listener(this.#current);
+    this.#options.log.debug('server X.509-SVID rotated', { expires_at: this.#current.expiresAt });
+    return this.#halfLife(this.#current);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#timer[Symbol.asyncDispose]();
+  }
+
+  #halfLife({ expiresAt }: X509Identity): Date {
+    const now = this.#options.clock().getTime();
+    return new Date(now + (expiresAt * 1000 - now) / 2);
+  }
+}
+
+async function issue({ issuer, trustDomain, ttlSeconds }: ServerIdentityOptions): Promise<X509Identity> {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const { chain, expiresAt } = await issuer.issueX509({
+    spiffeId: serverId(trustDomain),
+    publicKey: new Uint8Array(publicKey.export({ type: 'spki', format: 'der' })),
+    dnsNames: [],
+    ttlSeconds,
+  });
+  return { chain, privateKey, expiresAt };
+}

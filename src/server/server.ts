@@ -1,0 +1,126 @@
+import { join } from 'node:path';
+import type { CaSubjectConfig, ServerConfig } from '../config/server-config.ts';
+import { openDatastore } from '../datastore/datastore.ts';
+import { requireDataFolder } from '../files/data-folder.ts';
+import type { Logger } from '../log/logger.ts';
+import { type BuiltinPlugins, PluginCatalog, type PluginStatus } from '../plugin-host/catalog.ts';
+import type { Bundle } from '../spiffe/bundle.ts';
+import type { DistinguishedName } from '../x509/name.ts';
+import { Attestors } from './attestation/attestors.ts';
+import { Authorizer } from './authorization/authorizer.ts';
+import { BundleKeeper } from './bundle-keeper.ts';
+import { CaJournal } from './ca/ca-journal.ts';
+import { CaManager } from './ca/ca-manager.ts';
+import { SvidIssuer } from './ca/svid-issuer.ts';
+import { type Endpoints, openEndpoints } from './endpoints.ts';
+import { EntryCache } from './entry-cache.ts';
+import { ServerHostServices } from './host-services.ts';
+import { Housekeeping } from './housekeeping.ts';
+import { ServerIdentity } from './server-identity.ts';
+import { serverServices } from './services.ts';
+
+export interface ServerOptions {
+  readonly builtins: BuiltinPlugins;
+  readonly log: Logger;
+  readonly clock?: () => Date;
+  /** Gives up a start that is under way. */
+  readonly signal?: AbortSignal;
+}
+
+/** A server that answers. Disposing ends calls, plugins and database in this order. */
+export interface RunningServer extends AsyncDisposable {
+  /** Port of the TCP endpoint: what was configured, or what the system chose for 0. */
+  readonly port: number;
+  readonly socketPath: string;
+  readonly plugins: readonly PluginStatus[];
+  readonly bundle: Bundle;
+}
+
+/** The record of the CA journal: one server uses one database. */
+const JOURNAL_NAME = 'server';
+
+/** @throws SpiffeError that says what failed and what to do; nothing is left behind. */
+export async function startServer(config: ServerConfig, options: ServerOptions): Promise<RunningServer> {
+  const { log, clock = () => new Date(), builtins, signal } = options;
+  const { trustDomain } = config;
+  await using stack = new AsyncDisposableStack();
+  await requireDataFolder(config.dataDir);
+  const datastore = stack.use(await openDatastore({ path: join(config.datastore.path), clock, log }));
+  const hostServices = new ServerHostServices(log);
+  const catalog = stack.use(
+    await PluginCatalog.load({
+      side: 'server',
+      plugins: config.plugins,
+      trustDomain,
+      builtins,
+      hostServices: hostServices.services,
+      log,
+      ...(signal === undefined ? {} : { signal }),
+    }),
+  );
+  const bundle = await BundleKeeper.open(datastore.bundles, trustDomain);
+  const authorities = stack.use(
+    await CaManager.open({
+      keyManager: catalog.keyManager,
+      journal: await CaJournal.open(datastore.caJournal, JOURNAL_NAME),
+      bundle,
+      trustDomain,
+      keyType: config.caKeyType,
+      jwtKeyType: config.jwtKeyType,
+      ttlSeconds: config.caTtlSeconds,
+      subject: caSubject(config.caSubject),
+      log,
+      clock,
+    }),
+  );
+  const issuer = new SvidIssuer(authorities, {
+    clock,
+    ...(config.jwtIssuer === undefined ? {} : { jwtIssuer: config.jwtIssuer }),
+  });
+  const identity = stack.use(
+    await ServerIdentity.open({ issuer, trustDomain, ttlSeconds: config.defaultX509SvidTtlSeconds, log, clock }),
+  );
+  hostServices.wire({ agents: datastore.agents, identity, bundle });
+  const entries = await EntryCache.open(datastore.entries, trustDomain);
+  stack.use(Housekeeping.start({ config, datastore, entries, log, clock }));
+  const attestors = new Attestors({
+    trustDomain,
+    plugins: new Map(catalog.serverNodeAttestors.map((attestor) => [attestor.name, attestor])),
+    ...(hasJoinToken(catalog.plugins) ? { joinTokens: { repository: datastore.joinTokens, clock } } : {}),
+  });
+  const authorizer = new Authorizer({ agents: datastore.agents, entries, adminIds: config.adminIds, clock });
+  const services = serverServices({
+    config,
+    datastore,
+    bundle,
+    issuer,
+    entries,
+    attestors,
+    authorizer,
+    catalog,
+    clock,
+  });
+  const endpoints: Endpoints = stack.use(await openEndpoints({ config, services, authorizer, identity, bundle, log }));
+  log.info('server is ready', { trust_domain: trustDomain, port: endpoints.port, socket: config.socketPath });
+  const running = stack.move();
+  return {
+    port: endpoints.port,
+    socketPath: config.socketPath,
+    get plugins() {
+      return catalog.plugins;
+    },
+    get bundle() {
+      return bundle.current;
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+/** Names that are not given are left out: an empty one is no name. */
+function caSubject({ country, organization, commonName }: CaSubjectConfig): DistinguishedName {
+  return { country, organization, ...(commonName === '' ? {} : { commonName }) };
+}
+
+function hasJoinToken(plugins: readonly PluginStatus[]): boolean {
+  return plugins.some(({ type, name }) => type === 'NodeAttestor' && name === 'join_token');
+}

@@ -1,0 +1,68 @@
+import type { ServerConfig } from '../config/server-config.ts';
+import type { AttestedAgent } from '../datastore/agent-rows.ts';
+import type { Datastore } from '../datastore/datastore.ts';
+import type { PluginCatalog } from '../plugin-host/catalog.ts';
+import type { CallContext } from '../rpc/call.ts';
+import type { BoundService } from '../rpc/service.ts';
+import { SpiffeError } from '../spiffe/error.ts';
+import { agentService } from './api/agent-service.ts';
+import { bundleService } from './api/bundle-service.ts';
+import { entryService } from './api/entry-service.ts';
+import { healthService } from './api/health-service.ts';
+import { svidService } from './api/svid-service.ts';
+import type { Attestors } from './attestation/attestors.ts';
+import type { Authorizer } from './authorization/authorizer.ts';
+import type { BundleKeeper } from './bundle-keeper.ts';
+import type { SvidIssuer } from './ca/svid-issuer.ts';
+import type { EntryCache } from './entry-cache.ts';
+
+export interface ServerServicesOptions {
+  readonly config: ServerConfig;
+  readonly datastore: Datastore;
+  readonly bundle: BundleKeeper;
+  readonly issuer: SvidIssuer;
+  readonly entries: EntryCache;
+  readonly attestors: Attestors;
+  readonly authorizer: Authorizer;
+  readonly catalog: PluginCatalog;
+  readonly clock: () => Date;
+}
+
+/** SPIRE's server API. Which of it a caller reaches, the authorizer decides. */
+export function serverServices(options: ServerServicesOptions): readonly BoundService[] {
+  const { config, datastore, bundle, issuer, entries, attestors, authorizer, catalog, clock } = options;
+  const { trustDomain } = config;
+  const callingAgent = (context: CallContext): AttestedAgent => {
+    const { agent } = authorizer.callerOf(context);
+    if (agent === undefined) throw new SpiffeError('PERMISSION_DENIED', 'the caller is not an agent');
+    return agent;
+  };
+  const authorizedEntries = (context: CallContext) => {
+    const { spiffeId, selectors } = callingAgent(context);
+    return entries.authorizedEntries(spiffeId, selectors, Math.floor(clock().getTime() / 1000));
+  };
+  return [
+    agentService({
+      agents: datastore.agents,
+      entries: datastore.entries,
+      cache: entries,
+      joinTokens: datastore.joinTokens,
+      attestors,
+      issuer,
+      agentTtlSeconds: config.agentTtlSeconds,
+      trustDomain,
+      clock,
+      callingAgent,
+    }),
+    entryService({ entries: datastore.entries, cache: entries, trustDomain, authorizedEntries }),
+    svidService({
+      issuer,
+      trustDomain,
+      x509SvidTtlSeconds: config.defaultX509SvidTtlSeconds,
+      jwtSvidTtlSeconds: config.defaultJwtSvidTtlSeconds,
+      authorizedEntries,
+    }),
+    bundleService({ own: bundle, bundles: datastore.bundles }),
+    healthService(async () => catalog.plugins.every(({ state }) => state !== 'exited')),
+  ];
+}

@@ -1,0 +1,72 @@
+import { join } from 'node:path';
+import { builtinPlugins } from '../../src/cli/builtin-plugins.ts';
+import { readServerConfig } from '../../src/config/server-config.ts';
+import { writeFileAtomically } from '../../src/files/write-file-atomically.ts';
+import { Logger, type LogRecord } from '../../src/log/logger.ts';
+import { RpcChannel } from '../../src/rpc/channel.ts';
+import { type Client, createClient } from '../../src/rpc/client.ts';
+import type { ServiceDefinition } from '../../src/rpc/definition.ts';
+import { type RunningServer, startServer } from '../../src/server/index.ts';
+
+export interface TestServerOptions {
+  /** Where its configuration, data and socket live. */
+  readonly folder: string;
+  /** Lines for the section `server`. */
+  readonly settings?: string;
+  /** The section `plugins`, without its DataStore. */
+  readonly plugins?: string;
+}
+
+/** A server of ours in this process, with its plugins in theirs; its port is one that was free. */
+export class TestServer implements AsyncDisposable {
+  readonly running: RunningServer;
+  readonly records: readonly LogRecord[];
+  readonly #channel: RpcChannel;
+
+  private constructor(running: RunningServer, records: readonly LogRecord[]) {
+    this.running = running;
+    this.records = records;
+    this.#channel = RpcChannel.unix(running.socketPath);
+  }
+
+  static async start({
+    folder,
+    settings = '',
+    plugins = MEMORY_AND_JOIN_TOKEN,
+  }: TestServerOptions): Promise<TestServer> {
+    const path = join(folder, 'server.conf');
+    await writeFileAtomically(path, serverConf(folder, settings, plugins));
+    const records: LogRecord[] = [];
+    const log = new Logger((record) => records.push(record), 'debug');
+    const running = await startServer(readServerConfig({ path }), { builtins: builtinPlugins('server'), log });
+    return new TestServer(running, records);
+  }
+
+  /** A client on the admin socket. */
+  admin<Definition extends ServiceDefinition>(definition: Definition): Client<Definition> {
+    return createClient(definition, this.#channel);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#channel[Symbol.dispose]();
+    await this.running[Symbol.asyncDispose]();
+  }
+}
+
+const MEMORY_AND_JOIN_TOKEN = 'KeyManager "memory" {}\n  NodeAttestor "join_token" {}';
+
+function serverConf(folder: string, settings: string, plugins: string): string {
+  return `server {
+  trust_domain = "example.org"
+  data_dir = "${folder}/data"
+  bind_address = "127.0.0.1"
+  bind_port = 0
+  socket_path = "${folder}/admin.sock"
+  ${settings}
+}
+plugins {
+  DataStore "sql" { plugin_data { database_type = "sqlite3" connection_string = "${folder}/data/datastore.sqlite3" } }
+  ${plugins}
+}
+`;
+}
