@@ -42,6 +42,19 @@ export const HOST_SERVICES_BROKER_ID = 1;
 /** How long a side waits for a `ConnInfo`, and keeps one that nobody asked for. */
 export const BROKER_WAIT_MS = 5_000;
 
+/** gRPC metadata of a node's attestation. Source: SPIRE's, but for the first. */
+export const ATTESTATION_METADATA = {
+  /**
+   * SubjectPublicKeyInfo (DER) of the agent's CSR, to both halves of an attestor, so that a proof can be bound to the
+   * key that it is for. Ours: a plugin that does not know it ignores it, a host of SPIRE's does not send it.
+   */
+  csrPublicKey: 'assayer-csr-spki-bin',
+  /** What the node called the server; nobody vouches for it. May be empty. */
+  forwardedHost: 'x-untrusted-forwarded-host',
+  /** The node's address, as the server sees it. May be empty. */
+  clientAddress: 'x-forwarded-client-ip',
+} as const;
+
 /** Full gRPC name of the service that makes a plugin one of its type. */
 export function pluginServiceName(side: PluginSide, type: PluginType, version = 1): string {
   return `spire.plugin.${side}.${type.toLowerCase()}.v${version}.${type}`;

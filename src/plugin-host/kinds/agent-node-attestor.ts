@@ -4,9 +4,9 @@ import {
   type PayloadOrChallengeResponse,
 } from '../../gen/spire/plugin/agent/nodeattestor/v1/nodeattestor.ts';
 import type { BidiCall } from '../../rpc/client.ts';
+import { ATTESTATION_METADATA } from '../../rpc/go-plugin.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { type Plugin, PluginService } from '../plugin.ts';
-import { CSR_PUBLIC_KEY } from './csr-binding.ts';
 
 /** The agent's half of its node's attestation. */
 export interface AgentNodeAttestor {
@@ -54,7 +54,7 @@ class PluginAgentAttestation implements AgentAttestation {
       this.#call = service.of(generation).aidAttestation({
         signal,
         deadlineMs: DEADLINE_MS,
-        metadata: { [CSR_PUBLIC_KEY]: csrPublicKey },
+        metadata: { [ATTESTATION_METADATA.csrPublicKey]: csrPublicKey },
       });
       return await receive(this.#call, 'payload');
     });

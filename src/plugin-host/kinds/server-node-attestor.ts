@@ -2,13 +2,13 @@ import {
   NodeAttestorDefinition,
   type AgentAttributes as WireAgentAttributes,
 } from '../../gen/spire/plugin/server/nodeattestor/v1/nodeattestor.ts';
+import { ATTESTATION_METADATA } from '../../rpc/go-plugin.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
 import { requireValidSelector, type Selector } from '../../spiffe/selector.ts';
 import { parseSpiffeId, type SpiffeId } from '../../spiffe/spiffe-id.ts';
 import { type Plugin, PluginService } from '../plugin.ts';
 import type { PluginGeneration } from '../plugin-generation.ts';
-import { CSR_PUBLIC_KEY } from './csr-binding.ts';
 
 /** The server's half of a node's attestation. */
 export interface ServerNodeAttestor {
@@ -86,9 +86,9 @@ async function attest(
     signal,
     deadlineMs: DEADLINE_MS,
     metadata: {
-      'x-untrusted-forwarded-host': printable(forwardedHost),
-      'x-forwarded-client-ip': printable(clientAddress),
-      [CSR_PUBLIC_KEY]: csrPublicKey,
+      [ATTESTATION_METADATA.forwardedHost]: printable(forwardedHost),
+      [ATTESTATION_METADATA.clientAddress]: printable(clientAddress),
+      [ATTESTATION_METADATA.csrPublicKey]: csrPublicKey,
     },
   });
   await call.send({ request: { $case: 'payload', value: payload } });
