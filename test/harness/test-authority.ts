@@ -10,8 +10,9 @@ import {
   generalNames,
   optional,
   signCertificate,
+  subjectKeyIdExtension,
 } from '../../src/x509/certificate-template.ts';
-import { boolean, oid, sequence } from '../../src/x509/der.ts';
+import { boolean, constructedContext, oid, primitiveContext, sequence, tlv } from '../../src/x509/der.ts';
 import { encodeName } from '../../src/x509/name.ts';
 import { OID } from '../../src/x509/oids.ts';
 import { type Signer, signerOfKeyObject } from '../../src/x509/signer.ts';
@@ -19,6 +20,7 @@ import { subjectKeyIdOfSpki } from '../../src/x509/spki.ts';
 
 const HOUR_MS = 3_600_000;
 
+/** What `tls-identity.ts` calls a `TlsIdentity`. */
 export interface TestSvid {
   /** DER, leaf first; without the root. */
   readonly certificates: readonly Uint8Array[];
@@ -63,15 +65,27 @@ export class TestAuthority {
     return new TestAuthority(parseTrustDomain(trustDomain), parseCertificate(certificate), signer, []);
   }
 
-  /** A CA below this one. */
-  async createIntermediate(organization = 'Intermediate'): Promise<TestAuthority> {
+  /** A CA below this one. @param permittedHost a name constraint: only URIs of this host. */
+  async createIntermediate(organization = 'Intermediate', permittedHost?: string): Promise<TestAuthority> {
     const signer = newSigner();
-    const issuer = { signer: this.#signer, certificate: this.certificate };
-    const certificate = await issueCaCertificate({ issuer, signer, ...caFields(this.trustDomain, organization) });
-    return new TestAuthority(this.trustDomain, parseCertificate(certificate), signer, [
-      certificate,
-      ...this.#intermediates,
-    ]);
+    const { subject, ...fields } = caFields(this.trustDomain, organization);
+    const der = await signCertificate(
+      {
+        ...fields,
+        subject,
+        issuer: this.certificate.subject,
+        subjectPublicKeyInfo: signer.publicKey,
+        extensions: [
+          critical(oid(OID.keyUsage), Uint8Array.of(0x03, 0x02, 0x01, 0x06)), // keyCertSign, cRLSign
+          critical(oid(OID.basicConstraints), sequence(boolean(true))),
+          subjectKeyIdExtension(signer.publicKey),
+          authorityKeyIdExtension(subjectKeyIdOfSpki(this.#signer.publicKey)),
+          ...(permittedHost === undefined ? [] : [permittedUriHost(permittedHost)]),
+        ],
+      },
+      this.#signer,
+    );
+    return new TestAuthority(this.trustDomain, parseCertificate(der), signer, [der, ...this.#intermediates]);
   }
 
   async issue(options: TestSvidOptions): Promise<TestSvid> {
@@ -117,6 +131,12 @@ export class TestAuthority {
 
 function newSigner(): Signer {
   return signerOfKeyObject(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
+}
+
+/** RFC 5280 §4.2.1.10: permittedSubtrees with one URI. */
+function permittedUriHost(host: string): Uint8Array {
+  const subtree = sequence(tlv(primitiveContext(6), Buffer.from(host)));
+  return critical(oid(OID.nameConstraints), sequence(tlv(constructedContext(0), subtree)));
 }
 
 function caFields(trustDomain: string, organization: string) {

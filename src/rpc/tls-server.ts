@@ -1,0 +1,202 @@
+import type { Socket } from 'node:net';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+import type { Logger } from '../log/logger.ts';
+import type { Bundle } from '../spiffe/bundle.ts';
+import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
+import type { TrustDomain } from '../spiffe/trust-domain.ts';
+import type { TlsPeer } from './peer.ts';
+import {
+  peerCertificatesOf,
+  type TlsIdentity,
+  type TlsPolicy,
+  verifyPeer,
+  withSecureContextOptions,
+} from './tls-identity.ts';
+
+export interface TlsListenerOptions extends TlsPolicy {
+  /** An address of this host, or `::` or `0.0.0.0` for all. */
+  readonly address: string;
+  /** 0 for any that is free. */
+  readonly port: number;
+  readonly identity: TlsIdentity;
+  readonly log: Logger;
+  /** Asked in every handshake of a client that shows an X.509-SVID. */
+  findBundle(trustDomain: TrustDomain): Bundle | undefined;
+  /** Takes over the socket, which speaks `h2`. */
+  onConnection(socket: TLSSocket, peer: TlsPeer): void;
+}
+
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** @throws SpiffeError `SOCKET_UNUSABLE`, saying what to do; `ARGUMENT_INVALID` for an identity that is none. */
+export function listenTls(options: TlsListenerOptions): Promise<TlsListener> {
+  return TlsListener.listen(options);
+}
+
+/**
+ * A port where clients may show an X.509-SVID: one that does not verify is no connection, none is an anonymous peer.
+ * Disposing stops it and cuts handshakes off; connections are their receiver's.
+ */
+export class TlsListener implements AsyncDisposable {
+  /** As bound. */
+  readonly port: number;
+  readonly #options: TlsListenerOptions;
+  readonly #server: Server;
+  readonly #handshakes: Handshakes;
+  readonly #connections = new Map<TLSSocket, TlsPeer>();
+  #identity: TlsIdentity;
+
+  private constructor(options: TlsListenerOptions, server: Server, handshakes: Handshakes) {
+    this.#options = options;
+    this.#server = server;
+    this.#identity = options.identity;
+    this.#handshakes = handshakes;
+    const address = server.address();
+    this.port = typeof address === 'object' ? (address?.port ?? options.port) : options.port;
+    server.on('secureConnection', (socket) => this.#accept(socket));
+    server.on('tlsClientError', (error, socket) => this.#fail(error, socket));
+    server.on('error', (error) => options.log.warning('a connection was not accepted', { reason: error.message }));
+  }
+
+  static async listen(options: TlsListenerOptions): Promise<TlsListener> {
+    const server = createServer({
+      requestCert: true,
+      rejectUnauthorized: false, // by OpenSSL: #accept verifies
+      ALPNProtocols: ['h2'],
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    });
+    useContext(server, options.identity, options);
+    const handshakes = new Handshakes(server);
+    await listen(server, options);
+    return new TlsListener(options, server, handshakes);
+  }
+
+  /** Shows another identity from the next handshake on. Connections stay. @throws SpiffeError `ARGUMENT_INVALID` */
+  useIdentity(identity: TlsIdentity): void {
+    useContext(this.#server, identity, this.#options);
+    this.#identity = identity;
+  }
+
+  /**
+   * Cuts connections off: a handshake verifies once, and its connection outlives what it was verified by.
+   *
+   * @returns how many.
+   */
+  closeConnections(shouldClose: (peer: TlsPeer) => boolean): number {
+    let count = 0;
+    for (const [socket, peer] of this.#connections) {
+      if (!shouldClose(peer)) continue;
+      socket.destroy();
+      count += 1;
+    }
+    return count;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#server.listening) return;
+    this.#server.close(); // its callback waits for every connection, we do not
+    this.#handshakes.destroy();
+  }
+
+  #accept(socket: TLSSocket): void {
+    this.#handshakes.end(socket);
+    socket.on('error', () => {}); // a peer that resets its connection is no event of ours
+    try {
+      const peer = this.#identify(socket);
+      this.#connections.set(socket, peer);
+      socket.once('close', () => this.#connections.delete(socket));
+      this.#options.onConnection(socket, peer);
+    } catch (error) {
+      socket.destroy();
+      if (!isSpiffeError(error)) throw error;
+      const { remoteAddress: address, remotePort: port } = socket;
+      this.#options.log.warning('a connection was refused', { address, port, reason: error.message });
+    }
+  }
+
+  #identify(socket: TLSSocket): TlsPeer {
+    if (socket.alpnProtocol !== 'h2') throw new SpiffeError('UNAUTHENTICATED', 'the client does not offer ALPN "h2"');
+    const certificates = peerCertificatesOf(socket);
+    const { remoteAddress: address = '', remotePort: port = 0 } = socket;
+    if (certificates.length === 0) return { kind: 'tls', address, port, certificates };
+    const { spiffeId } = verifyPeer(certificates, (trustDomain) => this.#options.findBundle(trustDomain), new Date());
+    return { kind: 'tls', address, port, spiffeId, certificates };
+  }
+
+  #fail(error: Error, socket: TLSSocket): void {
+    socket.destroy();
+    const { privateKey } = this.#identity;
+    const keyFailure = 'lastFailure' in privateKey ? privateKey.lastFailure : undefined;
+    const { remoteAddress: address, remotePort: port } = socket;
+    if (keyFailure === undefined) {
+      this.#options.log.debug('a TLS handshake failed', { address, port, reason: error.message });
+    } else {
+      this.#options.log.error('a TLS handshake failed: the key did not sign', { address, port, reason: keyFailure });
+    }
+  }
+}
+
+/** Connections that have not finished their handshake. */
+class Handshakes {
+  readonly #sockets = new Map<string, Socket>();
+
+  constructor(server: Server) {
+    server.on('connection', (socket: Socket) => {
+      const key = keyOf(socket);
+      this.#sockets.set(key, socket);
+      socket.once('close', () => {
+        if (this.#sockets.get(key) === socket) this.#sockets.delete(key);
+      });
+    });
+  }
+
+  end(socket: TLSSocket): void {
+    this.#sockets.delete(keyOf(socket));
+  }
+
+  destroy(): void {
+    for (const socket of this.#sockets.values()) socket.destroy();
+  }
+}
+
+/** A TLS socket hides the one that it was made of; this is the same for both. */
+function keyOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
+}
+
+function useContext(server: Server, identity: TlsIdentity, policy: TlsPolicy): void {
+  withSecureContextOptions(identity, policy, (options) => server.setSecureContext(options));
+}
+
+async function listen(server: Server, { address, port }: TlsListenerOptions): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('listening', resolve);
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      reject(
+        new SpiffeError('SOCKET_UNUSABLE', `cannot listen on ${address} port ${port}: ${adviceOn(cause)}`, { cause }),
+      );
+    });
+    try {
+      server.listen({ host: address, port });
+    } catch (cause) {
+      reject(new SpiffeError('SOCKET_UNUSABLE', `cannot listen on ${address} port ${port}: no such port`, { cause }));
+    }
+  });
+  server.removeAllListeners('error');
+}
+
+function adviceOn({ code, message }: NodeJS.ErrnoException): string {
+  switch (code) {
+    case 'EADDRINUSE':
+      return 'it is in use, stop what listens there or choose another port';
+    case 'EACCES':
+      return 'that is not allowed, choose a port from 1024 on or give the capability CAP_NET_BIND_SERVICE';
+    case 'EADDRNOTAVAIL':
+      return 'this host does not have that address';
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'no such host name';
+    default:
+      return message;
+  }
+}

@@ -1,0 +1,3 @@
+module assayer.example/tls-peer
+
+go 1.24.0
