@@ -94,6 +94,6 @@ function hasPackageLists() {
 
 function aptCommand(missing) {
   if (process.getuid?.() === 0) return ['apt-get'];
-  if (hasCommand('sudo')) return ['sudo', '--preserve-env=DEBIAN_FRONTEND', 'apt-get'];
+  if (hasCommand('sudo')) return ['sudo', 'apt-get'];
   throw new SetUpError(`neither root nor sudo is at hand; as root, run: apt-get install ${missing.join(' ')}`);
 }
