@@ -108,7 +108,7 @@ export class TestAuthority {
 
   #extensions({ spiffeId, isCa, extendedKeyUsage, unknownCritical }: TestSvidOptions): readonly Uint8Array[] {
     const purposes = extendedKeyUsage ?? [OID.serverAuth, OID.clientAuth];
-    const keyUsage = Uint8Array.of(0x03, 0x02, 0x03, isCa ? 0x8c : 0x88); // digitalSignature, keyAgreement; keyCertSign
+    const keyUsage = Uint8Array.of(0x03, 0x02, ...(isCa ? [0x02, 0x8c] : [0x03, 0x88])); // digitalSignature, keyAgreement; keyCertSign
     return [
       critical(oid(OID.keyUsage), keyUsage),
       optional(oid(OID.extKeyUsage), sequence(...purposes.map(oid))),

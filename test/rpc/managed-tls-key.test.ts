@@ -4,39 +4,9 @@ import { connect, createServer, type SecureVersion, type TLSSocket } from 'node:
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { ManagedTlsKey, type ManagedTlsKeyOptions } from '../../src/rpc/managed-tls-key.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { TestProcess } from '../harness/child-process.ts';
+import { KeyManagerProcess } from '../harness/key-manager.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { TestAuthority } from '../harness/test-authority.ts';
-
-const SCRIPT = new URL('../harness/key-manager-process.ts', import.meta.url).pathname;
-
-class KeyManagerProcess {
-  readonly process: TestProcess;
-  readonly socketPath: string;
-  readonly #publicKeys: Readonly<Record<string, string>>;
-
-  private constructor(process: TestProcess, socketPath: string, publicKeys: Readonly<Record<string, string>>) {
-    this.process = process;
-    this.socketPath = socketPath;
-    this.#publicKeys = publicKeys;
-  }
-
-  static async start(socketPath: string): Promise<KeyManagerProcess> {
-    const started = await TestProcess.node(SCRIPT, socketPath);
-    return new KeyManagerProcess(started, socketPath, JSON.parse((await started.readLine()) ?? ''));
-  }
-
-  options(keyId: string): ManagedTlsKeyOptions {
-    const publicKey = Buffer.from(this.#publicKeys[keyId] ?? '', 'base64');
-    return { keyId, publicKey, endpoint: { socketPath: this.socketPath, side: 'agent' } };
-  }
-
-  async open(keyId: string, more: Partial<ManagedTlsKeyOptions> = {}): Promise<ManagedTlsKey> {
-    const key = await ManagedTlsKey.open({ ...this.options(keyId), ...more });
-    onTestFinished(() => key[Symbol.asyncDispose]());
-    return key;
-  }
-}
 
 let authority: TestAuthority;
 let folder: TemporaryFolder;
@@ -47,9 +17,19 @@ beforeAll(async () => {
   keyManager = await KeyManagerProcess.start(folder.join('km'));
 });
 afterAll(async () => {
-  await keyManager.process[Symbol.asyncDispose]();
+  await keyManager[Symbol.asyncDispose]();
   await folder[Symbol.asyncDispose]();
 });
+
+async function open(
+  keyId: string,
+  more: Partial<ManagedTlsKeyOptions> = {},
+  from: KeyManagerProcess = keyManager,
+): Promise<ManagedTlsKey> {
+  const key = await ManagedTlsKey.open({ ...from.options(keyId), ...more });
+  onTestFinished(() => key[Symbol.asyncDispose]());
+  return key;
+}
 
 async function contextOf(key: ManagedTlsKey) {
   const { certificates } = await authority.issue({ spiffeId: 'spiffe://example.org/x', publicKey: key.publicKey });
@@ -92,7 +72,7 @@ describe.each(['ec-p256', 'ec-p384', 'rsa-2048', 'rsa-4096'])(
     test.each(['TLSv1.2', 'TLSv1.3'] as const)(
       '%s, as client and as server, one after the other and 16 at once',
       async (version) => {
-        const context = await contextOf(await keyManager.open(keyId));
+        const context = await contextOf(await open(keyId));
         const { handshake } = await serve(context, context, version);
         const seen = `${version} URI:spiffe://example.org/x`;
         expect(await handshake()).toBe(seen);
@@ -104,8 +84,8 @@ describe.each(['ec-p256', 'ec-p384', 'rsa-2048', 'rsa-4096'])(
 );
 
 test('many handshakes with two keys at once come to an end', async () => {
-  const server = await contextOf(await keyManager.open('ec-p256'));
-  const client = await contextOf(await keyManager.open('takes-20-ms'));
+  const server = await contextOf(await open('ec-p256'));
+  const client = await contextOf(await open('takes-20-ms'));
   const { handshake } = await serve(server, client);
   for (let round = 0; round < 5; round++) {
     const answers = await Promise.all(Array.from({ length: 16 }, handshake));
@@ -115,9 +95,9 @@ test('many handshakes with two keys at once come to an end', async () => {
 
 test('opening waits for the key manager without blocking this thread', async () => {
   const delay = monitorEventLoopDelay({ resolution: 1 });
-  await keyManager.open('ec-p256'); // the signing thread runs
+  await open('ec-p256'); // the signing thread runs
   delay.enable();
-  await keyManager.open('takes-20-ms');
+  await open('takes-20-ms');
   delay.disable();
   expect(delay.max / 1e6).toBeLessThan(15);
 });
@@ -130,14 +110,14 @@ const unusable = [
 ] as const;
 test.each(unusable)('a key manager that %s is refused when the key is opened', async (_what, keyId, reason) => {
   const publicKey = keyManager.options(keyId === 'absent' ? 'ec-p256' : keyId).publicKey;
-  await expect(keyManager.open(keyId, { publicKey })).rejects.toThrow(
+  await expect(open(keyId, { publicKey })).rejects.toThrow(
     expect.objectContaining({ code: 'FAILED_PRECONDITION', message: expect.stringMatching(reason) }),
   );
 });
 
 test('a key manager that is not there is refused, without its path in the message', async () => {
   const endpoint = { socketPath: folder.join('nobody'), side: 'agent' } as const;
-  await expect(keyManager.open('ec-p256', { endpoint })).rejects.toThrow(
+  await expect(open('ec-p256', { endpoint })).rejects.toThrow(
     'the key "ec-p256" cannot be used for TLS: the key manager cannot be reached',
   );
 });
@@ -146,11 +126,11 @@ test.each([
   ['nothing', new Uint8Array()],
   ['noise', Buffer.from('noise')],
 ])('%s as the public key is refused', async (_what, publicKey) => {
-  await expect(keyManager.open('ec-p256', { publicKey })).rejects.toThrow(/needs an EC or RSA key/);
+  await expect(open('ec-p256', { publicKey })).rejects.toThrow(/needs an EC or RSA key/);
 });
 
 test('a refusal of the key manager is a failed handshake with its reason, and the next one asks again', async () => {
-  const key = await keyManager.open('signs-once');
+  const key = await open('signs-once');
   expect(key.lastFailure).toBeUndefined();
   const { handshake, failures } = await serve(await contextOf(key), {});
   for (const count of [1, 2]) {
@@ -162,14 +142,14 @@ test('a refusal of the key manager is a failed handshake with its reason, and th
 });
 
 test('a key that was replaced in the key manager signs no more', async () => {
-  const key = await keyManager.open('replaced-after-once', { fingerprint: 'replaced-after-once1' });
+  const key = await open('replaced-after-once', { fingerprint: 'replaced-after-once1' });
   const { handshake } = await serve(await contextOf(key), {});
   expect(await handshake()).toBe('');
   expect(key.lastFailure).toBe('the key manager has another key as "replaced-after-once" now');
 });
 
 test('a key manager that does not answer fails the handshake after the deadline', async () => {
-  const key = await keyManager.open('freezes-after-once', { deadlineMs: 200 });
+  const key = await open('freezes-after-once', { deadlineMs: 200 });
   const { handshake } = await serve(await contextOf(key), {});
   const start = performance.now();
   expect(await handshake()).toBe('');
@@ -180,14 +160,14 @@ test('a key manager that does not answer fails the handshake after the deadline'
 test('a key manager that died fails the handshake at once; one in its place that has the key signs again', async () => {
   const socketPath = folder.join('mortal');
   const mortal = await KeyManagerProcess.start(socketPath);
-  const key = await mortal.open('ec-p256');
+  const key = await open('ec-p256', {}, mortal);
   const { handshake } = await serve(await contextOf(key), {});
   expect(await handshake()).toContain('TLSv1.3');
   await mortal.process.kill();
   expect(await handshake()).toBe('');
   expect(key.lastFailure).toBe('the key manager cannot be reached');
   const heir = await KeyManagerProcess.start(socketPath);
-  onTestFinished(() => heir.process[Symbol.asyncDispose]());
+  onTestFinished(() => heir[Symbol.asyncDispose]());
   await expect
     .poll(
       async () => {
@@ -200,7 +180,7 @@ test('a key manager that died fails the handshake at once; one in its place that
 });
 
 test('a key that is closed signs no more, and gives no context', async () => {
-  const key = await keyManager.open('ec-p256');
+  const key = await open('ec-p256');
   const { handshake } = await serve(await contextOf(key), {});
   await key[Symbol.asyncDispose]();
   await key[Symbol.asyncDispose]();
