@@ -8,7 +8,7 @@ import { RemoteError } from '../rpc/status.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
 import { Status } from '../spiffe/status.ts';
-import { forgetChild, killGroup, rememberChild } from './child-processes.ts';
+import { cleanUpOnExit } from './exit-cleanup.ts';
 import { readFirstLine } from './handshake-reader.ts';
 import { PluginLog } from './plugin-log.ts';
 
@@ -68,12 +68,14 @@ export class PluginProcess implements AsyncDisposable {
   static async start(options: PluginProcessOptions): Promise<PluginProcess> {
     await requireExecutable(options.command);
     const child = await spawnPlugin(options);
+    const noOrphan = cleanUpOnExit(() => killGroup(child.pid));
     const pluginLog = new PluginLog(options.log);
     pluginLog.attach(child.stderr);
     const outputEnded = new Promise<void>((resolve) => child.once('close', () => resolve()));
     const exited = new Promise<PluginExit>((resolve) => {
       child.once('exit', (status, signal) => {
-        forgetChild(child.pid);
+        noOrphan[Symbol.dispose]();
+        killGroup(child.pid); // what it started and left behind
         resolve({ status, signal });
       });
     });
@@ -147,8 +149,16 @@ async function spawnPlugin(options: PluginProcessOptions): Promise<PluginChild> 
   child.on('error', () => {}); // a signal that could not be sent: `exited` tells what matters
   if (!hasPid(child))
     throw new SpiffeError('INTERNAL', `${quoteText(options.command)} was started without a process ID`);
-  rememberChild(child.pid);
   return child;
+}
+
+/** Kills a process that leads its group, and all that it started there. */
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // nobody is left in the group
+  }
 }
 
 function hasPid(child: ChildProcessByStdio<null, Readable, Readable>): child is PluginChild {

@@ -1,8 +1,10 @@
+import { rmSync } from 'node:fs';
 import { lstat, mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
+import { cleanUpOnExit } from './exit-cleanup.ts';
 
 /** Room in `sun_path`, without its zero. Source: unix(7). */
 const MAX_SOCKET_PATH_BYTES = 107;
@@ -13,8 +15,11 @@ const MAX_SOCKET_NAME_BYTES = '/plugin4294967295'.length;
 export class SocketFolder implements AsyncDisposable {
   readonly path: string;
 
+  readonly #noRest: Disposable;
+
   private constructor(path: string) {
     this.path = path;
+    this.#noRest = cleanUpOnExit(() => rmSync(path, { recursive: true, force: true }));
   }
 
   /** @throws SpiffeError `SOCKET_UNUSABLE` */
@@ -58,6 +63,7 @@ export class SocketFolder implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.path, { recursive: true, force: true });
+    this.#noRest[Symbol.dispose]();
   }
 }
 

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { access, mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -16,7 +16,7 @@ const BUILD_DEADLINE_MS = 600_000;
  */
 export async function buildGo(moduleFolder: string, folder: string): Promise<string> {
   const cache = join(tmpdir(), 'assayer-test-go', await digestOf(moduleFolder));
-  const executable = join(cache, basename(folder));
+  const executable = join(cache, basename(resolve(moduleFolder, folder)));
   if (await exists(executable)) return executable;
   await mkdir(cache, { recursive: true });
   const unfinished = `${executable}.${process.pid}`;

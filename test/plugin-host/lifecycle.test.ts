@@ -132,8 +132,9 @@ describeWithGo('a plugin’s life', () => {
     });
     const [output] = await once(host.stdout, 'data');
     await once(host, 'exit');
-    const pid = Number(String(output));
+    const { pid, socketPath } = JSON.parse(String(output));
     expect(pid).toBeGreaterThan(1);
     await vi.waitFor(() => expect(isGone(pid)).toBe(true));
+    expect(existsSync(dirname(socketPath))).toBe(false);
   });
 });
