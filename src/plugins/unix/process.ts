@@ -13,7 +13,7 @@ export interface ProcessOwner {
 /** Source: proc_pid_status(5): `Uid:` real, effective, saved, file system; `Gid:` alike; `Groups:`. */
 export async function readProcessOwner(pid: number): Promise<ProcessOwner> {
   const status = await ofProcess(pid, 'status', (path) => readFile(path, 'utf8'));
-  const field = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)?.[1];
+  const field = (name: string) => new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(status)?.[1];
   const numbers = (name: string) => (field(name) ?? '').split(/\s+/).filter(Boolean).map(Number);
   const [, uid] = numbers('Uid');
   const [, gid] = numbers('Gid');

@@ -1,0 +1,81 @@
+// Command go-host is a host of plugins made of go-plugin and the clients of SPIRE's plugin SDK: it shows that
+// plugins of ours load there. It reads a job as JSON on stdin and writes what it saw as JSON on stdout.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+)
+
+type pluginSpec struct {
+	Command []string `json:"command"`
+	Config  string   `json:"config"`
+}
+
+type job struct {
+	// Of what to try: "key-manager", "node-attestor" or "workload-attestor".
+	Try      string      `json:"try"`
+	Side     string      `json:"side"`
+	AutoMTLS bool        `json:"autoMtls"`
+	Plugin   *pluginSpec `json:"plugin"`
+	// The agent's half of a node attestor.
+	AgentPlugin *pluginSpec `json:"agentPlugin"`
+	Pids        []int32     `json:"pids"`
+}
+
+type report struct {
+	Services []string `json:"services"`
+	Seen     []string `json:"seen"`
+	Stopped  bool     `json:"stopped"`
+}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var todo job
+	if err := json.NewDecoder(os.Stdin).Decode(&todo); err != nil {
+		return err
+	}
+	kind := map[string]string{
+		"key-manager": "KeyManager", "node-attestor": "NodeAttestor", "workload-attestor": "WorkloadAttestor",
+	}[todo.Try]
+	load := func(spec *pluginSpec) (*runningPlugin, error) {
+		return start(ctx, startOptions{
+			kind: kind, command: spec.Command, config: spec.Config, trustDomain: "example.org", autoMTLS: todo.AutoMTLS,
+		})
+	}
+	loaded, err := load(todo.Plugin)
+	if err != nil {
+		return err
+	}
+	defer loaded.client.Kill()
+	result := report{Services: loaded.services}
+	switch todo.Try {
+	case "key-manager":
+		result.Seen, err = tryKeyManager(ctx, loaded.conn, todo.Side)
+	case "workload-attestor":
+		result.Seen, err = attestWorkload(ctx, loaded.conn, todo.Pids)
+	case "node-attestor":
+		agent, startErr := load(todo.AgentPlugin)
+		if startErr != nil {
+			return startErr
+		}
+		defer agent.client.Kill()
+		result.Seen, err = attest(ctx, loaded.conn, agent.conn)
+	}
+	if err != nil {
+		return err
+	}
+	result.Stopped = loaded.stop(ctx)
+	return json.NewEncoder(os.Stdout).Encode(result)
+}
