@@ -1,5 +1,4 @@
 import { parentPort } from 'node:worker_threads';
-import { credentials } from '@grpc/grpc-js';
 import { loadKeyAddon } from '../addon/key-addon.ts';
 import {
   KeyManagerDefinition as AgentKeyManagerDefinition,
@@ -8,13 +7,14 @@ import {
 } from '../gen/spire/plugin/agent/keymanager/v1/keymanager.ts';
 import { KeyManagerDefinition as ServerKeyManagerDefinition } from '../gen/spire/plugin/server/keymanager/v1/keymanager.ts';
 import { Status } from '../spiffe/status.ts';
+import { openAutoMtlsChannel } from './auto-mtls.ts';
 import { RpcChannel } from './channel.ts';
 import { type Client, createClient } from './client.ts';
 import type { KeyEndpoint } from './managed-tls-key.ts';
 import type { FromSigningThread, ToSigningThread } from './signing-thread.ts';
 import { RemoteError } from './status.ts';
 
-/** A thread of its own, which signs in other threads' TLS handshakes by asking their key managers. They wait meanwhile. */
+// A thread of its own, which signs in other threads' TLS handshakes by asking their key managers. They wait meanwhile.
 
 interface OpenKey {
   readonly keyId: string;
@@ -35,17 +35,10 @@ const addon = loadKeyAddon();
 const keys = new Map<string, OpenKey>();
 
 function openChannel({ socketPath, autoMtls }: KeyEndpoint): RpcChannel {
-  const reconnect = { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 1_000 };
-  if (autoMtls === undefined) return RpcChannel.unix(socketPath, { grpc: reconnect });
-  return RpcChannel.open(
-    `unix:${socketPath}`,
-    credentials.createSsl(
-      Buffer.from(autoMtls.pluginCertificatePem),
-      Buffer.from(autoMtls.privateKeyPem),
-      Buffer.from(autoMtls.certificatePem),
-    ),
-    { authority: 'localhost', grpc: { ...reconnect, 'grpc.ssl_target_name_override': 'localhost' } },
-  );
+  const grpc = { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 1_000 };
+  if (autoMtls === undefined) return RpcChannel.unix(socketPath, { grpc });
+  const { pluginCertificatePem: peerCertificatePem, certificatePem, privateKeyPem } = autoMtls;
+  return openAutoMtlsChannel(socketPath, { peerCertificatePem, certificatePem, privateKeyPem }, { grpc });
 }
 
 function open({ identifier, keyId, fingerprint, deadlineMs, endpoint }: ToSigningThread & { kind: 'open' }): void {

@@ -15,8 +15,12 @@ export class TestProcess implements AsyncDisposable {
     this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   }
 
-  static async start(command: string, args: readonly string[]): Promise<TestProcess> {
-    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  static async start(
+    command: string,
+    args: readonly string[],
+    stderr: 'inherit' | 'ignore' = 'inherit',
+  ): Promise<TestProcess> {
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', stderr] });
     await once(child, 'spawn');
     if (child.pid === undefined) throw new Error(`${command} has no process id`);
     return new TestProcess(child, child.pid);
