@@ -238,7 +238,7 @@ LoadedKey CreateEk(Tpm& tpm, const Bytes& publicTemplate) {
   return Describe(tpm, Handle(tpm, key));
 }
 
-LoadedKey OpenPersistent(Tpm& tpm, TPM2_HANDLE handle) {
+LoadedKey OpenObject(Tpm& tpm, TPM2_HANDLE handle) {
   ESYS_TR key = ESYS_TR_NONE;
   tpm.Run("TPM2_ReadPublic", [&] {
     return Esys_TR_FromTPMPublic(tpm.esys(), handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &key);

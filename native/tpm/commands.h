@@ -73,8 +73,8 @@ void SetEndorsementAuth(Tpm& tpm, const SecretBytes& auth);
 /// TPM2_CreatePrimary in the endorsement hierarchy from a TPM2B_PUBLIC.
 LoadedKey CreateEk(Tpm& tpm, const Bytes& publicTemplate);
 
-/// Refers to an object that is persistent already.
-LoadedKey OpenPersistent(Tpm& tpm, TPM2_HANDLE handle);
+/// Refers to an object that the TPM holds already, whoever loaded it; Release() leaves it there.
+LoadedKey OpenObject(Tpm& tpm, TPM2_HANDLE handle);
 
 /// TPM2_Create under the EK from a TPM2B_PUBLIC, and TPM2_Load.
 LoadedKey CreateAk(Tpm& tpm, uint32_t ek, EkAuth ekAuth, const Bytes& publicTemplate);

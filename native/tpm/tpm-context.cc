@@ -1,7 +1,5 @@
 #include "tpm-context.h"
 
-#include <chrono>
-
 #include "commands.h"
 
 namespace assayer {
@@ -61,7 +59,7 @@ Napi::Function TpmContext::Define(Napi::Env env) {
                          InstanceMethod<&TpmContext::ReadPcrs>("readPcrs"),
                          InstanceMethod<&TpmContext::SetEndorsementAuth>("setEndorsementAuth"),
                          InstanceMethod<&TpmContext::CreateEk>("createEk"),
-                         InstanceMethod<&TpmContext::OpenPersistent>("openPersistent"),
+                         InstanceMethod<&TpmContext::OpenObject>("openObject"),
                          InstanceMethod<&TpmContext::CreateAk>("createAk"),
                          InstanceMethod<&TpmContext::ActivateCredential>("activateCredential"),
                          InstanceMethod<&TpmContext::Quote>("quote"),
@@ -86,11 +84,7 @@ TpmContext::TpmContext(const Napi::CallbackInfo& info)
 
 TpmContext::~TpmContext() { napi_remove_env_cleanup_hook(env_, &TpmContext::BeforeExit, this); }
 
-void TpmContext::BeforeExit(void* context) {
-  constexpr std::chrono::seconds kPatience(5);
-  auto* self = static_cast<TpmContext*>(context);
-  if (!self->abandoned_) self->thread_.StopAndWait(kPatience);
-}
+void TpmContext::BeforeExit(void* context) { static_cast<TpmContext*>(context)->thread_.StopAndWait(); }
 
 Napi::Value TpmContext::Post(Napi::Env env, std::function<Promises::Value(std::unique_ptr<Tpm>&)> work) {
   if (ended_) throw Napi::Error::New(env, "the TPM is closed");
@@ -131,8 +125,7 @@ Napi::Value TpmContext::Close(const Napi::CallbackInfo& info) {
 
 void TpmContext::Abandon(const Napi::CallbackInfo& info) {
   ended_ = true;
-  abandoned_ = true;
-  thread_.Stop();
+  thread_.Abandon();
   promises_->RejectAll(info.Env(), "the TPM was given up");
 }
 
@@ -207,9 +200,9 @@ Napi::Value TpmContext::CreateEk(const Napi::CallbackInfo& info) {
       info.Env(), [area = BytesOf(info[0])](Tpm& tpm) { return assayer::CreateEk(tpm, area); }, ToKey);
 }
 
-Napi::Value TpmContext::OpenPersistent(const Napi::CallbackInfo& info) {
+Napi::Value TpmContext::OpenObject(const Napi::CallbackInfo& info) {
   return Enqueue(
-      info.Env(), [handle = NumberOf(info[0])](Tpm& tpm) { return assayer::OpenPersistent(tpm, handle); }, ToKey);
+      info.Env(), [handle = NumberOf(info[0])](Tpm& tpm) { return assayer::OpenObject(tpm, handle); }, ToKey);
 }
 
 Napi::Value TpmContext::CreateAk(const Napi::CallbackInfo& info) {

@@ -29,7 +29,7 @@ class TpmContext : public Napi::ObjectWrap<TpmContext> {
   Napi::Value ReadPcrs(const Napi::CallbackInfo& info);
   Napi::Value SetEndorsementAuth(const Napi::CallbackInfo& info);
   Napi::Value CreateEk(const Napi::CallbackInfo& info);
-  Napi::Value OpenPersistent(const Napi::CallbackInfo& info);
+  Napi::Value OpenObject(const Napi::CallbackInfo& info);
   Napi::Value CreateAk(const Napi::CallbackInfo& info);
   Napi::Value ActivateCredential(const Napi::CallbackInfo& info);
   Napi::Value Quote(const Napi::CallbackInfo& info);
@@ -49,7 +49,6 @@ class TpmContext : public Napi::ObjectWrap<TpmContext> {
   std::shared_ptr<uint32_t> closing_ = std::make_shared<uint32_t>(0);
   TpmThread thread_;
   bool ended_ = false;
-  bool abandoned_ = false;
 };
 
 }  // namespace assayer

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "tpm.h"
@@ -28,12 +28,20 @@ class TpmThread {
   /// Jobs that have not begun get null, those posted later too; then the TPM is flushed and closed. Does not wait.
   void Stop();
 
-  /// Stops, and waits until the TPM is closed, for `limit` at most.
-  void StopAndWait(std::chrono::milliseconds limit);
+  /// Stops, and nobody waits any more: the thread may be blocked for ever.
+  void Abandon();
+
+  /// Stops, and waits for some seconds until the TPM is closed.
+  void StopAndWait();
+
+  /// Does so to every thread that was not abandoned, as the process exits.
+  static void StopAllAndWait();
 
  private:
   struct State;
   static void Loop(const std::shared_ptr<State>& state);
+  static void Wait(State& state);
+  static std::set<std::shared_ptr<State>>& Running();
   std::shared_ptr<State> state_;
 };
 

@@ -20,7 +20,7 @@ export interface TpmMessage {
 
 export interface ProxyRules {
   /** A response code that is given instead of asking the TPM; called once a command, in order. */
-  findFailure?(commandCode: number): number | undefined;
+  findFailure?(commandCode: number, command: Uint8Array): number | undefined;
   /** A command that the TPM gets from somebody else before this one. */
   findPrelude?(commandCode: number): Uint8Array | undefined;
 }
@@ -101,7 +101,7 @@ export class TpmProxy implements AsyncDisposable {
     };
     for await (const command of messagesOf(client)) {
       const commandCode = command.readUInt32BE(6);
-      const failure = this.#rules.findFailure?.(commandCode);
+      const failure = this.#rules.findFailure?.(commandCode, command);
       const prelude = this.#rules.findPrelude?.(commandCode);
       if (prelude !== undefined) await answer(prelude);
       const response = failure === undefined ? await answer(command) : failureResponse(failure);

@@ -69,7 +69,7 @@ describe('reading', () => {
 
   test('a failure carries its code and the command', async () => {
     await using open = await openTpm();
-    await expect(open.context.openPersistent(0x8101beef)).rejects.toMatchObject({
+    await expect(open.context.openObject(0x8101beef)).rejects.toMatchObject({
       rc: 0x18b,
       command: 'TPM2_ReadPublic',
     });
@@ -244,6 +244,23 @@ describe('a TPM that answers', () => {
     }
     expect(failAt).toBeGreaterThan(10);
   });
+});
+
+test('what another context left behind is flushed by its handle', async () => {
+  {
+    const isSession = (command: Uint8Array) => command.at(-4) === 0x02;
+    await using proxy = await TpmProxy.start(tpm, {
+      findFailure: (code, command) => (code === COMMAND.flushContext && isSession(command) ? RC.value : undefined),
+    });
+    await using open = await openTpm(proxy.tcti);
+    await open.context.createEk(encodeEkTemplate(template('L-2')));
+  }
+  expect(await tpm.handles('loaded-session')).toHaveLength(1);
+  {
+    await using open = await openTpm();
+    for (const handle of await open.context.readHandles(0x02000000)) await open.context.flushForeign(handle);
+  }
+  await expectNothingLeft();
 });
 
 describe('a context', () => {

@@ -1,6 +1,6 @@
 import { loadAddon } from '../../addon/load-addon.ts';
 import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
-import { type AkTemplateName, encodeAkTemplate } from '../../tpm/ak-templates.ts';
+import { AK_TEMPLATES, type AkTemplateName, encodeAkTemplate } from '../../tpm/ak-templates.ts';
 import { type EkTemplate, encodeEkTemplate, findEkTemplate } from '../../tpm/ek-templates.ts';
 import { encodePcrSelections, type PcrRequest, type PcrSelection, readPcrSelections } from '../../tpm/pcr-selection.ts';
 import { type PublicArea, parsePublic } from '../../tpm/public-area.ts';
@@ -157,7 +157,7 @@ export class TpmDevice implements AsyncDisposable {
   /** A persistent object that was made from this template and fulfils `isWanted`, so that the key need not be made again. */
   async findPersistentEk(template: EkTemplate, isWanted: (area: PublicArea) => boolean): Promise<TpmKey | undefined> {
     for (const handle of await this.#run((tpm) => tpm.readHandles(FIRST_HANDLE.persistent))) {
-      const native = await this.#run((tpm) => tpm.openPersistent(handle));
+      const native = await this.#run((tpm) => tpm.openObject(handle));
       const area = findPublic(native.publicArea);
       if (area !== undefined && findEkTemplate(area)?.name === template.name && isWanted(area)) {
         return new TpmKey(native, () => this.#flush(native));
@@ -208,7 +208,10 @@ export class TpmDevice implements AsyncDisposable {
     this.#isConnected = true;
   }
 
-  /** Flushes what a process of ours that was killed left in a TPM without a resource manager. */
+  /**
+   * Flushes what a process of ours that was killed left in a TPM without a resource manager: objects from templates of
+   * ours, and sessions, that were not there before it.
+   */
   async #sweep(): Promise<void> {
     const lock = this.#lock;
     if (lock === undefined) return;
@@ -216,11 +219,22 @@ export class TpmDevice implements AsyncDisposable {
     const held: number[] = [];
     for (const first of [FIRST_HANDLE.transient, FIRST_HANDLE.loadedSession]) {
       for (const handle of await this.#run((tpm) => tpm.readHandles(first))) {
-        if (heldBefore === undefined || heldBefore.has(handle)) held.push(handle);
-        else await this.#run((tpm) => tpm.flushForeign(handle));
+        const isLeft = heldBefore !== undefined && !heldBefore.has(handle);
+        if (isLeft && (first === FIRST_HANDLE.loadedSession || (await this.#isOurs(handle)))) {
+          await this.#run((tpm) => tpm.flushForeign(handle));
+        } else {
+          held.push(handle);
+        }
       }
     }
     await lock.writeUnfinished(held);
+  }
+
+  async #isOurs(handle: number): Promise<boolean> {
+    const object = await this.#run((tpm) => tpm.openObject(handle));
+    await this.#flush(object);
+    const area = findPublic(object.publicArea);
+    return area !== undefined && (findEkTemplate(area) !== undefined || isAkOfOurs(area));
   }
 
   async #load(command: (tpm: NativeTpmContext) => Promise<NativeKey>): Promise<TpmKey> {
@@ -290,6 +304,12 @@ function findPublic(bytes: Uint8Array): PublicArea | undefined {
     if (isSpiffeError(error, 'TPM_DATA_INVALID')) return undefined; // an object of another kind
     throw error;
   }
+}
+
+function isAkOfOurs({ attributes, scheme }: PublicArea): boolean {
+  return Object.values(AK_TEMPLATES).some(
+    (template) => template.attributes === attributes && template.scheme?.algorithm === scheme?.algorithm,
+  );
 }
 
 /** Four characters in a number, without NUL and blanks at the end. */

@@ -41,7 +41,8 @@ export interface NativeTpmContext {
   readPcrs(selection: Uint8Array): Promise<{ hash: number; index: number; digest: Uint8Array }[]>;
   setEndorsementAuth(auth: Uint8Array): Promise<void>;
   createEk(publicTemplate: Uint8Array): Promise<NativeKey>;
-  openPersistent(handle: number): Promise<NativeKey>;
+  /** Refers to what the TPM holds already: flushing this key forgets it, and leaves it there. */
+  openObject(handle: number): Promise<NativeKey>;
   createAk(ek: number, ekAuthorization: EkAuthorization, publicTemplate: Uint8Array): Promise<NativeKey>;
   activateCredential(
     ak: number,
@@ -51,7 +52,7 @@ export interface NativeTpmContext {
     encryptedSecret: Uint8Array,
   ): Promise<Uint8Array>;
   quote(ak: number, qualifyingData: Uint8Array, selection: Uint8Array): Promise<NativeQuote>;
-  /** Flushes a key of this context, or forgets one that is persistent. */
+  /** Flushes a key that this context made. */
   flush(id: number): Promise<void>;
   /** Flushes what another process left behind, by the TPM's number. */
   flushForeign(handle: number): Promise<void>;
