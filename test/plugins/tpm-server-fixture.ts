@@ -1,0 +1,87 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { attestTpm, type TpmAgentAttributes, type TpmAttestorState } from '../../src/plugins/tpm/attest.ts';
+import { ClockMemory } from '../../src/plugins/tpm/clock-memory.ts';
+import {
+  type AttestationChallenge,
+  type AttestationPayload,
+  type AttestationResponse,
+  decodeChallenge,
+  encodePayload,
+  encodeResponse,
+} from '../../src/plugins/tpm/codec.ts';
+import { tpmServerConfig } from '../../src/plugins/tpm/config.ts';
+import type { TrustStore } from '../../src/plugins/tpm/trust-store.ts';
+import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
+import { EkAuthority } from '../harness/ek-authority.ts';
+import { SoftwareProver } from '../harness/software-prover.ts';
+import { SoftwareTpm } from '../harness/software-tpm.ts';
+
+export const TRUST_DOMAIN = parseTrustDomain('example.org');
+export const NOW = new Date('2026-11-22T12:00:00Z');
+export const root = EkAuthority.root();
+
+export function csrKey(): Uint8Array {
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+  return new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }));
+}
+
+/** One attestation: an honest agent and a server that trusts its TPM's maker, but for what a test changes. */
+export interface Attestation {
+  readonly tpm?: SoftwareTpm;
+  readonly ekCertificates?: readonly Uint8Array[];
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly trust?: Partial<TrustStore>;
+  readonly clocks?: ClockMemory;
+  /** The CSR's key as the server sees it; the agent's own by default. */
+  readonly csrPublicKey?: Uint8Array | 'unknown';
+  readonly payload?: (payload: AttestationPayload) => AttestationPayload;
+  readonly payloadBytes?: (bytes: Uint8Array) => Uint8Array;
+  readonly challenge?: (challenge: AttestationChallenge) => AttestationChallenge;
+  readonly response?: (response: AttestationResponse, prover: SoftwareProver) => AttestationResponse;
+  readonly responseBytes?: (bytes: Uint8Array) => Uint8Array;
+  readonly now?: () => Date;
+}
+
+export function stateOf({ config = {}, trust = {}, clocks = new ClockMemory() }: Attestation): TpmAttestorState {
+  return {
+    config: tpmServerConfig.parse({ ca_path: '/unused', ...config }),
+    trust: {
+      hardwareCas: [root.certificate],
+      virtualCas: [],
+      virtualManufacturers: new Set(),
+      tolerateMissingEku: false,
+      revocation: { publicKeyHashes: new Set(), certificateLabels: new Set(), crls: [] },
+      enrolled: new Map(),
+      ...trust,
+    },
+    clocks,
+  };
+}
+
+const same = <T>(value: T): T => value;
+
+/** @returns the verdict, or throws the refusal */
+export async function attest(attestation: Attestation = {}): Promise<TpmAgentAttributes> {
+  const { tpm = new SoftwareTpm(), now = () => NOW, csrPublicKey = AGENT_KEY } = attestation;
+  const ekCertificates = attestation.ekCertificates ?? [root.issueEkCertificate(tpm.ekSpki)];
+  const prover = new SoftwareProver(tpm, csrPublicKey === 'unknown' ? new Uint8Array(0) : AGENT_KEY, ekCertificates);
+  const { payload = same, payloadBytes = same, challenge = same, response = same, responseBytes = same } = attestation;
+  const server = attestTpm(payloadBytes(encodePayload(payload(prover.payload()))), stateOf(attestation), {
+    trustDomain: TRUST_DOMAIN,
+    now,
+    ...(csrPublicKey === 'unknown' ? {} : { csrPublicKey }),
+  });
+  const step = await server.next();
+  if (step.done === true) {
+    throw new RangeError('admitted without a challenge');
+  }
+  const asked = challenge(decodeChallenge(step.value));
+  const answer = responseBytes(encodeResponse(response(prover.response(asked), prover)));
+  const verdict = await server.next(answer);
+  if (verdict.done !== true) {
+    throw new RangeError('a second challenge');
+  }
+  return verdict.value;
+}
+
+const AGENT_KEY = csrKey();
