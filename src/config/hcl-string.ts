@@ -11,7 +11,7 @@ const SIMPLE_ESCAPES: ReadonlyMap<string, string> = new Map([
   ['\\', '\\'],
   ['"', '"'],
 ]);
-const NUMERIC_ESCAPE = /x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|([0-7]{3})/iy;
+const NUMERIC_ESCAPE = /x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}/y;
 const PLAIN = /[^"\\\n$]+/y;
 
 /** Reads a quoted string, the scanner on its opening quote. What `${…}` encloses is kept as it is written. */

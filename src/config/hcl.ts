@@ -107,7 +107,8 @@ function readList(scanner: Scanner, depth: number): ListNode {
     items.push(readValue(scanner, depth + 1));
     skipBlanks(scanner);
     if (scanner.peek() === ',') scanner.take();
-    else if (scanner.peek() !== ']') throw scanner.error(`expected "," or "]", found ${scanner.describe()}`);
+    else if (!scanner.atEnd && scanner.peek() !== ']')
+      throw scanner.error(`expected "," or "]", found ${scanner.describe()}`);
   }
   scanner.take();
   return { kind: 'list', items, position };

@@ -73,7 +73,7 @@ function readSeparated(scanner: Scanner, close: string, readOne: () => void): vo
     return;
   }
   for (;;) {
-    readOne();
+    if (!scanner.atEnd) readOne();
     skipBlanks(scanner);
     if (scanner.atEnd) throw scanner.error(`has no closing "${close}"`, opened);
     const found = scanner.describe();
