@@ -4,6 +4,7 @@ import {
   choice,
   duration,
   flag,
+  onEveryBlock,
   optionalText,
   orUnset,
   refused,
@@ -36,23 +37,20 @@ const broker = z
     bind_address: optionalText,
     brokers: z.array(z.strictObject({ id: spiffeIdText, allowed_reference_types: allowedReferenceTypes })).default([]),
   })
-  .superRefine(
-    (raw, ctx) => {
-      if (raw.socket_path === undefined && raw.bind_address === undefined) {
-        ctx.addIssue('needs "socket_path", "bind_address" or both');
-      }
-      const ids = Array.isArray(raw.brokers) ? raw.brokers.map(({ id }) => id) : [];
-      for (const [index, id] of ids.entries()) {
-        if (ids.indexOf(id) === index) continue;
-        ctx.addIssue({
-          code: 'custom',
-          path: ['brokers', index, 'id'],
-          message: 'names a broker that is listed before',
-        });
-      }
-    },
-    { when: () => true },
-  );
+  .superRefine((raw, ctx) => {
+    if (raw.socket_path === undefined && raw.bind_address === undefined) {
+      ctx.addIssue('needs "socket_path", "bind_address" or both');
+    }
+    const ids = Array.isArray(raw.brokers) ? raw.brokers.map(({ id }) => id) : [];
+    for (const [index, id] of ids.entries()) {
+      if (ids.indexOf(id) === index) continue;
+      ctx.addIssue({
+        code: 'custom',
+        path: ['brokers', index, 'id'],
+        message: 'names a broker that is listed before',
+      });
+    }
+  }, onEveryBlock);
 
 const limit = wholeNumber.default(0);
 
@@ -123,18 +121,15 @@ export const agentSection = z
     workload_x509_svid_key_type: orUnset(choice(['ec-p256', 'ec-p384', 'rsa-2048'])),
     x509_svid_cache_max_size: wholeNumber.default(0),
   })
-  .superRefine(
-    (raw, ctx) => {
-      for (const message of findTrustBundleSourceProblems(raw)) ctx.addIssue(message);
-      if (raw.join_token !== undefined && raw.join_token_file !== undefined) {
-        ctx.addIssue('only one of join_token and join_token_file can be specified, not both');
-      }
-      if (raw.insecure_bootstrap === true && raw.rebootstrap_mode !== undefined && raw.rebootstrap_mode !== 'never') {
-        ctx.addIssue('insecure_bootstrap cannot be used with a rebootstrap_mode other than "never"');
-      }
-    },
-    { when: () => true },
-  );
+  .superRefine((raw, ctx) => {
+    for (const message of findTrustBundleSourceProblems(raw)) ctx.addIssue(message);
+    if (raw.join_token !== undefined && raw.join_token_file !== undefined) {
+      ctx.addIssue('only one of join_token and join_token_file can be specified, not both');
+    }
+    if (raw.insecure_bootstrap === true && raw.rebootstrap_mode !== undefined && raw.rebootstrap_mode !== 'never') {
+      ctx.addIssue('insecure_bootstrap cannot be used with a rebootstrap_mode other than "never"');
+    }
+  }, onEveryBlock);
 export type AgentSection = z.output<typeof agentSection>;
 
 export const agentFile = z.strictObject({ agent: agentSection, ...sharedSections });

@@ -2,7 +2,16 @@ import { z } from 'zod';
 import { isSpiffeError } from '../spiffe/error.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts';
-import { duration, flag, optionalText, orUnset, requiredPort, requiredText, spiffeIdText } from './fields.ts';
+import {
+  duration,
+  flag,
+  onEveryBlock,
+  optionalText,
+  orUnset,
+  requiredPort,
+  requiredText,
+  spiffeIdText,
+} from './fields.ts';
 
 /** Source: inventory C013, C056 to C068. */
 export interface FederationConfig {
@@ -93,12 +102,9 @@ const bundleEndpoint = z
     acme: acme.optional(),
     profile: servedProfile.optional(),
   })
-  .superRefine(
-    (raw, ctx) => {
-      if (raw.acme && raw.profile) ctx.addIssue('only one of acme and profile can be used');
-    },
-    { when: () => true },
-  )
+  .superRefine((raw, ctx) => {
+    if (raw.acme && raw.profile) ctx.addIssue('only one of acme and profile can be used');
+  }, onEveryBlock)
   .transform(
     (raw): BundleEndpointConfig => ({
       address: raw.address ?? '0.0.0.0',

@@ -99,3 +99,8 @@ export function refused(sentence: string) {
     .refine((value) => value === undefined || value === '', { error: sentence })
     .optional();
 }
+
+/** For rules between the keys of a block: they are checked although single keys have mistakes, so all come at once. */
+export const onEveryBlock = {
+  when: ({ value }: { readonly value: unknown }): boolean => typeof value === 'object' && value !== null,
+};

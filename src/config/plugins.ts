@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { withoutFirstKey } from './decode.ts';
-import { flag, optionalText, orUnset, textList } from './fields.ts';
+import { flag, onEveryBlock, optionalText, orUnset, textList } from './fields.ts';
 import { printHcl } from './print.ts';
 import type { ConfigProblem } from './problem.ts';
 import { readConfigTree } from './read-config.ts';
@@ -44,14 +44,11 @@ const pluginBlock = z
     enabled: z.boolean().default(true),
     auto_mtls: flag,
   })
-  .superRefine(
-    (raw, ctx) => {
-      if (raw.plugin_data !== undefined && raw.plugin_data_file !== undefined) {
-        ctx.addIssue('only one of plugin_data and plugin_data_file can be used');
-      }
-    },
-    { when: () => true },
-  );
+  .superRefine((raw, ctx) => {
+    if (raw.plugin_data !== undefined && raw.plugin_data_file !== undefined) {
+      ctx.addIssue('only one of plugin_data and plugin_data_file can be used');
+    }
+  }, onEveryBlock);
 
 /**
  * Reads the section `plugins` in the order of the file. Blocks may be nested in any way, as in JSON:

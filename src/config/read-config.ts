@@ -74,10 +74,14 @@ export function readConfigTree<S extends z.core.$ZodType>(
   return { value: undefined, problems };
 }
 
+/** More of them would hide the mistake. */
+const MAX_KEYS_NAMED = 12;
+
 function describeUnknownKey(key: string, known: readonly string[]): string {
   const nearest = findNearest(key, known);
   if (nearest !== undefined) return `is not a known key, did you mean "${nearest}"?`;
   if (known.length === 0) return 'is not a known key: none is known here';
+  if (known.length > MAX_KEYS_NAMED) return 'is not a known key, and none has a name like it: remove it';
   return `is not a known key: known are ${known.toSorted().join(', ')}`;
 }
 

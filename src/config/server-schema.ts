@@ -6,6 +6,7 @@ import {
   cidr,
   duration,
   flag,
+  onEveryBlock,
   optionalPort,
   optionalText,
   orUnset,
@@ -43,14 +44,11 @@ const serverExperimental = z
     wit_key_type: orUnset(keyType),
     feature_flags: featureFlags,
   })
-  .superRefine(
-    (raw, ctx) => {
-      if (raw.event_timeout !== undefined && raw.sql_transaction_timeout !== undefined) {
-        ctx.addIssue('event_timeout and sql_transaction_timeout are both set: keep event_timeout');
-      }
-    },
-    { when: () => true },
-  );
+  .superRefine((raw, ctx) => {
+    if (raw.event_timeout !== undefined && raw.sql_transaction_timeout !== undefined) {
+      ctx.addIssue('event_timeout and sql_transaction_timeout are both set: keep event_timeout');
+    }
+  }, onEveryBlock);
 
 /** The section `server` with the file's names. Source: inventory C001 to C071. */
 export const serverSection = z.strictObject({

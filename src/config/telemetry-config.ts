@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
-import { flag, optionalText, requiredPort, spiffeIdText, textList } from './fields.ts';
+import { flag, onEveryBlock, optionalText, requiredPort, spiffeIdText, textList } from './fields.ts';
 
 /** Where metrics go. Source: inventory C148 to C159. */
 export interface TelemetryConfig {
@@ -51,14 +51,11 @@ const prometheusTls = z
     use_spire_svid: flag,
     authorized_spiffe_ids: z.array(spiffeIdText).default([]),
   })
-  .superRefine(
-    (raw, ctx) => {
-      const hasFiles = raw.cert_file !== undefined && raw.key_file !== undefined;
-      if (raw.use_spire_svid || hasFiles) return;
-      ctx.addIssue('needs "cert_file" and "key_file", or "use_spire_svid = true"');
-    },
-    { when: () => true },
-  )
+  .superRefine((raw, ctx) => {
+    const hasFiles = raw.cert_file !== undefined && raw.key_file !== undefined;
+    if (raw.use_spire_svid || hasFiles) return;
+    ctx.addIssue('needs "cert_file" and "key_file", or "use_spire_svid = true"');
+  }, onEveryBlock)
   .transform(
     (raw): PrometheusTlsConfig => ({
       certFile: raw.cert_file,

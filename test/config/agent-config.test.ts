@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readAgentConfig } from '../../src/config/agent-config.ts';
@@ -214,9 +215,18 @@ test('what is required is named all at once', () => {
   );
 });
 
+test.each([
+  ['no section', PLUGINS, /agent: is required/],
+  ['a section that is no block', `agent = 1${PLUGINS}`, /agent: must be a block/],
+  ['the section of a server', `server {}${PLUGINS}`, /agent: is required\n.*server: is not a known key/],
+])('refuses %s', (_what, text, message) => {
+  expect(() => readAgentConfigText(text)).toThrow(
+    expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringMatching(message) }),
+  );
+});
+
 test('a join token is read from its file', async () => {
   await using folder = await createTemporaryFolder();
-  const { writeFile } = await import('node:fs/promises');
   await writeFile(folder.join('token'), ' abc\n');
   const lines = `${bootstrap}join_token_file = "${folder.join('token')}"`;
   expect(readAgentConfigText(agent(lines)).joinToken).toBe('abc');

@@ -6,13 +6,13 @@ import { parseHcl } from '../../src/config/hcl.ts';
 import { parseConfig } from '../../src/config/parse-config.ts';
 import { printHcl } from '../../src/config/print.ts';
 import { isSpiffeError } from '../../src/spiffe/error.ts';
-import { readServerConfigText } from './read-text.ts';
+import { readAgentConfigText, readServerConfigText } from './read-text.ts';
 
 const seeds = ['server.conf', 'agent.conf'].map((name) =>
   readFileSync(join(import.meta.dirname, 'fixtures', name), 'utf8'),
 );
 seeds.push(JSON.stringify(naturalValue(parseHcl(seeds[0] ?? '', 'seed')), null, 1));
-const ROUNDS = 3000;
+const ROUNDS = 2000;
 const TOKENS = [
   '{',
   '}',
@@ -88,6 +88,7 @@ test('a mutated file is read or refused with CONFIG_INVALID, and what is read ca
     parsed++;
     expect(naturalValue(parseHcl(printHcl(tree), 'printed'))).toEqual(naturalValue(tree));
     attempt(() => readServerConfigText(text));
+    attempt(() => readAgentConfigText(text));
   }
   expect(parsed).toBeGreaterThan(ROUNDS / 20);
 });
