@@ -4,7 +4,9 @@ import { loadAddon } from '../addon/load-addon.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import type { UnixPeer } from './peer.ts';
 
-interface Pidfd {
+/** Stays with its process, whatever becomes of the number. */
+export interface Pidfd {
+  /** Until it ends, reaped or not; `false` once closed. */
   isAlive(): boolean;
   close(): void;
 }
@@ -60,18 +62,30 @@ function credentialsOf(peer: PeerAddon, socket: Socket) {
   );
 }
 
-/** `SO_PEERPIDFD` names the process that connected; `pidfd_open` one that has its number now, on older kernels. */
+/** `SO_PEERPIDFD` names the process that connected; an older kernel only tells its number. */
 function openPidfdOf(peer: PeerAddon, socket: Socket, pid: number): Pidfd {
+  let pidfd: Pidfd | undefined;
   try {
-    const pidfd = peer.peerPidfd(fdOf(socket));
-    if (pidfd !== undefined) return pidfd;
-    const startTimeTicks = startTimeOf(pid);
-    const opened = peer.openPidfd(pid);
-    if (startTimeOf(pid) === startTimeTicks) return opened;
-    opened.close();
+    pidfd = peer.peerPidfd(fdOf(socket));
   } catch (cause) {
     throw gone(pid, cause);
   }
+  return pidfd ?? openPidfd(pid);
+}
+
+/** A handle on the process that has this number now. @throws SpiffeError `UNAUTHENTICATED` where there is none. */
+export function openPidfd(pid: number): Pidfd {
+  addon ??= loadAddon('peer') as PeerAddon;
+  const startTimeTicks = startTimeOf(pid);
+  let pidfd: Pidfd;
+  try {
+    pidfd = addon.openPidfd(pid);
+  } catch (cause) {
+    throw gone(pid, cause);
+  }
+  // The number may have gone to another process in between: its start time tells.
+  if (pidfd.isAlive() && startTimeOf(pid) === startTimeTicks) return pidfd;
+  pidfd.close();
   throw gone(pid);
 }
 
