@@ -19,7 +19,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'plugin-host': [...mechanisms, ...values],
   'plugin-sdk': [...mechanisms, ...values],
   rpc: ['addon', 'log', ...values],
-  datastore: ['spiffe', 'config', 'files', 'log'],
+  datastore: ['spiffe', 'x509', 'config', 'files', 'log'],
   config: ['spiffe'],
   log: values,
   files: ['spiffe'],

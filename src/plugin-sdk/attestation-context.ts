@@ -1,9 +1,7 @@
 import type { CallContext } from '../rpc/call.ts';
+import { ATTESTATION_METADATA } from '../rpc/go-plugin.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import type { PluginRuntime } from './plugin.ts';
-
-/** Metadata key: SubjectPublicKeyInfo (DER) of the agent's CSR. Ours, additive: a host of SPIRE's does not send it. */
-const CSR_KEY = 'assayer-csr-spki-bin';
 
 /** What an attestor knows of the attestation it takes part in. */
 export interface AttestationContext extends PluginRuntime {
@@ -23,9 +21,9 @@ export function attestationContext(
   trustDomain: TrustDomain,
   call: CallContext,
 ): AttestationContext {
-  const csrPublicKey = call.metadata.findBytes(CSR_KEY);
-  const untrustedForwardedHost = call.metadata.findText('x-untrusted-forwarded-host');
-  const forwardedClientIp = call.metadata.findText('x-forwarded-client-ip');
+  const csrPublicKey = call.metadata.findBytes(ATTESTATION_METADATA.csrPublicKey);
+  const untrustedForwardedHost = call.metadata.findText(ATTESTATION_METADATA.forwardedHost);
+  const forwardedClientIp = call.metadata.findText(ATTESTATION_METADATA.clientAddress);
   return {
     ...runtime,
     trustDomain,
