@@ -1,12 +1,11 @@
-import { dirname } from 'node:path';
-import { type SpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts';
+import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
-import { type AgentSection, agentFile } from './agent-schema.ts';
+import { type AgentSection, agentFile, DEFAULT_AGENT_SOCKET_PATH } from './agent-schema.ts';
 import { type ReadFileOptions, readConfigFile, readOrRefuse } from './config-file.ts';
 import type { HealthChecksConfig } from './health-config.ts';
 import { type LogConfig, toLogConfig } from './log-config.ts';
 import type { PluginConfig } from './plugins.ts';
-import { type ConfigProblem, configError } from './problem.ts';
+import { configError } from './problem.ts';
 import { type ProfilingConfig, toProfilingConfig } from './profiling-config.ts';
 import type { TelemetryConfig } from './telemetry-config.ts';
 import { toOverrides } from './to-overrides.ts';
@@ -139,8 +138,6 @@ export interface ReadAgentConfigOptions extends ReadFileOptions {
   readonly overrides?: AgentOverrides;
 }
 
-const DEFAULT_SOCKET_PATH = '/tmp/spire-agent/public/api.sock';
-
 /**
  * Reads SPIRE's `agent.conf`, HCL or JSON.
  *
@@ -150,7 +147,7 @@ const DEFAULT_SOCKET_PATH = '/tmp/spire-agent/public/api.sock';
 export function readAgentConfig({ overrides = {}, ...options }: ReadAgentConfigOptions): AgentConfig {
   const given = toOverrides('agent', overrides, OVERRIDDEN_KEYS);
   const { value, blocks } = readConfigFile('agent', agentFile, options, given);
-  const config: AgentConfig = {
+  return {
     ...toAgentConfig(value.agent),
     joinToken: readJoinToken(value.agent),
     plugins: blocks.map(({ plugin }) => plugin),
@@ -158,11 +155,6 @@ export function readAgentConfig({ overrides = {}, ...options }: ReadAgentConfigO
     healthChecks: value.health_checks,
     warnings: findWarnings(value.agent),
   };
-  const problems = findCrossProblems(config).map(
-    (message): ConfigProblem => ({ source: options.path, path: 'agent', message }),
-  );
-  if (problems.length > 0) throw configError(problems);
-  return config;
 }
 
 type AgentSectionConfig = Omit<AgentConfig, 'joinToken' | 'plugins' | 'telemetry' | 'healthChecks' | 'warnings'>;
@@ -173,7 +165,7 @@ function toAgentConfig(raw: AgentSection): AgentSectionConfig {
     dataDir: raw.data_dir ?? '.',
     serverAddress: raw.server_address.replace(/^\[(.*)\]$/, '$1'),
     serverPort: raw.server_port,
-    socketPath: raw.socket_path ?? DEFAULT_SOCKET_PATH,
+    socketPath: raw.socket_path ?? DEFAULT_AGENT_SOCKET_PATH,
     adminSocketPath: raw.admin_socket_path,
     trustBundleSource: toTrustBundleSource(raw),
     rebootstrapMode: raw.rebootstrap_mode ?? 'never',
@@ -234,26 +226,6 @@ function readJoinToken(raw: AgentSection): string | undefined {
   const token = readOrRefuse(raw.join_token_file, 'correct agent.join_token_file').trim();
   if (token !== '') return token;
   throw configError([{ source: raw.join_token_file, path: '', message: 'the join token file is empty' }]);
-}
-
-/** Rules between keys whose defaults count: who may reach a folder of sockets, who may be a delegate. */
-function findCrossProblems(config: AgentConfig): readonly string[] {
-  const problems: string[] = [];
-  const publicFolder = `${dirname(config.socketPath)}/`;
-  const isServed = !config.disableWorkloadApi || !config.disableSdsApi;
-  const others = {
-    admin_socket_path: config.adminSocketPath,
-    'experimental.broker.socket_path': config.experimental.broker?.socketPath,
-  };
-  for (const [key, path] of Object.entries(others)) {
-    if (!isServed || path === undefined || !path.startsWith(publicFolder)) continue;
-    problems.push(`${key} ${path} is in the folder of the Workload API's socket or below: put it into another folder`);
-  }
-  for (const id of config.authorizedDelegates) {
-    if (trustDomainOf(id) === config.trustDomain) continue;
-    problems.push(`authorized_delegates has ${id}, which is not a member of trust domain "${config.trustDomain}"`);
-  }
-  return problems;
 }
 
 function findWarnings(raw: AgentSection): readonly string[] {

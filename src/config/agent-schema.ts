@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { z } from 'zod';
 import { sharedSections } from './config-file.ts';
 import {
@@ -84,6 +85,14 @@ const sds = z.strictObject({
   disable_spiffe_cert_validation: flag,
 });
 
+/** The items of a list that is one; those that could not be read are left out. */
+function membersOf(list: unknown): readonly string[] {
+  return Array.isArray(list) ? list.filter((item) => typeof item === 'string') : [];
+}
+
+/** Where the Workload API is served without `socket_path`. */
+export const DEFAULT_AGENT_SOCKET_PATH = '/tmp/spire-agent/public/api.sock';
+
 /** The section `agent` with the file's names. Source: inventory C072 to C136. */
 export const agentSection = z
   .strictObject({
@@ -128,6 +137,22 @@ export const agentSection = z
     }
     if (raw.insecure_bootstrap === true && raw.rebootstrap_mode !== undefined && raw.rebootstrap_mode !== 'never') {
       ctx.addIssue('insecure_bootstrap cannot be used with a rebootstrap_mode other than "never"');
+    }
+    for (const [index, id] of membersOf(raw.authorized_delegates).entries()) {
+      if (typeof raw.trust_domain !== 'string' || id.startsWith(`spiffe://${raw.trust_domain}/`)) continue;
+      const message = `${id} is not a member of trust domain "${raw.trust_domain}"`;
+      ctx.addIssue({ code: 'custom', path: ['authorized_delegates', index], message });
+    }
+    if (raw.disable_workload_api === true && raw.disable_sds_api === true) return;
+    const publicFolder = `${dirname(typeof raw.socket_path === 'string' ? raw.socket_path : DEFAULT_AGENT_SOCKET_PATH)}/`;
+    const others: readonly (readonly [path: string[], socket: string | undefined])[] = [
+      [['admin_socket_path'], raw.admin_socket_path],
+      [['experimental', 'broker', 'socket_path'], raw.experimental?.broker?.socket_path],
+    ];
+    for (const [path, socket] of others) {
+      if (typeof socket !== 'string' || !socket.startsWith(publicFolder)) continue;
+      const message = `${socket} is in the folder of the Workload API's socket or below: put it into another folder`;
+      ctx.addIssue({ code: 'custom', path, message });
     }
   }, onEveryBlock);
 export type AgentSection = z.output<typeof agentSection>;

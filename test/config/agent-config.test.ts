@@ -162,14 +162,21 @@ const mistakes: readonly [lines: string, messages: readonly RegExp[]][] = [
   [`${bootstrap}availability_target = "23h"`, [/availability_target: must be 24h at least/]],
   [`${bootstrap}x509_svid_cache_max_size = -1`, [/x509_svid_cache_max_size: must not be negative/]],
   [`${bootstrap}workload_x509_svid_key_type = "rsa-4096"`, [/must be one of "ec-p256", "ec-p384", "rsa-2048"/]],
-  [`${bootstrap}authorized_delegates = ["spiffe://other.org/x"]`, [/spiffe:\/\/other\.org\/x, which is not a member/]],
+  [
+    `${bootstrap}authorized_delegates = ["spiffe://other.org/x"]`,
+    [/:6:25: agent\.authorized_delegates\[0\]: spiffe:\/\/other\.org\/x is not a member/],
+  ],
   [
     `${bootstrap}admin_socket_path = "/tmp/spire-agent/public/admin.sock"`,
-    [/admin_socket_path .* put it into another folder/],
+    [/:6:1: agent\.admin_socket_path: .* put it into another folder/],
   ],
   [
     `${bootstrap}admin_socket_path = "/tmp/spire-agent/public/a/admin.sock"`,
-    [/admin_socket_path .* put it into another folder/],
+    [/:6:1: agent\.admin_socket_path: .* put it into another folder/],
+  ],
+  [
+    `${bootstrap}experimental { broker { socket_path = "/tmp/spire-agent/public/b.sock" } }`,
+    [/:6:25: agent\.experimental\.broker\.socket_path: .* another folder/],
   ],
   [`${bootstrap}experimental { jwt_svid_cache_hit_timeout = "30s" }`, [/must be 5s at least and less than 30s/]],
   [
