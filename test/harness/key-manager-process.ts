@@ -28,6 +28,7 @@ const pairs: Readonly<Record<string, { privateKey: KeyObject; publicKey: KeyObje
   'rsa-2048': rsa(2048),
   'rsa-4096': rsa(4096),
   'takes-20-ms': ec('P-256'),
+  'takes-500-ms': ec('P-256'),
   'signs-once': ec('P-256'),
   'freezes-after-once': ec('P-256'),
   'replaced-after-once': ec('P-256'),
@@ -45,6 +46,7 @@ async function sign({ keyId, data, signerOpts }: SignDataRequest): Promise<Uint8
   const times = (used.get(keyId) ?? 0) + 1;
   used.set(keyId, times);
   if (keyId === 'takes-20-ms') await delay(20);
+  if (keyId === 'takes-500-ms') await delay(500);
   if (keyId === 'signs-once' && times > 1) throw new SpiffeError('PERMISSION_DENIED', 'this key signs no more');
   if (keyId === 'freezes-after-once' && times > 1) await delay(60_000);
   if (keyId === 'signs-nothing') return new Uint8Array();
