@@ -11,7 +11,7 @@ import {
   timingSafeEqual,
 } from 'node:crypto';
 import { AK_TEMPLATES, type AkTemplateName } from '../../src/tpm/ak-templates.ts';
-import { isStrongHash, TPM_CURVES, TPM_HASHES } from '../../src/tpm/algorithms.ts';
+import { isStrongHash, TPM_CURVES, TPM_HASHES, type TpmHash } from '../../src/tpm/algorithms.ts';
 import { type ClockInfo, encodeQuoteAttest, type QuoteAttest } from '../../src/tpm/attest.ts';
 import { EK_TEMPLATES, type EkTemplateName } from '../../src/tpm/ek-templates.ts';
 import { kdfA, kdfE } from '../../src/tpm/kdf.ts';
@@ -45,6 +45,7 @@ interface HeldKey {
 }
 
 const NONE = new Uint8Array(0);
+const NO_SCHEME: { readonly algorithm: undefined; readonly hash?: TpmHash } = { algorithm: undefined };
 const LABEL = 'IDENTITY';
 
 /**
@@ -154,9 +155,8 @@ export class SoftwareTpm {
     return { quote, signature: this.signWithAk(quote), pcrValues };
   }
 
-  /** TPMT_SIGNATURE by the AK's scheme. */
-  signWithAk(message: Uint8Array): Uint8Array {
-    const { algorithm: scheme, hash = 'sha256' } = this.ak.scheme ?? {};
+  /** TPMT_SIGNATURE by the AK's scheme, or by another that its key can do. */
+  signWithAk(message: Uint8Array, { algorithm: scheme, hash = 'sha256' } = this.ak.scheme ?? NO_SCHEME): Uint8Array {
     const key = this.#akKey;
     switch (scheme) {
       case 'ecdsa': {

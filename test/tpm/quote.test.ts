@@ -3,6 +3,7 @@ import { encodeQuoteAttest, parseQuoteAttest, type QuoteAttest } from '../../src
 import { requireAttestationKey } from '../../src/tpm/attestation-key.ts';
 import { requireEndorsementKey } from '../../src/tpm/endorsement-key.ts';
 import type { PcrRequest } from '../../src/tpm/pcr-selection.ts';
+import type { KeyScheme } from '../../src/tpm/public-area.ts';
 import { type QuoteEvidence, type QuoteExpectation, verifyQuote } from '../../src/tpm/quote.ts';
 import { encodeSignature, parseSignature } from '../../src/tpm/signature.ts';
 import { concat, u32 } from '../../src/tpm/tpm-writer.ts';
@@ -85,6 +86,14 @@ test.each(['ecc-p256', 'rsa-2048'] as const)('takes the quote of an honest TPM w
   expect([...pcrs.keys()]).toEqual(PCRS.indices);
 });
 
+test('C18 refuses RSAPSS from an attestation key that has RSASSA', () => {
+  const rsa = new SoftwareTpm({ ak: 'rsa-2048' });
+  const keys = { ek: requireEndorsementKey(rsa.ekPublic), ak: requireAttestationKey(rsa.akPublic) };
+  const evidence = rsa.quote(QUALIFYING_DATA, PCRS);
+  const signature = rsa.signWithAk(evidence.quote, { algorithm: 'rsapss', hash: 'sha256' });
+  expect(() => verifyQuote({ ...evidence, signature }, { ...expectation, ...keys })).toThrow(deniedBy('C18'));
+});
+
 /** Where the selection lies in the bytes of a quote of this TPM: count, bank, sizeofSelect, three bytes of bits, digest. */
 const SELECTION = quoted().quote.length - (4 + 2 + 1 + 3 + 2 + 32);
 const SAFE = SELECTION - 8 - 1;
@@ -123,7 +132,8 @@ const REFUSED: readonly (readonly [string, string, QuoteEvidence, Partial<QuoteE
   ['C18', 'a quote signed by another key', { ...quoted(), signature: other.signWithAk(quoted().quote) }, {}],
   ['C18', 'a changed bit', { ...quoted(), quote: rewrite(SAFE - 1, 9)(quoted().quote) }, {}],
   ['C18', 'bytes that are no quote and not signed', { ...quoted(), quote: Uint8Array.of(1, 2, 3) }, {}],
-  ['C18', 'a hash that the attestation key does not have', withSignatureHash(), {}],
+  ['C18', 'SHA-1, which is not the hash of the attestation key', signedBy({ algorithm: 'ecdsa', hash: 'sha1' }), {}],
+  ['C18', 'SHA-384, which is not its hash either', signedBy({ algorithm: 'ecdsa', hash: 'sha384' }), {}],
   ['C19', 'another magic', quoted({}, rewrite(0, 0x00)), {}],
   ['C19', 'another type of attestation', quoted({}, rewrite(5, 0x17)), {}],
   ['C19', 'bytes behind the quote', quoted({}, (attest) => concat(attest, Uint8Array.of(0))), {}],
@@ -178,10 +188,10 @@ test.each([
   expect(() => verifyQuote(evidence, expectation)).toThrow(expect.objectContaining({ code: 'TPM_DATA_INVALID' }));
 });
 
-function withSignatureHash(): QuoteEvidence {
+/** A good signature of the attestation key, by a scheme that is not its own. */
+function signedBy(scheme: KeyScheme): QuoteEvidence {
   const evidence = quoted();
-  const signature = { ...parseSignature(evidence.signature), hash: 'sha1' as const };
-  return { ...evidence, signature: encodeSignature(signature) };
+  return { ...evidence, signature: tpm.signWithAk(evidence.quote, scheme) };
 }
 
 function changedValue(position: number): QuoteEvidence {
