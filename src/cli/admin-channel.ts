@@ -1,0 +1,49 @@
+import type { Client } from '../rpc/client.ts';
+import type { ServiceDefinition } from '../rpc/definition.ts';
+import type { Command } from './command.ts';
+import type { Flags, FlagValues } from './flags.ts';
+import { formatProtoJson, outputFlag } from './output.ts';
+import { explainCallError, resolveSocketPath, SERVER_SOCKET, socketFlags } from './socket-path.ts';
+import type { Terminal } from './terminal.ts';
+
+/** What a command on the server's admin socket works with. */
+export interface AdminContext {
+  readonly terminal: Terminal;
+  client<Definition extends ServiceDefinition>(definition: Definition): Client<Definition>;
+  /** Prints an answer of the server as JSON where that was asked for, by `pretty` otherwise. */
+  show(answer: object, pretty: () => void): void;
+  /** True for `-output json`. */
+  readonly isJson: boolean;
+}
+
+export interface AdminCommand<F extends Flags> {
+  readonly summary: string;
+  readonly flags: F;
+  run(values: FlagValues<F>, context: AdminContext): Promise<void>;
+}
+
+const adminFlags = { ...socketFlags(SERVER_SOCKET), output: outputFlag };
+
+/** A command that asks a running server, with the flags that name its socket and `-output`. */
+export function adminCommand<F extends Flags>({ summary, flags, run }: AdminCommand<F>): Command {
+  return {
+    summary,
+    flags: { ...flags, ...adminFlags },
+    run: async (values: FlagValues<F> & FlagValues<typeof adminFlags>, terminal: Terminal) => {
+      const path = resolveSocketPath(SERVER_SOCKET, values, terminal.env);
+      const [{ RpcChannel }, { createClient }] = await Promise.all([
+        import('../rpc/channel.ts'),
+        import('../rpc/client.ts'),
+      ]);
+      using channel = RpcChannel.unix(path, { maxMessageBytes: -1 });
+      const isJson = values.output === 'json';
+      const show = (answer: object, pretty: () => void) =>
+        isJson ? terminal.print(formatProtoJson(answer)) : pretty();
+      try {
+        await run(values, { terminal, client: (definition) => createClient(definition, channel), show, isJson });
+      } catch (error) {
+        throw await explainCallError(error, path, SERVER_SOCKET);
+      }
+    },
+  };
+}

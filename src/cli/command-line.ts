@@ -1,0 +1,92 @@
+import { findNearest } from '../config/suggest.ts';
+import type { Command } from './command.ts';
+import { COMMANDS } from './command-table.ts';
+import { parseFlags } from './flags.ts';
+import type { Terminal } from './terminal.ts';
+import { formatOverview, formatUsage } from './usage.ts';
+import { readVersion } from './version.ts';
+
+/** The program's exit codes. Source: SPIRE and the command line library below it. */
+const EXIT = { ok: 0, failed: 1, unknownCommand: 127 } as const;
+
+/** Runs what the words ask for. @returns the exit code; every failure was told on standard error */
+export async function runCommandLine(args: readonly string[], terminal: Terminal): Promise<number> {
+  try {
+    const isHelp = args[0] === 'help';
+    const given = isHelp ? args.slice(1) : args;
+    const end = given.findIndex((arg) => arg.startsWith('-'));
+    const words = end === -1 ? given : given.slice(0, end);
+    const flagArgs = given.slice(words.length);
+    if (words.length === 0 && ['-v', '-version', '--version'].includes(flagArgs[0] ?? '')) {
+      terminal.print(`assayer ${await readVersion()}\n`);
+      return EXIT.ok;
+    }
+    const name = words.join(' ');
+    const load = COMMANDS.get(name);
+    if (load === undefined) return await showOverview(words, isHelp || asksForHelp(flagArgs), terminal);
+    const command = await load();
+    if (isHelp) return showUsage(name, command, terminal);
+    const { values, helpWanted } = parseFlags(command.flags, flagArgs);
+    if (helpWanted) return showUsage(name, command, terminal);
+    await command.run(values, terminal);
+    return EXIT.ok;
+  } catch (error) {
+    terminal.printError(formatFailure(error));
+    return EXIT.failed;
+  }
+}
+
+/** Every mistake of a configuration has its line. */
+function formatFailure(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message
+    .split('\n')
+    .map((line) => `Error: ${line}\n`)
+    .join('');
+}
+
+function asksForHelp(flagArgs: readonly string[]): boolean {
+  return flagArgs.some((arg) => ['-h', '-help', '--h', '--help'].includes(arg));
+}
+
+function showUsage(name: string, command: Command, terminal: Terminal): number {
+  terminal.print(formatUsage(name, command));
+  return EXIT.ok;
+}
+
+/** For words that are no command: the commands below them, or what is wrong with them. */
+async function showOverview(words: readonly string[], isAskedFor: boolean, terminal: Terminal): Promise<number> {
+  const unknown = words.findIndex((_word, index) => namesBelow(words.slice(0, index + 1)).length === 0);
+  if (unknown !== -1) {
+    terminal.printError(`Error: ${describeUnknown(words.slice(0, unknown), words[unknown] ?? '')}\n`);
+    return EXIT.unknownCommand;
+  }
+  const names = namesBelow(words);
+  const commands = await Promise.all(
+    names.map(async (name): Promise<readonly [string, Command]> => {
+      const load = COMMANDS.get(name);
+      if (load === undefined) throw new Error(`no command "${name}"`);
+      return [name, await load()];
+    }),
+  );
+  const overview = formatOverview(words.join(' '), commands);
+  if (isAskedFor) terminal.print(overview);
+  else terminal.printError(overview);
+  if (isAskedFor) return EXIT.ok;
+  return words.length === 0 ? EXIT.unknownCommand : EXIT.failed;
+}
+
+/** The command of these words and those below. */
+function namesBelow(words: readonly string[]): readonly string[] {
+  const name = words.join(' ');
+  return [...COMMANDS.keys()].filter((known) => name === '' || known === name || known.startsWith(`${name} `));
+}
+
+function describeUnknown(before: readonly string[], word: string): string {
+  const known = [...new Set(namesBelow(before).map((name) => name.split(' ')[before.length] ?? ''))].filter(Boolean);
+  const what = `${JSON.stringify([...before, word].join(' '))} is no command`;
+  const nearest = findNearest(word, known);
+  if (nearest !== undefined) return `${what}, did you mean "${[...before, nearest].join(' ')}"?`;
+  if (known.length === 0) return `${what}: nothing follows "${before.join(' ')}" but flags`;
+  return `${what}: known are ${known.map((next) => [...before, next].join(' ')).join(', ')}`;
+}

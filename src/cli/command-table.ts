@@ -1,0 +1,32 @@
+import type { Command } from './command.ts';
+
+/** Every command by its words. A module is loaded only when its command is used, so that each starts fast. */
+export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
+  ['server run', async () => (await import('./commands/server/run.ts')).serverRun],
+  ['server validate', async () => (await import('./commands/server/validate.ts')).serverValidate],
+  ['server healthcheck', async () => (await import('./commands/server/healthcheck.ts')).serverHealthcheck],
+  ['server token generate', async () => (await import('./commands/server/token-generate.ts')).tokenGenerate],
+  ['server entry create', async () => (await import('./commands/server/entry-create.ts')).entryCreate],
+  ['server entry update', async () => (await import('./commands/server/entry-update.ts')).entryUpdate],
+  ['server entry show', async () => (await import('./commands/server/entry-show.ts')).entryShow],
+  ['server entry count', async () => (await import('./commands/server/entry-count.ts')).entryCount],
+  ['server entry delete', async () => (await import('./commands/server/entry-delete.ts')).entryDelete],
+  ['server agent list', async () => (await import('./commands/server/agent-list.ts')).agentList],
+  ['server agent show', async () => (await import('./commands/server/agent-show.ts')).agentShow],
+  ['server agent count', async () => (await import('./commands/server/agent-count.ts')).agentCount],
+  ['server agent evict', async () => (await import('./commands/server/agent-evict.ts')).agentEvict],
+  ['server agent ban', async () => (await import('./commands/server/agent-ban.ts')).agentBan],
+  ['server agent purge', async () => (await import('./commands/server/agent-purge.ts')).agentPurge],
+  ['server bundle show', async () => (await import('./commands/server/bundle-show.ts')).bundleShow],
+  ['server bundle count', async () => (await import('./commands/server/bundle-count.ts')).bundleCount],
+  ['server x509 mint', async () => (await import('./commands/server/x509-mint.ts')).x509Mint],
+  ['server jwt mint', async () => (await import('./commands/server/jwt-mint.ts')).jwtMint],
+  ['agent run', async () => (await import('./commands/agent/run.ts')).agentRun],
+  ['agent validate', async () => (await import('./commands/agent/validate.ts')).agentValidate],
+  ['agent healthcheck', async () => (await import('./commands/agent/healthcheck.ts')).agentHealthcheck],
+  ['agent api fetch', async () => (await import('./commands/agent/api-fetch-x509.ts')).apiFetchX509],
+  ['agent api fetch x509', async () => (await import('./commands/agent/api-fetch-x509.ts')).apiFetchX509],
+  ['agent api fetch jwt', async () => (await import('./commands/agent/api-fetch-jwt.ts')).apiFetchJwt],
+  ['agent api validate jwt', async () => (await import('./commands/agent/api-validate-jwt.ts')).apiValidateJwt],
+  ['agent api watch', async () => (await import('./commands/agent/api-watch.ts')).apiWatch],
+]);

@@ -1,0 +1,16 @@
+import type { Flags, FlagValues } from './flags.ts';
+import type { Terminal } from './terminal.ts';
+
+/** What `assayer` does for some words. The words themselves are in the table of commands. */
+export interface Command<F extends Flags = Flags> {
+  /** One line, as in a list of commands. */
+  readonly summary: string;
+  readonly flags: F;
+  /** @throws what is told to the user, with exit code 1 */
+  run(values: FlagValues<F>, terminal: Terminal): Promise<void>;
+}
+
+/** Lets the compiler see the flags' types in `run`. */
+export function defineCommand<F extends Flags>(command: Command<F>): Command {
+  return command;
+}

@@ -1,0 +1,15 @@
+import { agentConfigFlags, readAgentConfigByFlags } from '../../agent-config-flags.ts';
+import { builtinPlugins } from '../../builtin-plugins.ts';
+import { defineCommand } from '../../command.ts';
+import { runProgram } from '../../run-program.ts';
+
+export const agentRun = defineCommand({
+  summary: 'Run the agent until SIGTERM or SIGINT',
+  flags: agentConfigFlags,
+  run: async (values, { env }) => {
+    const config = await readAgentConfigByFlags(values, env);
+    const { startAgent } = await import('../../../agent/index.ts');
+    const builtins = builtinPlugins('agent');
+    await runProgram({ config, start: (log, signal) => startAgent(config, { builtins, log, signal }) });
+  },
+});

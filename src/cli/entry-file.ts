@@ -1,0 +1,147 @@
+import { findNearest } from '../config/suggest.ts';
+import { Entry } from '../gen/spire/api/types/types.ts';
+import { SpiffeError } from '../spiffe/error.ts';
+import { requireValidSelector, type Selector } from '../spiffe/selector.ts';
+import { parseTrustDomain } from '../spiffe/trust-domain.ts';
+import { parseApiId } from './api-ids.ts';
+import { isObject, parseJsonObject, readInputFile } from './read-input-file.ts';
+import type { Terminal } from './terminal.ts';
+
+const KEYS = [
+  ...['entry_id', 'spiffe_id', 'parent_id', 'selectors', 'x509_svid_ttl', 'jwt_svid_ttl', 'federates_with', 'admin'],
+  ...['downstream', 'store_svid', 'entryExpiry', 'dns_names', 'hint', 'revision_number', 'created_at'],
+  'additional_attributes',
+];
+
+/** An int32 of the API. */
+const MAX_TTL_SECONDS = 2 ** 31 - 1;
+
+/**
+ * Reads the entries of a file as SPIRE takes them for `-data`: `{"entries": [{"spiffe_id": …, "parent_id": …,
+ * "selectors": [{"type": …, "value": …}], …}]}`. Keys in any case; one that is not known is told and passed over.
+ *
+ * @param path `-` for standard input
+ * @throws SpiffeError naming the entry and the key
+ */
+export async function readEntryFile(path: string, terminal: Terminal): Promise<readonly Entry[]> {
+  const source = path === '-' ? 'standard input' : `"${path}"`;
+  const fields = new JsonFields(parseJsonObject(await readInputFile(path, terminal), source), source);
+  const entries = fields.list('entries');
+  if (entries.length === 0) throw new SpiffeError('ARGUMENT_INVALID', `${source} has no "entries"`);
+  return entries.map((value, index) => {
+    const where = `${source}: entries[${index}]`;
+    if (!isObject(value)) throw new SpiffeError('ARGUMENT_INVALID', `${where} is no JSON object`);
+    warnOfUnknownKeys(value, where, terminal);
+    return toEntry(new JsonFields(value, where), where);
+  });
+}
+
+function toEntry(fields: JsonFields, where: string): Entry {
+  const attributes = fields.object('additional_attributes');
+  const entry = Entry.create({
+    id: fields.text('entry_id'),
+    spiffeId: parseApiId(fields.text('spiffe_id'), `${where}: spiffe_id`),
+    parentId: parseApiId(fields.text('parent_id'), `${where}: parent_id`),
+    selectors: fields.list('selectors').map((value, index) => toSelector(value, `${where}: selectors[${index}]`)),
+    x509SvidTtl: fields.wholeNumber('x509_svid_ttl', MAX_TTL_SECONDS),
+    jwtSvidTtl: fields.wholeNumber('jwt_svid_ttl', MAX_TTL_SECONDS),
+    federatesWith: fields.texts('federates_with').map((trustDomain) => parseTrustDomain(trustDomain)),
+    admin: fields.boolean('admin'),
+    downstream: fields.boolean('downstream'),
+    storeSvid: fields.boolean('store_svid'),
+    expiresAt: BigInt(fields.wholeNumber('entryExpiry', Number.MAX_SAFE_INTEGER)),
+    dnsNames: [...fields.texts('dns_names')],
+    hint: fields.text('hint'),
+  });
+  if (attributes === undefined) return entry;
+  const additionalAttributes = {
+    disableX509SvidPrefetch: attributes.boolean('disable_x509_svid_prefetch'),
+    jwtSvidIncludeJti: attributes.boolean('jwt_svid_include_jti'),
+  };
+  return { ...entry, additionalAttributes };
+}
+
+function toSelector(value: unknown, where: string): Selector {
+  if (!isObject(value)) throw new SpiffeError('ARGUMENT_INVALID', `${where} is no JSON object`);
+  const fields = new JsonFields(value, where);
+  const selector = { type: fields.text('type'), value: fields.text('value') };
+  try {
+    requireValidSelector(selector);
+  } catch (cause) {
+    if (!(cause instanceof SpiffeError)) throw cause;
+    throw new SpiffeError(cause.code, `${where}: ${cause.message}`, { cause });
+  }
+  return selector;
+}
+
+function warnOfUnknownKeys(value: object, where: string, terminal: Terminal): void {
+  const known = KEYS.map((key) => key.toLowerCase());
+  for (const key of Object.keys(value).filter((name) => !known.includes(name.toLowerCase()))) {
+    const nearest = findNearest(key, KEYS);
+    const advice = nearest === undefined ? '' : `, did you mean "${nearest}"?`;
+    terminal.printError(`Warning: ${where}: the key ${JSON.stringify(key)} is not known and has no effect${advice}\n`);
+  }
+}
+
+/** The fields of a JSON object by their names in any case; one that is absent or null has its type's empty value. */
+class JsonFields {
+  readonly #values: ReadonlyMap<string, unknown>;
+  readonly #where: string;
+
+  constructor(object: Readonly<Record<string, unknown>>, where: string) {
+    this.#values = new Map(Object.entries(object).map(([key, value]) => [key.toLowerCase(), value]));
+    this.#where = where;
+  }
+
+  text(key: string): string {
+    const value = this.#find(key);
+    if (value === undefined) return '';
+    if (typeof value !== 'string') throw this.#mismatch(key, 'a text');
+    return value;
+  }
+
+  boolean(key: string): boolean {
+    const value = this.#find(key);
+    if (value === undefined) return false;
+    if (typeof value !== 'boolean') throw this.#mismatch(key, 'true or false');
+    return value;
+  }
+
+  wholeNumber(key: string, max: number): number {
+    const value = this.#find(key);
+    if (value === undefined) return 0;
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > max) {
+      throw this.#mismatch(key, `a whole number from 0 to ${max}`);
+    }
+    return value;
+  }
+
+  list(key: string): readonly unknown[] {
+    const value = this.#find(key);
+    if (value === undefined) return [];
+    if (!Array.isArray(value)) throw this.#mismatch(key, 'a list');
+    return value;
+  }
+
+  texts(key: string): readonly string[] {
+    return this.list(key).map((value) => {
+      if (typeof value !== 'string') throw this.#mismatch(key, 'a list of texts');
+      return value;
+    });
+  }
+
+  object(key: string): JsonFields | undefined {
+    const value = this.#find(key);
+    if (value === undefined) return undefined;
+    if (!isObject(value)) throw this.#mismatch(key, 'an object');
+    return new JsonFields(value, `${this.#where}: ${key}`);
+  }
+
+  #find(key: string): unknown {
+    return this.#values.get(key.toLowerCase()) ?? undefined;
+  }
+
+  #mismatch(key: string, wanted: string): SpiffeError {
+    return new SpiffeError('ARGUMENT_INVALID', `${this.#where}: "${key}" must be ${wanted}`);
+  }
+}

@@ -1,0 +1,57 @@
+import { Status } from '../spiffe/status.ts';
+import { oneOf } from './flag-kinds.ts';
+
+export const outputFlag = oneOf('How the result is printed', ['pretty', 'json']);
+
+/**
+ * A message of the API as SPIRE prints it: protobuf's JSON with the names of the proto files, every field there, keys in
+ * order, on one line. A list makes a JSON array.
+ *
+ * @param plainFields whose values are JSON already
+ */
+export function formatProtoJson(message: object, plainFields: readonly string[] = []): string {
+  return `${JSON.stringify(toJson(message, plainFields))}\n`;
+}
+
+function toJson(value: unknown, plainFields: readonly string[]): unknown {
+  if (typeof value === 'bigint') return String(value);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  if (Array.isArray(value)) return value.map((item) => toJson(item, plainFields));
+  if (typeof value !== 'object' || value === null) return value;
+  const fields = Object.entries(value)
+    .filter(([, field]) => field !== undefined)
+    .map(
+      ([name, field]) => [toProtoName(name), plainFields.includes(name) ? field : toJson(field, plainFields)] as const,
+    )
+    .toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(fields);
+}
+
+/** `x509SvidTtl` → `x509_svid_ttl`; what is no such name, as the key of a map, stays. */
+function toProtoName(name: string): string {
+  return /^[a-z][A-Za-z0-9]*$/.test(name) ? name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`) : name;
+}
+
+/** `2026-01-02 03:04:05 +0000 UTC`, as Go prints a time. */
+export function formatTime(time: Date | bigint): string {
+  const date = typeof time === 'bigint' ? new Date(Number(time) * 1000) : time;
+  if (Number.isNaN(date.getTime())) return 'invalid time';
+  return `${date.toISOString().slice(0, 19).replace('T', ' ')} +0000 UTC`;
+}
+
+/** `2 agents`, `1 agent`. */
+export function formatCount(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+/** `Entry ID                : 42`, with the name as wide as its neighbours. */
+export function formatField(name: string, value: unknown, width: number): string {
+  return `${name.padEnd(width)}: ${value}\n`;
+}
+
+/** The name of a gRPC status code, as Go prints it. */
+export function statusName(code: number): string {
+  if (code === Status.Ok) return 'OK';
+  if (code === Status.Cancelled) return 'Canceled';
+  return Object.entries(Status).find(([, known]) => known === code)?.[0] ?? `Code(${code})`;
+}

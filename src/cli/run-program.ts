@@ -1,0 +1,51 @@
+import type { LogConfig } from '../config/log-config.ts';
+import type { Logger } from '../log/logger.ts';
+import { isSpiffeError } from '../spiffe/error.ts';
+import { openLog } from './log-output.ts';
+
+export interface ProgramOptions {
+  readonly config: { readonly log: LogConfig; readonly warnings: readonly string[] };
+  start(log: Logger, signal: AbortSignal): Promise<AsyncDisposable>;
+}
+
+/** No writing by the group, nothing for everybody else. */
+const UMASK = 0o027;
+
+/**
+ * Runs the server or the agent until SIGTERM or SIGINT, then stops it in order. SIGUSR2 opens the log file again.
+ *
+ * @throws what the program could not start for; nothing is left of it then
+ */
+export async function runProgram({ config, start }: ProgramOptions): Promise<void> {
+  using output = openLog(config.log);
+  const { log } = output;
+  tightenUmask(log);
+  for (const warning of config.warnings) log.warning(warning);
+  const stop = new AbortController();
+  const stopped = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve()));
+  // Also while it starts and while it stops: a signal by default would leave plugins and sockets behind.
+  process.on('SIGTERM', () => stop.abort());
+  process.on('SIGINT', () => stop.abort());
+  process.on('SIGUSR2', () => output.reopen());
+  try {
+    await using _program = await start(log, stop.signal);
+    await stopped;
+    log.info('stopping');
+  } catch (error) {
+    if (stop.signal.aborted && isSpiffeError(error, 'CANCELLED')) return;
+    if (config.log.file !== undefined) log.error(error instanceof Error ? error.message : String(error));
+    throw error;
+  }
+  log.info('stopped');
+}
+
+function tightenUmask(log: Logger): void {
+  const before = process.umask();
+  if ((before & UMASK) === UMASK) return;
+  process.umask(before | UMASK);
+  log.debug('umask was tightened', { before: octal(before), now: octal(before | UMASK) });
+}
+
+function octal(mode: number): string {
+  return `0${mode.toString(8).padStart(3, '0')}`;
+}
