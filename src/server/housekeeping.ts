@@ -37,12 +37,13 @@ export class Housekeeping implements AsyncDisposable {
   }
 
   #every(intervalMs: number, task: () => Promise<void>): RotationTimer {
-    const due = () => new Date(Date.now() + intervalMs);
+    const { log, clock } = this.#options;
+    const due = () => new Date(clock().getTime() + intervalMs);
     const work = async () => {
       await task();
       return due();
     };
-    const timer = new RotationTimer({ work, log: this.#options.log, retryMs: intervalMs });
+    const timer = new RotationTimer({ work, log, clock, retryMs: intervalMs });
     timer.start(due());
     return timer;
   }

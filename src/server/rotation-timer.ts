@@ -1,7 +1,7 @@
 import type { Logger } from '../log/logger.ts';
 
-/** Longest time that Node's timers take. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+/** The clock is read again after this long: it may be set, and a machine that sleeps lets no timer run. */
+const LONGEST_SLEEP_MS = 10_000;
 
 /**
  * Calls `work` when it is due: `work` tells when that is next. A failure is logged and tried again after `retryMs`.
@@ -10,24 +10,30 @@ export class RotationTimer implements AsyncDisposable {
   readonly #work: () => Promise<Date>;
   readonly #log: Logger;
   readonly #retryMs: number;
+  readonly #clock: () => Date;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #disposed = false;
 
-  constructor(options: { work: () => Promise<Date>; log: Logger; retryMs: number }) {
+  constructor(options: { work: () => Promise<Date>; log: Logger; clock: () => Date; retryMs: number }) {
     this.#work = options.work;
     this.#log = options.log;
     this.#retryMs = options.retryMs;
+    this.#clock = options.clock;
   }
 
   /** Sets the first time; the work runs no earlier than after `minimumMs`. */
   start(due: Date, minimumMs = 100): void {
     if (this.#disposed) return;
     clearTimeout(this.#timer);
-    const delayMs = Math.min(Math.max(due.getTime() - Date.now(), minimumMs), MAX_TIMER_MS);
-    this.#timer = setTimeout(() => {
-      this.#running = this.#run();
-    }, delayMs);
+    const delayMs = Math.max(due.getTime() - this.#clock().getTime(), minimumMs);
+    this.#timer = setTimeout(
+      () => {
+        if (delayMs > LONGEST_SLEEP_MS) this.start(due, 0);
+        else this.#running = this.#run();
+      },
+      Math.min(delayMs, LONGEST_SLEEP_MS),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -43,7 +49,7 @@ export class RotationTimer implements AsyncDisposable {
       this.#log.error('a rotation failed and is tried again', {
         error: error instanceof Error ? error.message : String(error),
       });
-      this.start(new Date(Date.now() + this.#retryMs));
+      this.start(new Date(this.#clock().getTime() + this.#retryMs));
     }
   }
 }

@@ -34,7 +34,8 @@ export class ServerIdentity implements AsyncDisposable {
   private constructor(options: ServerIdentityOptions, current: X509Identity) {
     this.#options = options;
     this.#current = current;
-    this.#timer = new RotationTimer({ work: () => this.rotate(), log: options.log, retryMs: RETRY_MS });
+    const { log, clock } = options;
+    this.#timer = new RotationTimer({ work: () => this.rotate(), log, clock, retryMs: RETRY_MS });
     this.#timer.start(this.#halfLife(current));
   }
 

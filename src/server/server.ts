@@ -7,6 +7,7 @@ import { type BuiltinPlugins, PluginCatalog, type PluginStatus } from '../plugin
 import type { Bundle } from '../spiffe/bundle.ts';
 import type { DistinguishedName } from '../x509/name.ts';
 import { Attestors } from './attestation/attestors.ts';
+import { JOIN_TOKEN } from './attestation/join-token.ts';
 import { Authorizer } from './authorization/authorizer.ts';
 import { BundleKeeper } from './bundle-keeper.ts';
 import { CaJournal } from './ca/ca-journal.ts';
@@ -67,6 +68,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
       trustDomain,
       keyType: config.caKeyType,
       jwtKeyType: config.jwtKeyType,
+      disableJwt: config.disableJwtSvids,
       ttlSeconds: config.caTtlSeconds,
       subject: caSubject(config.caSubject),
       log,
@@ -99,6 +101,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     authorizer,
     catalog,
     clock,
+    log,
   });
   const endpoints: Endpoints = stack.use(await openEndpoints({ config, services, authorizer, identity, bundle, log }));
   log.info('server is ready', { trust_domain: trustDomain, port: endpoints.port, socket: config.socketPath });
@@ -122,5 +125,5 @@ function caSubject({ country, organization, commonName }: CaSubjectConfig): Dist
 }
 
 function hasJoinToken(plugins: readonly PluginStatus[]): boolean {
-  return plugins.some(({ type, name }) => type === 'NodeAttestor' && name === 'join_token');
+  return plugins.some(({ type, name }) => type === 'NodeAttestor' && name === JOIN_TOKEN);
 }

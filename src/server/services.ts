@@ -1,6 +1,7 @@
 import type { ServerConfig } from '../config/server-config.ts';
 import type { AttestedAgent } from '../datastore/agent-rows.ts';
 import type { Datastore } from '../datastore/datastore.ts';
+import type { Logger } from '../log/logger.ts';
 import type { PluginCatalog } from '../plugin-host/catalog.ts';
 import type { CallContext } from '../rpc/call.ts';
 import type { BoundService } from '../rpc/service.ts';
@@ -26,11 +27,12 @@ export interface ServerServicesOptions {
   readonly authorizer: Authorizer;
   readonly catalog: PluginCatalog;
   readonly clock: () => Date;
+  readonly log: Logger;
 }
 
 /** SPIRE's server API. Which of it a caller reaches, the authorizer decides. */
 export function serverServices(options: ServerServicesOptions): readonly BoundService[] {
-  const { config, datastore, bundle, issuer, entries, attestors, authorizer, catalog, clock } = options;
+  const { config, datastore, bundle, issuer, entries, attestors, authorizer, catalog, clock, log } = options;
   const { trustDomain } = config;
   const callingAgent = (context: CallContext): AttestedAgent => {
     const { agent } = authorizer.callerOf(context);
@@ -44,14 +46,15 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
   return [
     agentService({
       agents: datastore.agents,
-      entries: datastore.entries,
+      transaction: (work) => datastore.transaction(work),
       cache: entries,
-      joinTokens: datastore.joinTokens,
       attestors,
       issuer,
       agentTtlSeconds: config.agentTtlSeconds,
+      agentIdAsSelector: config.experimental.agentSpiffeIdAsSelector,
       trustDomain,
       clock,
+      log,
       callingAgent,
     }),
     entryService({ entries: datastore.entries, cache: entries, trustDomain, authorizedEntries }),
@@ -60,6 +63,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
       trustDomain,
       x509SvidTtlSeconds: config.defaultX509SvidTtlSeconds,
       jwtSvidTtlSeconds: config.defaultJwtSvidTtlSeconds,
+      disableJwtSvids: config.disableJwtSvids,
       authorizedEntries,
     }),
     bundleService({ own: bundle, bundles: datastore.bundles }),

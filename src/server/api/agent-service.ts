@@ -1,16 +1,12 @@
-import { randomUUID } from 'node:crypto';
 import type { AgentFilter } from '../../datastore/agent-filter.ts';
-import type { AgentRepository } from '../../datastore/agent-repository.ts';
 import type { AttestedAgent } from '../../datastore/agent-rows.ts';
-import type { EntryRepository } from '../../datastore/entry-repository.ts';
-import type { JoinTokenRepository } from '../../datastore/join-token-repository.ts';
+import type { Datastore } from '../../datastore/datastore.ts';
 import { AgentDefinition, type ListAgentsRequest_Filter as Filter } from '../../gen/spire/api/server/agent/v1/agent.ts';
-import { PermissionDeniedDetails_Reason as Reason, type SPIFFEID } from '../../gen/spire/api/types/types.ts';
+import { PermissionDeniedDetails_Reason as Reason } from '../../gen/spire/api/types/types.ts';
+import type { Logger } from '../../log/logger.ts';
 import type { CallContext } from '../../rpc/call.ts';
 import { type BoundService, bindService } from '../../rpc/service.ts';
-import { requireValidEntry } from '../../spiffe/entry.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
-import { agentId } from '../../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import type { AdmissionOptions } from '../attestation/admit-agent.ts';
 import type { Attestors } from '../attestation/attestors.ts';
@@ -18,47 +14,52 @@ import { denied } from '../authorization/agent-caller.ts';
 import { decimalSerialNumber } from '../ca/serial-number.ts';
 import type { EntryCache } from '../entry-cache.ts';
 import { toApiAgent } from './api-agent.ts';
-import { fromApiAgentId, fromApiId } from './api-ids.ts';
+import { fromApiAgentId } from './api-ids.ts';
 import { toApiX509Svid } from './api-svid.ts';
 import { attestAgent } from './attest-agent.ts';
+import { createJoinToken, deleteAgent } from './join-token-agents.ts';
+import { toPageRequest } from './page-request.ts';
 import { requireCsr } from './require-csr.ts';
 import { fromSelectorMatch } from './selector-match.ts';
 
 export interface AgentServiceOptions extends AdmissionOptions {
-  readonly agents: AgentRepository;
-  readonly entries: EntryRepository;
+  readonly transaction: Datastore['transaction'];
   readonly cache: EntryCache;
-  readonly joinTokens: JoinTokenRepository;
   readonly attestors: Attestors;
   readonly trustDomain: TrustDomain;
   readonly clock: () => Date;
+  readonly log: Logger;
   /** The agent that calls. */
   readonly callingAgent: (context: CallContext) => AttestedAgent;
 }
 
-const MAX_PAGE_SIZE = 1000;
+const MAX_AGENT_VERSION_BYTES = 255;
 
 /** Inventory R001 to R009. */
 export function agentService(options: AgentServiceOptions): BoundService {
-  const { agents, trustDomain, callingAgent, issuer, agentTtlSeconds } = options;
+  const { agents, trustDomain, callingAgent, issuer, agentTtlSeconds, transaction, cache, log } = options;
   return bindService(AgentDefinition, {
     async countAgents({ filter }) {
       return { count: await agents.count(agentFilter(filter)) };
     },
     async listAgents({ filter, outputMask, pageSize, pageToken }) {
-      const page = pageSize > 0 ? { size: Math.min(pageSize, MAX_PAGE_SIZE), token: pageToken } : undefined;
-      const { items, nextPageToken } = await agents.list(agentFilter(filter), page);
+      const { items, nextPageToken } = await agents.list(agentFilter(filter), toPageRequest(pageSize, pageToken));
       return { agents: items.map((agent) => toApiAgent(agent, outputMask)), nextPageToken };
     },
     async getAgent({ id, outputMask }) {
       return toApiAgent(await agents.get(fromApiAgentId(id, trustDomain)), outputMask);
     },
     async deleteAgent({ id }) {
-      await agents.delete(fromApiAgentId(id, trustDomain));
+      const agentId = fromApiAgentId(id, trustDomain);
+      await transaction((repositories) => deleteAgent(agentId, repositories));
+      await cache.refresh();
+      log.info('agent deleted', { agent_id: agentId });
       return {};
     },
     async banAgent({ id }) {
-      await agents.ban(fromApiAgentId(id, trustDomain));
+      const agentId = fromApiAgentId(id, trustDomain);
+      await agents.ban(agentId);
+      log.info('agent banned', { agent_id: agentId });
       return {};
     },
     attestAgent: (requests, context) => attestAgent(requests, context, options),
@@ -71,58 +72,23 @@ export function agentService(options: AgentServiceOptions): BoundService {
         newSerialNumber: decimalSerialNumber(svid.serialNumber),
         newExpiresAt: svid.expiresAt,
       });
+      log.info('agent renewed', { agent_id: spiffeId, expires_at: svid.expiresAt });
       return { svid: toApiX509Svid(svid, spiffeId) };
     },
-    createJoinToken: ({ ttl, token, agentId: alias }) => createJoinToken(ttl, token, alias, options),
+    async createJoinToken(request) {
+      const token = await createJoinToken(request, options);
+      await cache.refresh();
+      return token;
+    },
     async postStatus({ agentVersion }, context) {
-      await agents.recordSeen(callingAgent(context).spiffeId, agentVersion);
+      if (Buffer.byteLength(agentVersion) > MAX_AGENT_VERSION_BYTES) {
+        throw new SpiffeError('ARGUMENT_INVALID', `the agent version has ${MAX_AGENT_VERSION_BYTES} bytes at most`);
+      }
+      await agents.recordSeen(callingAgent(context).spiffeId, agentVersion === '' ? undefined : agentVersion);
       return {};
     },
   });
 }
-
-/** With `alias`, an entry gives the token's agent that SPIFFE ID, for workload entries to stand below. */
-async function createJoinToken(
-  ttlSeconds: number,
-  token: string,
-  alias: SPIFFEID | undefined,
-  { joinTokens, entries, cache, trustDomain, clock }: AgentServiceOptions,
-): Promise<{ value: string; expiresAt: bigint }> {
-  if (ttlSeconds < 1)
-    throw new SpiffeError('ARGUMENT_INVALID', `the TTL of a join token has to be 1 second at least, not ${ttlSeconds}`);
-  const value = token === '' ? randomUUID() : token;
-  const parentId = agentId(trustDomain, 'join_token', value);
-  const spiffeId = alias && fromApiId(alias, 'alias');
-  const entry = spiffeId && {
-    ...NO_ENTRY,
-    parentId,
-    spiffeId,
-    selectors: [{ type: 'spiffe_id', value: parentId }],
-  };
-  if (entry !== undefined) requireValidEntry({ ...entry, revisionNumber: 0, createdAt: 0 }, trustDomain);
-  const expiresAt = Math.floor(clock().getTime() / 1000) + ttlSeconds;
-  await joinTokens.create({ token: value, expiresAt });
-  if (entry !== undefined) {
-    await entries.create(entry);
-    await cache.refresh();
-  }
-  return { value, expiresAt: BigInt(expiresAt) };
-}
-
-const NO_ENTRY = {
-  id: '',
-  x509SvidTtlSeconds: 0,
-  jwtSvidTtlSeconds: 0,
-  federatesWith: [],
-  admin: false,
-  downstream: false,
-  storeSvid: false,
-  dnsNames: [],
-  expiresAt: 0,
-  hint: '',
-  jwtSvidIncludeJti: false,
-  disableX509SvidPrefetch: false,
-};
 
 function agentFilter(filter: Filter | undefined): AgentFilter {
   if (filter === undefined) return {};

@@ -1,6 +1,7 @@
 import type { BundleRepository } from '../../datastore/bundle-repository.ts';
 import { BundleDefinition } from '../../gen/spire/api/server/bundle/v1/bundle.ts';
 import { type BoundService, bindService } from '../../rpc/service.ts';
+import { SpiffeError } from '../../spiffe/error.ts';
 import { parseTrustDomain } from '../../spiffe/trust-domain.ts';
 import type { BundleKeeper } from '../bundle-keeper.ts';
 import { toApiBundle } from './api-bundle.ts';
@@ -15,7 +16,11 @@ export function bundleService({ own, bundles }: { own: BundleKeeper; bundles: Bu
       return toApiBundle(own.current, outputMask);
     },
     async getFederatedBundle({ trustDomain, outputMask }) {
-      return toApiBundle(await bundles.get(parseTrustDomain(trustDomain)), outputMask);
+      const wanted = parseTrustDomain(trustDomain);
+      if (wanted === own.current.trustDomain) {
+        throw new SpiffeError('ARGUMENT_INVALID', `"${wanted}" is the server's own trust domain, not a federated one`);
+      }
+      return toApiBundle(await bundles.get(wanted), outputMask);
     },
   });
 }

@@ -9,12 +9,13 @@ import { type BoundService, bindService } from '../../rpc/service.ts';
 import type { RegistrationEntry } from '../../spiffe/entry.ts';
 import { requireValidEntry } from '../../spiffe/entry.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
-import { Status } from '../../spiffe/status.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import type { EntryCache } from '../entry-cache.ts';
-import { fromApiEntry, fromApiEntryUpdate, toApiEntry } from './api-entry.ts';
-import { fromApiId } from './api-ids.ts';
+import { fromApiEntryUpdate, toApiEntry } from './api-entry.ts';
+import { fromApiMemberId, fromApiWorkloadId } from './api-ids.ts';
+import { createEntries } from './create-entries.ts';
 import { ITEM_OK, itemStatus } from './item-status.ts';
+import { toPageRequest } from './page-request.ts';
 import { fromFederatesWithMatch, fromSelectorMatch } from './selector-match.ts';
 import { syncEntries } from './sync-entries.ts';
 
@@ -26,18 +27,16 @@ export interface EntryServiceOptions {
   readonly authorizedEntries: (context: CallContext) => readonly RegistrationEntry[];
 }
 
-const MAX_PAGE_SIZE = 1000;
-
 /** Inventory R022 to R029. */
 export function entryService(options: EntryServiceOptions): BoundService {
   const { entries, cache, trustDomain, authorizedEntries } = options;
   return bindService(EntryDefinition, {
     async countEntries({ filter }) {
-      return { count: await entries.count(entryFilter(filter)) };
+      return { count: await entries.count(entryFilter(filter, trustDomain)) };
     },
     async listEntries({ filter, outputMask, pageSize, pageToken }) {
-      const page = pageSize > 0 ? { size: Math.min(pageSize, MAX_PAGE_SIZE), token: pageToken } : undefined;
-      const { items, nextPageToken } = await entries.list(entryFilter(filter), page);
+      const page = toPageRequest(pageSize, pageToken);
+      const { items, nextPageToken } = await entries.list(entryFilter(filter, trustDomain), page);
       return { entries: items.map((entry) => toApiEntry(entry, outputMask)), nextPageToken };
     },
     async getEntry({ id, outputMask }) {
@@ -45,20 +44,11 @@ export function entryService(options: EntryServiceOptions): BoundService {
       return toApiEntry(await entries.get(id), outputMask);
     },
     async batchCreateEntry({ entries: wanted, outputMask }) {
-      const results = [];
-      for (const one of wanted) {
-        try {
-          const entry = fromApiEntry(one);
-          requireValidEntry({ ...entry, revisionNumber: 0, createdAt: 0 }, trustDomain);
-          const { entry: stored, created } = await entries.create(entry);
-          const status = created ? ITEM_OK : { code: Status.AlreadyExists, message: 'similar entry already exists' };
-          results.push({ status, entry: toApiEntry(stored, outputMask) });
-        } catch (error) {
-          results.push({ status: itemStatus(error), entry: undefined });
-        }
-      }
+      const results = await createEntries(wanted, options);
       await cache.refresh();
-      return { results };
+      return {
+        results: results.map(({ status, entry }) => ({ status, entry: entry && toApiEntry(entry, outputMask) })),
+      };
     },
     async batchUpdateEntry({ entries: wanted, inputMask, outputMask }) {
       const results = [];
@@ -96,14 +86,14 @@ export function entryService(options: EntryServiceOptions): BoundService {
   });
 }
 
-function entryFilter(filter: Filter | undefined): EntryFilter {
+function entryFilter(filter: Filter | undefined, trustDomain: TrustDomain): EntryFilter {
   if (filter === undefined) return {};
   return {
-    ...(filter.byParentId && { parentId: fromApiId(filter.byParentId, 'parent ID filter') }),
-    ...(filter.bySpiffeId && { spiffeId: fromApiId(filter.bySpiffeId, 'SPIFFE ID filter') }),
+    ...(filter.byParentId && { parentId: fromApiMemberId(filter.byParentId, trustDomain, 'parent ID') }),
+    ...(filter.bySpiffeId && { spiffeId: fromApiWorkloadId(filter.bySpiffeId, trustDomain) }),
     ...(filter.bySelectors && { selectors: fromSelectorMatch(filter.bySelectors) }),
     ...(filter.byFederatesWith && { federatesWith: fromFederatesWithMatch(filter.byFederatesWith) }),
-    ...(filter.byHint !== undefined && { hint: filter.byHint }),
+    ...(filter.byHint && { hint: filter.byHint }), // an empty one asks for all
     ...(filter.byDownstream !== undefined && { downstream: filter.byDownstream }),
   };
 }

@@ -19,7 +19,7 @@ export function healthService(isHealthy: () => Promise<boolean>): BoundService {
     async *watch({ service }, { signal }) {
       let last: ServingStatus | undefined;
       while (!signal.aborted) {
-        const status = await check(service);
+        const status = service === '' ? await check(service) : ServingStatus.SERVICE_UNKNOWN;
         if (status !== last) yield { status };
         last = status;
         await pause(POLL_MS, signal);

@@ -5,7 +5,7 @@ import {
   type SelectorMatch,
 } from '../../gen/spire/api/types/types.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
-import type { Selector } from '../../spiffe/selector.ts';
+import { requireValidSelector, type Selector } from '../../spiffe/selector.ts';
 import { parseTrustDomain, type TrustDomain } from '../../spiffe/trust-domain.ts';
 
 export function fromSelectorMatch({ selectors, match }: SelectorMatch): {
@@ -14,6 +14,7 @@ export function fromSelectorMatch({ selectors, match }: SelectorMatch): {
 } {
   if (selectors.length === 0)
     throw new SpiffeError('ARGUMENT_INVALID', 'the selector filter is empty: give one selector at least');
+  selectors.forEach(requireValidSelector);
   return { match: setMatch(match), selectors };
 }
 

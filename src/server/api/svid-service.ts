@@ -7,12 +7,13 @@ import type { CallContext } from '../../rpc/call.ts';
 import { type BoundService, bindService } from '../../rpc/service.ts';
 import type { RegistrationEntry } from '../../spiffe/entry.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
-import { isReservedId, parseSpiffeId, pathOf, type SpiffeId, trustDomainOf } from '../../spiffe/spiffe-id.ts';
+import { parseSpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import type { SvidIssuer } from '../ca/svid-issuer.ts';
-import { fromApiId } from './api-ids.ts';
+import { fromApiWorkloadId, requireWorkloadId } from './api-ids.ts';
 import { toApiJwtSvid, toApiX509Svid } from './api-svid.ts';
 import { ITEM_OK, itemStatus } from './item-status.ts';
+import { mintSubject, requireMintableDnsNames } from './mint-names.ts';
 import { requireCsr } from './require-csr.ts';
 
 export interface SvidServiceOptions {
@@ -20,6 +21,7 @@ export interface SvidServiceOptions {
   readonly trustDomain: TrustDomain;
   readonly x509SvidTtlSeconds: number;
   readonly jwtSvidTtlSeconds: number;
+  readonly disableJwtSvids: boolean;
   /** What the agent that calls may sign for. */
   readonly authorizedEntries: (context: CallContext) => readonly RegistrationEntry[];
 }
@@ -27,9 +29,12 @@ export interface SvidServiceOptions {
 /** Inventory R050, R051, R053, R054. */
 export function svidService(options: SvidServiceOptions): BoundService {
   const { issuer, trustDomain, x509SvidTtlSeconds, jwtSvidTtlSeconds, authorizedEntries } = options;
+  const requireJwtSvids = () => {
+    if (options.disableJwtSvids) throw new SpiffeError('UNIMPLEMENTED', 'JWT-SVIDs are disabled on this server');
+  };
   return bindService(SVIDDefinition, {
     async mintX509SVID({ csr, ttl }) {
-      const { subjectPublicKeyInfo: publicKey, uriNames, dnsNames } = requireCsr(csr);
+      const { subjectPublicKeyInfo: publicKey, uriNames, dnsNames, subject: wantedSubject } = requireCsr(csr);
       const [uri, ...others] = uriNames;
       if (uri === undefined || others.length > 0) {
         throw new SpiffeError(
@@ -38,11 +43,20 @@ export function svidService(options: SvidServiceOptions): BoundService {
         );
       }
       const spiffeId = requireWorkloadId(parseSpiffeId(uri), trustDomain);
-      const ttlSeconds = ttlOr(ttl, x509SvidTtlSeconds);
-      return { svid: toApiX509Svid(await issuer.issueX509({ spiffeId, publicKey, dnsNames, ttlSeconds }), spiffeId) };
+      requireMintableDnsNames(dnsNames);
+      const subject = mintSubject(wantedSubject, dnsNames);
+      const svid = await issuer.issueX509({
+        spiffeId,
+        publicKey,
+        dnsNames,
+        ttlSeconds: ttlOr(ttl, x509SvidTtlSeconds),
+        ...(subject === undefined ? {} : { subject }),
+      });
+      return { svid: toApiX509Svid(svid, spiffeId) };
     },
     async mintJWTSVID({ id, audience, ttl }) {
-      const spiffeId = requireWorkloadId(fromApiId(id), trustDomain);
+      requireJwtSvids();
+      const spiffeId = fromApiWorkloadId(id, trustDomain);
       requireAudience(audience);
       const svid = await issuer.issueJwt({
         spiffeId,
@@ -53,10 +67,12 @@ export function svidService(options: SvidServiceOptions): BoundService {
       return { svid: toApiJwtSvid(svid, spiffeId) };
     },
     async batchNewX509SVID({ params }, context) {
+      if (params.length === 0) throw new SpiffeError('ARGUMENT_INVALID', 'missing parameters');
       const entries = byId(authorizedEntries(context));
       return { results: await Promise.all(params.map((one) => newX509Svid(one, entries, options))) };
     },
     async newJWTSVID({ entryId, audience }, context) {
+      requireJwtSvids();
       const {
         spiffeId,
         jwtSvidTtlSeconds: ttl,
@@ -76,6 +92,8 @@ async function newX509Svid(
   { issuer, x509SvidTtlSeconds }: SvidServiceOptions,
 ): Promise<BatchResult> {
   try {
+    if (entryId === '') throw new SpiffeError('ARGUMENT_INVALID', 'missing entry ID');
+    if (csr.length === 0) throw new SpiffeError('ARGUMENT_INVALID', 'missing CSR');
     const { spiffeId, dnsNames, x509SvidTtlSeconds: ttl, hint } = requireEntry(entries, entryId);
     const { subjectPublicKeyInfo: publicKey } = requireCsr(csr);
     const svid = await issuer.issueX509({ spiffeId, publicKey, dnsNames, ttlSeconds: ttlOr(ttl, x509SvidTtlSeconds) });
@@ -90,23 +108,9 @@ function byId(entries: readonly RegistrationEntry[]): ReadonlyMap<string, Regist
 }
 
 function requireEntry(entries: ReadonlyMap<string, RegistrationEntry>, id: string): RegistrationEntry {
-  if (id === '') throw new SpiffeError('ARGUMENT_INVALID', 'missing entry ID');
   const entry = entries.get(id);
   if (entry === undefined) throw new SpiffeError('ENTRY_NOT_FOUND', 'entry not found or not authorized');
   return entry;
-}
-
-function requireWorkloadId(id: SpiffeId, trustDomain: TrustDomain): SpiffeId {
-  if (trustDomainOf(id) !== trustDomain) {
-    throw new SpiffeError('ARGUMENT_INVALID', `"${id}" is not a member of trust domain "${trustDomain}"`);
-  }
-  if (pathOf(id) === '' || isReservedId(id)) {
-    throw new SpiffeError(
-      'ARGUMENT_INVALID',
-      `"${id}" is not a workload's SPIFFE ID: it needs a path outside of "/spire"`,
-    );
-  }
-  return id;
 }
 
 function requireAudience(audience: readonly string[]): void {

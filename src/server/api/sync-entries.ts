@@ -25,6 +25,9 @@ export async function* syncEntries(
     throw new SpiffeError('ARGUMENT_INVALID', 'the first request names ids: it asks for the revisions of all');
   }
   const { outputMask } = first.value;
+  if (outputMask !== undefined && !outputMask.revisionNumber) {
+    throw new SpiffeError('ARGUMENT_INVALID', 'the revision number cannot be masked: it tells what has changed');
+  }
   const entries = authorizedEntries().toSorted((a, b) => (a.id < b.id ? -1 : 1));
   if (entries.length <= ENTRIES_A_PAGE) {
     yield { entryRevisions: [], entries: entries.map((entry) => toApiEntry(entry, outputMask)), more: false };
@@ -40,7 +43,7 @@ export async function* syncEntries(
   }
   const byId = new Map(entries.map((entry) => [entry.id, entry]));
   for await (const { ids } of { [Symbol.asyncIterator]: () => incoming }) {
-    const asked = ids.flatMap((id) => byId.get(id) ?? []);
+    const asked = [...new Set(ids)].flatMap((id) => byId.get(id) ?? []);
     for (const { items, more } of pages(asked, ENTRIES_A_PAGE)) {
       yield { entryRevisions: [], entries: items.map((entry) => toApiEntry(entry, outputMask)), more };
     }

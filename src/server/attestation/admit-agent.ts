@@ -1,5 +1,6 @@
 import type { AgentRepository } from '../../datastore/agent-repository.ts';
 import { PermissionDeniedDetails_Reason as Reason } from '../../gen/spire/api/types/types.ts';
+import type { Logger } from '../../log/logger.ts';
 import { isSpiffeError } from '../../spiffe/error.ts';
 import { denied } from '../authorization/agent-caller.ts';
 import { decimalSerialNumber } from '../ca/serial-number.ts';
@@ -10,6 +11,9 @@ export interface AdmissionOptions {
   readonly agents: AgentRepository;
   readonly issuer: SvidIssuer;
   readonly agentTtlSeconds: number;
+  /** Whether an agent has its own SPIFFE ID as a selector, for node aliases to ask for. */
+  readonly agentIdAsSelector: boolean;
+  readonly log: Logger;
 }
 
 /** Issues the SVID of a node that attested and remembers it; what it had before counts no more. */
@@ -17,9 +21,10 @@ export async function admitAgent(
   node: AttestedNode,
   attestationType: string,
   publicKey: Uint8Array,
-  { agents, issuer, agentTtlSeconds }: AdmissionOptions,
+  { agents, issuer, agentTtlSeconds, agentIdAsSelector, log }: AdmissionOptions,
 ): Promise<IssuedX509Svid> {
-  const { spiffeId, selectors, canReattest } = node;
+  const { spiffeId, canReattest } = node;
+  const selectors = agentIdAsSelector ? [...node.selectors, { type: 'spiffe_id', value: spiffeId }] : node.selectors;
   const known = await agents.find(spiffeId);
   if (known?.banned) throw denied(`failed to attest: agent "${spiffeId}" is banned`, Reason.AGENT_BANNED);
   const svid = await issuer.issueX509({ spiffeId, publicKey, dnsNames: [], ttlSeconds: agentTtlSeconds });
@@ -38,5 +43,6 @@ export async function admitAgent(
     if (!isSpiffeError(error, 'ALREADY_EXISTS')) throw error;
     await agents.update(spiffeId, renewed);
   }
+  log.info('agent attested', { agent_id: spiffeId, attestor: attestationType, expires_at: svid.expiresAt });
   return svid;
 }

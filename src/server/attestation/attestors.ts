@@ -3,7 +3,7 @@ import { SpiffeError } from '../../spiffe/error.ts';
 import type { Selector } from '../../spiffe/selector.ts';
 import { isAgentId, type SpiffeId, trustDomainOf } from '../../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
-import { attestByJoinToken, type JoinTokens } from './join-token.ts';
+import { attestByJoinToken, JOIN_TOKEN, type JoinTokens } from './join-token.ts';
 
 /** What the server knows of a node that attested. */
 export interface AttestedNode {
@@ -44,7 +44,7 @@ export class Attestors {
   async attest(exchange: AttestationExchange): Promise<AttestedNode> {
     const { trustDomain, plugins, joinTokens } = this.#options;
     const { type, payload, challenge, ...options } = exchange;
-    if (type === 'join_token' && joinTokens !== undefined) return attestByJoinToken(payload, joinTokens, trustDomain);
+    if (type === JOIN_TOKEN && joinTokens !== undefined) return attestByJoinToken(payload, joinTokens, trustDomain);
     const attestor = plugins.get(type);
     if (attestor === undefined) {
       throw new SpiffeError(

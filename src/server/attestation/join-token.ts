@@ -9,7 +9,9 @@ export interface JoinTokens {
   readonly clock: () => Date;
 }
 
-const MAX_TOKEN_BYTES = 256;
+/** The attestor's name in agent IDs. */
+export const JOIN_TOKEN = 'join_token';
+export const MAX_JOIN_TOKEN_BYTES = 256;
 
 /** Takes the token, which is good for one agent, once. Inventory P039. */
 export async function attestByJoinToken(
@@ -17,7 +19,7 @@ export async function attestByJoinToken(
   { repository, clock }: JoinTokens,
   trustDomain: TrustDomain,
 ): Promise<AttestedNode> {
-  const token = payload.length <= MAX_TOKEN_BYTES ? Buffer.from(payload).toString('utf8') : '';
+  const token = payload.length <= MAX_JOIN_TOKEN_BYTES ? Buffer.from(payload).toString('utf8') : '';
   const { expiresAt } = await repository.consume(token).catch((cause: unknown) => {
     if (!isSpiffeError(cause, 'JOIN_TOKEN_NOT_FOUND')) throw cause;
     throw new SpiffeError('ARGUMENT_INVALID', 'failed to attest: join token does not exist or has already been used', {
@@ -25,5 +27,5 @@ export async function attestByJoinToken(
     });
   });
   if (expiresAt * 1000 <= clock().getTime()) throw new SpiffeError('ARGUMENT_INVALID', 'join token expired');
-  return { spiffeId: agentId(trustDomain, 'join_token', token), selectors: [], canReattest: false };
+  return { spiffeId: agentId(trustDomain, JOIN_TOKEN, token), selectors: [], canReattest: false };
 }

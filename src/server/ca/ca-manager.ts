@@ -1,4 +1,5 @@
 import type { Logger } from '../../log/logger.ts';
+import { hasX509Authority, jwtAuthorityOf } from '../../spiffe/bundle.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { KeyType } from '../../x509/signer.ts';
 import type { BundleKeeper } from '../bundle-keeper.ts';
@@ -16,6 +17,8 @@ import {
 
 export interface CaManagerOptions extends X509AuthorityOptions {
   readonly jwtKeyType: KeyType;
+  /** Whether it signs no JWT-SVIDs: then it has no JWT authority. */
+  readonly disableJwt: boolean;
   readonly journal: CaJournal;
   readonly bundle: BundleKeeper;
   readonly log: Logger;
@@ -38,17 +41,16 @@ export class CaManager implements AsyncDisposable {
 
   private constructor(options: CaManagerOptions) {
     this.#options = options;
-    this.#timer = new RotationTimer({ work: () => this.rotate(), log: options.log, retryMs: RETRY_MS });
+    const { log, clock } = options;
+    this.#timer = new RotationTimer({ work: () => this.rotate(), log, clock, retryMs: RETRY_MS });
   }
 
   /** Ready to sign when it returns. */
   static async open(options: CaManagerOptions): Promise<CaManager> {
     const manager = new CaManager(options);
     const { x509, jwt } = options.journal.content;
-    const activeX509 = recordIn(x509, 'active');
-    const activeJwt = recordIn(jwt, 'active');
-    manager.#x509 = activeX509 && (await findX509Authority(options.keyManager, activeX509));
-    manager.#jwt = activeJwt && (await findJwtAuthority(options.keyManager, activeJwt));
+    manager.#x509 = await manager.#findX509(recordIn(x509, 'active'));
+    manager.#jwt = await manager.#findJwt(recordIn(jwt, 'active'));
     manager.#timer.start(await manager.rotate());
     return manager;
   }
@@ -67,10 +69,11 @@ export class CaManager implements AsyncDisposable {
   async rotate(): Promise<Date> {
     const now = this.#now();
     await this.#rotateX509(now);
-    await this.#rotateJwt(now);
+    if (!this.#options.disableJwt) await this.#rotateJwt(now);
     await this.#options.bundle.prune(now - BUNDLE_GRACE_SECONDS);
     const { x509, jwt } = this.#options.journal.content;
-    return new Date(Math.min(nextDue(x509), nextDue(jwt)) * 1000);
+    const due = [nextDue(x509), ...(this.#options.disableJwt ? [] : [nextDue(jwt)])];
+    return new Date(Math.min(...due) * 1000);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -78,21 +81,18 @@ export class CaManager implements AsyncDisposable {
   }
 
   async #rotateX509(now: number): Promise<void> {
-    const { journal, keyManager, bundle, log } = this.#options;
+    const { journal, bundle, log } = this.#options;
     const lost = this.#x509 === undefined || this.#x509.notAfter <= now;
     const active = recordIn(journal.content.x509, 'active');
-    let prepared = recordIn(journal.content.x509, 'prepared');
-    if (prepared !== undefined && (await findX509Authority(keyManager, prepared)) === undefined) prepared = undefined;
-    if (prepared === undefined && (lost || isDue(active, 'prepareAt', now))) {
+    let next = await this.#findX509(recordIn(journal.content.x509, 'prepared'));
+    if (next === undefined && (lost || isDue(active, 'prepareAt', now))) {
       const record = await prepareX509Authority(this.#options, freeSlot(journal.content.x509), now);
       await bundle.append({ x509: record.chain.slice(-1).map((certificate) => ({ certificate, tainted: false })) });
       await this.#write({ x509: withPrepared(journal.content.x509, record) });
-      prepared = record;
       log.info('X.509 authority prepared', { slot: record.slot, expires_at: record.notAfter });
+      next = await this.#findX509(record);
     }
-    if (prepared !== undefined && (lost || isDue(active, 'activateAt', now))) {
-      const next = await findX509Authority(keyManager, prepared);
-      if (next === undefined) return;
+    if (next !== undefined && (lost || isDue(active, 'activateAt', now))) {
       await this.#write({ x509: withActivated(journal.content.x509) }, next.authorityId);
       this.#x509 = next;
       log.info('X.509 authority activated', { authority_id: next.authorityId, expires_at: next.notAfter });
@@ -103,22 +103,33 @@ export class CaManager implements AsyncDisposable {
     const { journal, keyManager, bundle, log, jwtKeyType: keyType, ttlSeconds } = this.#options;
     const lost = this.#jwt === undefined || this.#jwt.notAfter <= now;
     const active = recordIn(journal.content.jwt, 'active');
-    let prepared = recordIn(journal.content.jwt, 'prepared');
-    if (prepared !== undefined && (await findJwtAuthority(keyManager, prepared)) === undefined) prepared = undefined;
-    if (prepared === undefined && (lost || isDue(active, 'prepareAt', now))) {
+    let next = await this.#findJwt(recordIn(journal.content.jwt, 'prepared'));
+    if (next === undefined && (lost || isDue(active, 'prepareAt', now))) {
       const record = await prepareJwtAuthority({ keyManager, keyType, ttlSeconds }, freeSlot(journal.content.jwt), now);
       await bundle.append({ jwt: [toJwtAuthority(record)] });
       await this.#write({ jwt: withPrepared(journal.content.jwt, record) });
-      prepared = record;
       log.info('JWT authority prepared', { slot: record.slot, expires_at: record.notAfter });
+      next = await this.#findJwt(record);
     }
-    if (prepared !== undefined && (lost || isDue(active, 'activateAt', now))) {
-      const next = await findJwtAuthority(keyManager, prepared);
-      if (next === undefined) return;
+    if (next !== undefined && (lost || isDue(active, 'activateAt', now))) {
       await this.#write({ jwt: withActivated(journal.content.jwt) });
       this.#jwt = next;
       log.info('JWT authority activated', { authority_id: next.keyId, expires_at: next.notAfter });
     }
+  }
+
+  /** The authority of a record, if it can sign: it has its key, has not ended, and the bundle has it. */
+  async #findX509(record: X509Record | undefined): Promise<X509SigningAuthority | undefined> {
+    const { keyManager, bundle } = this.#options;
+    const root = record?.chain.at(-1);
+    if (record === undefined || root === undefined || record.notAfter <= this.#now()) return undefined;
+    return hasX509Authority(bundle.current, root) ? findX509Authority(keyManager, record) : undefined;
+  }
+
+  async #findJwt(record: JwtRecord | undefined): Promise<JwtSigningAuthority | undefined> {
+    const { keyManager, bundle } = this.#options;
+    if (record === undefined || record.notAfter <= this.#now()) return undefined;
+    return jwtAuthorityOf(bundle.current, record.keyId) && findJwtAuthority(keyManager, record);
   }
 
   async #write(

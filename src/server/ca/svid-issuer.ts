@@ -26,6 +26,8 @@ export interface X509SvidRequest {
   /** SubjectPublicKeyInfo, DER, whose private key the requester has proved to hold. */
   readonly publicKey: Uint8Array;
   readonly dnsNames: readonly string[];
+  /** Name element; absent: the usual one. */
+  readonly subject?: Uint8Array;
   readonly ttlSeconds: number;
 }
 
@@ -48,7 +50,7 @@ export class SvidIssuer {
     this.#jwtIssuer = options.jwtIssuer;
   }
 
-  async issueX509({ spiffeId, publicKey, dnsNames, ttlSeconds }: X509SvidRequest): Promise<IssuedX509Svid> {
+  async issueX509({ spiffeId, publicKey, dnsNames, subject, ttlSeconds }: X509SvidRequest): Promise<IssuedX509Svid> {
     const { signer, certificate, intermediates, notAfter } = this.#authorities.x509;
     const now = this.#now();
     const expiresAt = Math.min(now + ttlSeconds, notAfter);
@@ -58,6 +60,7 @@ export class SvidIssuer {
       subjectPublicKeyInfo: publicKey,
       spiffeId,
       dnsNames,
+      ...(subject === undefined ? {} : { subject }),
       serialNumber,
       notBefore: new Date((now - BACKDATE_SECONDS) * 1000),
       notAfter: new Date(expiresAt * 1000),
