@@ -58,7 +58,7 @@ describe.each(['rsa-2048', 'ec-p256', 'ec-p384'] as const)(
 
       const state = await stateFor({ ca_path: tpm.caPath });
       await expect(attest(tpm, ek, state, csrKey())).rejects.toEqual(deniedBy('C20'));
-      });
+    });
   },
 );
 
