@@ -1,0 +1,193 @@
+import type { AgentConfig } from '../config/agent-config.ts';
+import { requireDataFolder } from '../files/data-folder.ts';
+import type { Logger } from '../log/logger.ts';
+import { type BuiltinPlugins, PluginCatalog, type PluginStatus } from '../plugin-host/catalog.ts';
+import { SpiffeError } from '../spiffe/error.ts';
+import type { SpiffeId } from '../spiffe/spiffe-id.ts';
+import type { JoinOptions } from './attestation/join-trust-domain.ts';
+import { nodeEvidence } from './attestation/node-evidence.ts';
+import { agentHostServices } from './host-services.ts';
+import { findOrEarnSvid } from './identity/first-identity.ts';
+import { NodeIdentity, type NodeIdentityOptions } from './identity/node-identity.ts';
+import { ServerConnection } from './server-api/server-connection.ts';
+import { AgentDataFile } from './storage/agent-data.ts';
+import { CacheFile } from './storage/cache-file.ts';
+import { requireNoSpireData } from './storage/foreign-data.ts';
+import { Maintenance } from './sync/maintenance.ts';
+import { Synchronizer } from './sync/synchronizer.ts';
+import { TrustBundle } from './trust-bundle.ts';
+import { openEndpoint } from './workload-api/endpoint.ts';
+import { healthService } from './workload-api/health-service.ts';
+import { workloadService } from './workload-api/workload-service.ts';
+import { attestWorkload } from './workloads/attest-workload.ts';
+import { JwtSvids } from './workloads/jwt-svids.ts';
+import { WorkloadCache } from './workloads/workload-cache.ts';
+
+export interface AgentOptions {
+  readonly builtins: BuiltinPlugins;
+  readonly log: Logger;
+  readonly clock?: () => Date;
+  /** Gives up a start that is under way. */
+  readonly signal?: AbortSignal;
+  /** What the server is told of this program. */
+  readonly version?: string;
+}
+
+/** An agent that answers workloads. Disposing ends their calls, its own work and its plugins. */
+export interface RunningAgent extends AsyncDisposable {
+  readonly agentId: SpiffeId;
+  /** End of the X.509-SVID that the agent has at this moment. */
+  readonly svidExpiresAt: Date;
+  readonly socketPath: string;
+  readonly plugins: readonly PluginStatus[];
+  /** Rejected where the agent cannot go on, with what to do: it is to be disposed then. Resolved by disposal. */
+  readonly ended: Promise<void>;
+}
+
+/** How long a start waits for the server while there is a cache to serve from. */
+const FIRST_SYNC_MS = 5_000;
+
+/** @throws SpiffeError that says what failed and what to do; nothing is left behind. */
+export async function startAgent(config: AgentConfig, options: AgentOptions): Promise<RunningAgent> {
+  const {
+    log,
+    clock = () => new Date(),
+    builtins,
+    signal = new AbortController().signal,
+    version = 'assayer',
+  } = options;
+  const { trustDomain, dataDir, experimental } = config;
+  await using stack = new AsyncDisposableStack();
+  await requireDataFolder(dataDir);
+  await requireNoSpireData(dataDir);
+  const data = await AgentDataFile.open(dataDir, trustDomain);
+  const trust = await TrustBundle.open(data, config.trustBundleSource, trustDomain);
+  const catalog = stack.use(
+    await PluginCatalog.load({
+      side: 'agent',
+      plugins: config.plugins,
+      trustDomain,
+      builtins,
+      hostServices: agentHostServices(log),
+      log,
+      signal,
+    }),
+  );
+  const { keyManager } = catalog;
+  const server = {
+    address: config.serverAddress,
+    port: config.serverPort,
+    trustDomain,
+    requirePqKem: experimental.requirePqKem,
+  };
+  const cache = new WorkloadCache({ trustDomain, clock });
+  const connection = stack.adopt(
+    new ServerConnection({ ...server, bundle: () => trust.current, identity: () => identity.tlsIdentity }),
+    (opened) => opened[Symbol.dispose](),
+  );
+  const jwtSvids = new JwtSvids({
+    connection,
+    maxSize: config.jwtSvidCacheMaxSize,
+    hitTimeoutSeconds: experimental.jwtSvidCacheHitTimeoutSeconds,
+    clock,
+  });
+  const attestation = { attestors: catalog.workloadAttestors, logSelectors: config.logSelectors, log };
+  const workloads = workloadService({
+    trustDomain,
+    attest: (peer, callSignal) => attestWorkload(peer, callSignal, attestation),
+    watch: (selectors, callSignal) => cache.watch(selectors, callSignal),
+    fetchJwtSvid: (entry, audience) => jwtSvids.fetch(entry, audience),
+    allowUnauthenticatedVerifiers: config.allowUnauthenticatedVerifiers,
+    allowedForeignJwtClaims: config.allowedForeignJwtClaims,
+    clock,
+  });
+  const isHealthy = () => cache.content !== undefined && catalog.plugins.every(({ state }) => state !== 'exited');
+  // Before the node attests, which may use up a join token: a socket that cannot be had costs nothing then.
+  const endpoint = await openEndpoint({
+    socketPath: config.socketPath,
+    services: [healthService(isHealthy), ...(config.disableWorkloadApi ? [] : [workloads])],
+    log,
+  });
+  await using unlessStarted = new AsyncDisposableStack();
+  unlessStarted.use(endpoint);
+
+  const join: JoinOptions = {
+    server,
+    trust,
+    evidence: nodeEvidence(catalog.agentNodeAttestor, config.joinToken),
+    keyManager,
+    log,
+    clock,
+  };
+  const identityOptions: NodeIdentityOptions = {
+    trustDomain,
+    keyManager,
+    data,
+    availabilityTargetSeconds: config.availabilityTargetSeconds,
+    log,
+    clock,
+  };
+  const svid = await findOrEarnSvid(identityOptions, join, signal);
+  const identity = stack.use(await NodeIdentity.open(identityOptions, svid));
+  const cacheFile = new CacheFile({ folder: dataDir, keyManager, log });
+  const restored = await cacheFile.read(svid.spiffeId);
+  const synchronizer = new Synchronizer({
+    trustDomain,
+    connection,
+    trust,
+    cache,
+    restored,
+    jwtSvids,
+    issue: {
+      keyType: config.workloadX509SvidKeyType,
+      availabilityTargetSeconds: config.availabilityTargetSeconds,
+    },
+    x509SvidCacheMaxSize: config.x509SvidCacheMaxSize,
+    useSyncAuthorizedEntries: experimental.useSyncAuthorizedEntries,
+    log,
+    clock,
+  });
+  const maintenance = stack.use(
+    Maintenance.start({
+      ...join,
+      identity,
+      connection,
+      synchronizer,
+      cache,
+      cacheFile,
+      data,
+      syncIntervalSeconds: experimental.syncIntervalSeconds,
+      version,
+    }),
+  );
+  await firstRound(maintenance, restored !== undefined, signal);
+  synchronizer.useRestored();
+  log.info('agent is ready', { spiffe_id: identity.svid.spiffeId, socket: config.socketPath });
+  stack.use(unlessStarted.move());
+  const running = stack.move();
+  return {
+    socketPath: config.socketPath,
+    ended: maintenance.ended,
+    get agentId() {
+      return identity.svid.spiffeId;
+    },
+    get svidExpiresAt() {
+      return identity.svid.expiresAt;
+    },
+    get plugins() {
+      return catalog.plugins;
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+/** Waits for the server's first word; not for long where there is a cache to serve from. */
+async function firstRound({ firstRound }: Maintenance, hasCache: boolean, signal: AbortSignal): Promise<void> {
+  const limit = AbortSignal.any([signal, ...(hasCache ? [AbortSignal.timeout(FIRST_SYNC_MS)] : [])]);
+  const limited = new Promise<void>((resolve) => {
+    if (limit.aborted) resolve();
+    else limit.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await Promise.race([firstRound, limited]);
+  if (signal.aborted) throw new SpiffeError('CANCELLED', 'the start was given up');
+}

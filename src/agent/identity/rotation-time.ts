@@ -1,0 +1,22 @@
+import { jittered } from '../backoff.ts';
+
+export interface RotationOptions {
+  readonly receivedAt: Date;
+  readonly expiresAt: Date;
+  /** SVIDs are replaced early enough to outlive an outage this long, where their life allows it. */
+  readonly availabilityTargetSeconds?: number | undefined;
+}
+
+/** An availability target counts where this much of the life is left to work with. Inventory B010. */
+const MIN_REST_MS = 12 * 3600 * 1000;
+
+/**
+ * When an SVID is to be replaced: at about half of its life, counted from its receipt, or when no more than the
+ * availability target is left of it.
+ */
+export function rotationTime({ receivedAt, expiresAt, availabilityTargetSeconds = 0 }: RotationOptions): Date {
+  const lifeMs = expiresAt.getTime() - receivedAt.getTime();
+  const targetMs = availabilityTargetSeconds * 1000;
+  const usedMs = targetMs > 0 && lifeMs - targetMs >= MIN_REST_MS ? lifeMs - targetMs : lifeMs / 2;
+  return new Date(receivedAt.getTime() + Math.min(jittered(usedMs), lifeMs));
+}

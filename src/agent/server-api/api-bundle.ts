@@ -1,0 +1,41 @@
+import type { Bundle as ApiBundle } from '../../gen/spire/api/types/types.ts';
+import type { Bundle } from '../../spiffe/bundle.ts';
+import { SpiffeError } from '../../spiffe/error.ts';
+import { parseTrustDomain, type TrustDomain } from '../../spiffe/trust-domain.ts';
+import { parseCertificate } from '../../x509/certificate.ts';
+import { publicKeyOfSpki } from '../../x509/spki.ts';
+
+/**
+ * A bundle that the server answered, every authority of which can be used.
+ *
+ * @throws SpiffeError `BUNDLE_INVALID` where it is of another trust domain, has no X.509 authority or one that is none.
+ */
+export function fromApiBundle(bundle: ApiBundle, expected: TrustDomain): Bundle {
+  if (parseTrustDomain(bundle.trustDomain) !== expected) {
+    throw invalid(expected, `it is of "${bundle.trustDomain}"`);
+  }
+  if (bundle.x509Authorities.length === 0) throw invalid(expected, 'it has no X.509 authority');
+  try {
+    return {
+      trustDomain: expected,
+      x509Authorities: bundle.x509Authorities.flatMap(({ asn1, tainted }) => ({
+        certificate: parseCertificate(asn1).der,
+        tainted,
+      })),
+      jwtAuthorities: bundle.jwtAuthorities.map(({ keyId, publicKey, expiresAt, tainted }) => {
+        publicKeyOfSpki(publicKey);
+        return { keyId, publicKey: new Uint8Array(publicKey), expiresAt: Number(expiresAt), tainted };
+      }),
+      refreshHintSeconds: Number(bundle.refreshHint),
+      sequenceNumber: bundle.sequenceNumber,
+    };
+  } catch (cause) {
+    throw invalid(expected, cause instanceof Error ? cause.message : String(cause), cause);
+  }
+}
+
+function invalid(trustDomain: TrustDomain, reason: string, cause?: unknown): SpiffeError {
+  return new SpiffeError('BUNDLE_INVALID', `the server's bundle of "${trustDomain}" cannot be used: ${reason}`, {
+    cause,
+  });
+}

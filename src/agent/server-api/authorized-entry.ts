@@ -1,0 +1,48 @@
+import { type Entry as ApiEntry, EntryMask } from '../../gen/spire/api/types/types.ts';
+import type { RegistrationEntry } from '../../spiffe/entry.ts';
+import { parseTrustDomain } from '../../spiffe/trust-domain.ts';
+import { fromApiId } from './api-id.ts';
+
+/** What an agent needs of an entry that it may sign for. */
+export type AuthorizedEntry = Pick<
+  RegistrationEntry,
+  | 'id'
+  | 'spiffeId'
+  | 'selectors'
+  | 'federatesWith'
+  | 'expiresAt'
+  | 'storeSvid'
+  | 'hint'
+  | 'revisionNumber'
+  | 'createdAt'
+  | 'disableX509SvidPrefetch'
+>;
+
+/** Asks the server for the fields of {@link AuthorizedEntry} alone. */
+export const AUTHORIZED_ENTRY_MASK: EntryMask = EntryMask.create({
+  spiffeId: true,
+  selectors: true,
+  federatesWith: true,
+  expiresAt: true,
+  storeSvid: true,
+  hint: true,
+  revisionNumber: true,
+  createdAt: true,
+  additionalAttributes: true,
+});
+
+/** @throws SpiffeError for an entry that breaks a rule of SPIFFE. */
+export function fromApiEntry(entry: ApiEntry): AuthorizedEntry {
+  return {
+    id: entry.id,
+    spiffeId: fromApiId(entry.spiffeId),
+    selectors: entry.selectors.map(({ type, value }) => ({ type, value })),
+    federatesWith: entry.federatesWith.map(parseTrustDomain),
+    expiresAt: Number(entry.expiresAt),
+    storeSvid: entry.storeSvid,
+    hint: entry.hint,
+    revisionNumber: Number(entry.revisionNumber),
+    createdAt: Number(entry.createdAt),
+    disableX509SvidPrefetch: entry.additionalAttributes?.disableX509SvidPrefetch ?? false,
+  };
+}

@@ -1,0 +1,138 @@
+import { isIPv6 } from 'node:net';
+import { AgentDefinition } from '../../gen/spire/api/server/agent/v1/agent.ts';
+import { BundleDefinition } from '../../gen/spire/api/server/bundle/v1/bundle.ts';
+import { EntryDefinition } from '../../gen/spire/api/server/entry/v1/entry.ts';
+import { SVIDDefinition } from '../../gen/spire/api/server/svid/v1/svid.ts';
+import { RpcChannel } from '../../rpc/channel.ts';
+import { type Client, createClient } from '../../rpc/client.ts';
+import { RemoteError } from '../../rpc/status.ts';
+import { createSpiffeCredentials } from '../../rpc/tls-client.ts';
+import type { TlsIdentity } from '../../rpc/tls-identity.ts';
+import type { Bundle } from '../../spiffe/bundle.ts';
+import { SpiffeError } from '../../spiffe/error.ts';
+import { serverId } from '../../spiffe/spiffe-id.ts';
+import { Status } from '../../spiffe/status.ts';
+import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+
+export interface ServerConnectionOptions {
+  readonly address: string;
+  readonly port: number;
+  readonly trustDomain: TrustDomain;
+  readonly requirePqKem: boolean;
+  /** Verifies the server; asked at every connection. */
+  bundle(): Bundle;
+  /** Shown to the server; asked at every connection. Without it, an anonymous caller. */
+  identity?(): TlsIdentity;
+  /** Takes whoever answers for the server. */
+  readonly insecure?: boolean;
+}
+
+/** SPIRE's server API, as far as agents use it. */
+export interface ServerClients {
+  readonly agent: Client<typeof AgentDefinition>;
+  readonly bundle: Client<typeof BundleDefinition>;
+  readonly entry: Client<typeof EntryDefinition>;
+  readonly svid: Client<typeof SVIDDefinition>;
+}
+
+/** For a call that is answered without a plugin. */
+export const CALL_DEADLINE_MS = 30_000;
+const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+
+/** The way to the server. What identity and bundle are counts when a connection is made: see {@link reconnect}. */
+export class ServerConnection implements Disposable {
+  readonly #options: ServerConnectionOptions;
+  #line: Line | undefined;
+
+  constructor(options: ServerConnectionOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Makes calls over the connection of the moment.
+   *
+   * @throws SpiffeError `SERVER_UNREACHABLE`, naming the address; otherwise what the server answered.
+   */
+  async run<Result>(call: (clients: ServerClients) => Promise<Result>): Promise<Result> {
+    this.#line ??= new Line(this.#options);
+    const line = this.#line;
+    try {
+      return await line.use(call);
+    } catch (error) {
+      if (!(error instanceof RemoteError)) throw error;
+      if (error.status !== Status.Unavailable && error.status !== Status.DeadlineExceeded) throw error;
+      if (this.#line === line) this.reconnect(); // gRPC waits longer with every attempt, whoever calls sees to that here
+      const { address, port } = this.#options;
+      throw new SpiffeError(
+        'SERVER_UNREACHABLE',
+        `no answer from the server at ${address} port ${port}: ${error.message}`,
+        {
+          cause: error,
+        },
+      );
+    }
+  }
+
+  /** Later calls get a new connection; calls under way end on theirs. */
+  reconnect(): void {
+    this.#line?.retire();
+    this.#line = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.reconnect();
+  }
+}
+
+/** One channel, closed when it is retired and its last call has ended. */
+class Line {
+  readonly #channel: RpcChannel;
+  readonly #clients: ServerClients;
+  #calls = 0;
+  #isRetired = false;
+
+  constructor({
+    address,
+    port,
+    trustDomain,
+    requirePqKem,
+    bundle,
+    identity,
+    insecure = false,
+  }: ServerConnectionOptions) {
+    const host = isIPv6(address) ? `[${address}]` : address;
+    const credentials = createSpiffeCredentials({
+      expectedId: serverId(trustDomain),
+      requirePqKem,
+      bundle,
+      ...(identity === undefined ? {} : { identity }),
+      insecureBootstrap: insecure,
+    });
+    this.#channel = RpcChannel.open(`dns:///${host}:${port}`, credentials, { maxMessageBytes: MAX_MESSAGE_BYTES });
+    this.#clients = {
+      agent: createClient(AgentDefinition, this.#channel),
+      bundle: createClient(BundleDefinition, this.#channel),
+      entry: createClient(EntryDefinition, this.#channel),
+      svid: createClient(SVIDDefinition, this.#channel),
+    };
+  }
+
+  async use<Result>(call: (clients: ServerClients) => Promise<Result>): Promise<Result> {
+    this.#calls += 1;
+    try {
+      return await call(this.#clients);
+    } finally {
+      this.#calls -= 1;
+      this.#closeIfDone();
+    }
+  }
+
+  retire(): void {
+    this.#isRetired = true;
+    this.#closeIfDone();
+  }
+
+  #closeIfDone(): void {
+    if (this.#isRetired && this.#calls === 0) this.#channel[Symbol.dispose]();
+  }
+}

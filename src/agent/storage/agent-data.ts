@@ -1,0 +1,101 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { writeFileAtomically } from '../../files/write-file-atomically.ts';
+import type { Bundle } from '../../spiffe/bundle.ts';
+import { SpiffeError } from '../../spiffe/error.ts';
+import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import { storedBundle, storedBytes, toStoredBundle, toStoredBytes } from './stored-bundle.ts';
+
+/** The agent's own X.509-SVID; its key stays in the key manager. */
+export interface StoredSvid {
+  /** DER, leaf first. */
+  readonly chain: readonly Uint8Array[];
+  /** Whether the server takes another attestation of this node. */
+  readonly reattestable: boolean;
+  readonly receivedAt: Date;
+}
+
+export interface AgentData {
+  readonly svid?: StoredSvid;
+  readonly bundle?: Bundle;
+}
+
+const FILE_NAME = 'agent.json';
+const FORMAT = 'assayer-agent-1';
+
+const schema = z.strictObject({
+  format: z.literal(FORMAT),
+  svid: z
+    .strictObject({
+      chain: z.array(storedBytes).min(1),
+      reattestable: z.boolean(),
+      receivedAt: z.iso.datetime().transform((text) => new Date(text)),
+    })
+    .optional(),
+  bundle: storedBundle.optional(),
+});
+
+/** What an agent knows of itself and its trust domain from one run to the next: nothing in it is secret. */
+export class AgentDataFile {
+  readonly #path: string;
+  #data: AgentData;
+
+  private constructor(path: string, data: AgentData) {
+    this.#path = path;
+    this.#data = data;
+  }
+
+  /** @throws SpiffeError `FILE_UNUSABLE` for a file that is damaged, newer or of another trust domain. */
+  static async open(folder: string, trustDomain: TrustDomain): Promise<AgentDataFile> {
+    const path = join(folder, FILE_NAME);
+    const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code === 'ENOENT') return undefined;
+      throw new SpiffeError('FILE_UNUSABLE', `the agent's data "${path}" cannot be read: ${cause.message}`, { cause });
+    });
+    const data = text === undefined ? {} : parse(path, text);
+    if (data.bundle !== undefined && data.bundle.trustDomain !== trustDomain) {
+      throw new SpiffeError(
+        'FILE_UNUSABLE',
+        `the agent's data "${path}" is of trust domain "${data.bundle.trustDomain}", not "${trustDomain}": name another data_dir or remove that one`,
+      );
+    }
+    return new AgentDataFile(path, data);
+  }
+
+  get path(): string {
+    return this.#path;
+  }
+
+  get current(): AgentData {
+    return this.#data;
+  }
+
+  async write(changes: { readonly svid?: StoredSvid | undefined; readonly bundle?: Bundle }): Promise<void> {
+    const { svid, bundle } = { ...this.#data, ...changes };
+    const content: z.input<typeof schema> = {
+      format: FORMAT,
+      ...(svid === undefined ? {} : { svid: toStored(svid) }),
+      ...(bundle === undefined ? {} : { bundle: toStoredBundle(bundle) }),
+    };
+    await writeFileAtomically(this.#path, `${JSON.stringify(content, undefined, 2)}\n`);
+    this.#data = { ...(svid === undefined ? {} : { svid }), ...(bundle === undefined ? {} : { bundle }) };
+  }
+}
+
+function toStored({ chain, reattestable, receivedAt }: StoredSvid): NonNullable<z.input<typeof schema>['svid']> {
+  return { chain: chain.map(toStoredBytes), reattestable, receivedAt: receivedAt.toISOString() };
+}
+
+function parse(path: string, text: string): AgentData {
+  try {
+    const { svid, bundle } = schema.parse(JSON.parse(text));
+    return { ...(svid === undefined ? {} : { svid }), ...(bundle === undefined ? {} : { bundle }) };
+  } catch (cause) {
+    throw new SpiffeError(
+      'FILE_UNUSABLE',
+      `the agent's data "${path}" is damaged or of a newer version: restore it, or remove it so that the agent attests anew`,
+      { cause },
+    );
+  }
+}

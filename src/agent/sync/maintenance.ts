@@ -1,0 +1,214 @@
+import { RemoteError } from '../../rpc/status.ts';
+import { SpiffeError } from '../../spiffe/error.ts';
+import { Status } from '../../spiffe/status.ts';
+import { type JoinOptions, joinTrustDomain } from '../attestation/join-trust-domain.ts';
+import { backoffMs, jittered } from '../backoff.ts';
+import type { NodeIdentity } from '../identity/node-identity.ts';
+import { type Refusal, refusalOf } from '../server-api/refusal.ts';
+import { CALL_DEADLINE_MS, type ServerConnection } from '../server-api/server-connection.ts';
+import type { AgentDataFile } from '../storage/agent-data.ts';
+import type { CacheFile } from '../storage/cache-file.ts';
+import { isTrusted } from '../workloads/svid-plan.ts';
+import type { WorkloadCache } from '../workloads/workload-cache.ts';
+import { Pause } from './pause.ts';
+import type { Synchronizer } from './synchronizer.ts';
+
+export interface MaintenanceOptions extends JoinOptions {
+  readonly identity: NodeIdentity;
+  readonly connection: ServerConnection;
+  readonly synchronizer: Synchronizer;
+  readonly cache: WorkloadCache;
+  readonly cacheFile: CacheFile;
+  readonly data: AgentDataFile;
+  readonly syncIntervalSeconds: number;
+  /** What the server is told of us. */
+  readonly version: string;
+}
+
+/**
+ * All that an agent does by itself, one thing after the other: keeps its own identity fresh, syncs with the server,
+ * keeps what it got on disk, and does what the server says when it turns the agent away.
+ */
+export class Maintenance implements AsyncDisposable {
+  /** Settled when no more rounds follow: rejected where the agent cannot go on, with what to do. */
+  readonly ended: Promise<void>;
+  /** Settled after the first round, whatever came of it; rejected like `ended`. */
+  readonly firstRound: Promise<void>;
+  readonly #options: MaintenanceOptions;
+  readonly #abort = new AbortController();
+  readonly #pause = new Pause();
+  readonly #first = Promise.withResolvers<void>();
+  #failures = 0;
+  #mustRejoin: string | undefined;
+  #postedSequence: bigint | undefined;
+
+  private constructor(options: MaintenanceOptions) {
+    this.#options = options;
+    this.firstRound = this.#first.promise;
+    options.cache.onMissing(() => this.#pause.wake());
+    this.ended = this.#run();
+    this.firstRound.catch(() => {}); // whoever waits for it sees it
+    this.ended.catch(() => {});
+  }
+
+  static start(options: MaintenanceOptions): Maintenance {
+    return new Maintenance(options);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#abort.abort();
+    await this.ended.catch(() => {});
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#abort;
+    try {
+      while (!signal.aborted) {
+        this.#pause.begin();
+        const delayMs = await this.#round(signal);
+        await this.#pause.wait(delayMs, this.#failures === 0, signal);
+      }
+    } catch (error) {
+      this.#first.reject(error);
+      throw error;
+    }
+    this.#first.resolve();
+  }
+
+  /** @returns when to begin the next one, in milliseconds. @throws what ends the agent. */
+  async #round(signal: AbortSignal): Promise<number> {
+    const { synchronizer, identity, cache, cacheFile } = this.#options;
+    try {
+      await this.#keepIdentity(signal);
+      const { hasChanged, hasTrustChanged } = await synchronizer.sync(signal);
+      this.#failures = 0;
+      this.#first.resolve();
+      if (hasTrustChanged) await this.#followTrust(signal);
+      if (hasChanged && cache.content !== undefined) await cacheFile.write(identity.svid.spiffeId, cache.content);
+      await this.#postStatus(signal);
+      return this.#untilNext();
+    } catch (error) {
+      if (signal.aborted) return 0;
+      this.#failures += 1;
+      await this.#judge(error);
+      synchronizer.useRestored();
+      this.#first.resolve();
+      const delayMs = this.#mustRejoin !== undefined && this.#failures === 1 ? 0 : backoffMs(this.#failures);
+      this.#options.log.warning('the server was not synced with', {
+        reason: reasonOf(error),
+        retry_in_ms: Math.round(delayMs),
+      });
+      return delayMs;
+    }
+  }
+
+  async #keepIdentity(signal: AbortSignal): Promise<void> {
+    const { identity, connection, clock } = this.#options;
+    const { expiresAt, reattestable } = identity.svid;
+    const now = clock();
+    if (now >= expiresAt) this.#mustRejoin ??= `its X.509-SVID expired at ${expiresAt.toISOString()}`;
+    if (this.#mustRejoin !== undefined || (now >= identity.renewAt && reattestable)) {
+      await this.#rejoin(signal);
+    } else if (now >= identity.renewAt) {
+      await identity.renew(connection, signal);
+      connection.reconnect();
+    }
+  }
+
+  async #rejoin(signal: AbortSignal): Promise<void> {
+    const { identity, connection } = this.#options;
+    await identity.use(await joinTrustDomain(this.#options, identity.svid.key, signal));
+    this.#mustRejoin = undefined;
+    connection.reconnect();
+  }
+
+  /** Decides what an error means for the agent. @throws SpiffeError where it means the end. */
+  async #judge(error: unknown): Promise<void> {
+    const { evidence, data, cacheFile } = this.#options;
+    const { spiffeId } = this.#options.identity.svid;
+    const refusal = refusalOf(error);
+    if (refusal === 'banned') {
+      await cacheFile.remove();
+      throw ended(
+        error,
+        `the server has banned this agent, ${spiffeId}: it stops; once an administrator has deleted the agent it can attest again`,
+      );
+    }
+    if (refusal !== undefined) {
+      this.#mustRejoin = WORDS[refusal];
+      if (refusal === 'evicted') await data.write({ svid: undefined });
+    }
+    if (this.#mustRejoin === undefined) return;
+    if (!evidence.isAvailable) {
+      await cacheFile.remove();
+      throw ended(
+        error,
+        `agent ${spiffeId} has to attest again, ${this.#mustRejoin}, and a join token is good only once: ` +
+          'make a new one with "assayer server token generate", set join_token and start the agent again',
+      );
+    }
+    if (refusal === undefined && isVerdict(error)) {
+      throw ended(
+        error,
+        `agent ${spiffeId} has to attest again, ${this.#mustRejoin}, and was refused: ${reasonOf(error)}`,
+      );
+    }
+  }
+
+  /** The server shows another certificate soon; and our own SVID may be by an authority that counts no more. */
+  async #followTrust(signal: AbortSignal): Promise<void> {
+    const { identity, connection, trust, clock } = this.#options;
+    connection.reconnect();
+    if (isTrusted(identity.svid.chain, trust.current, clock())) return;
+    if (identity.svid.reattestable) await this.#rejoin(signal);
+    else await identity.renew(connection, signal);
+    connection.reconnect();
+  }
+
+  async #postStatus(signal: AbortSignal): Promise<void> {
+    const { connection, trust, version, log } = this.#options;
+    const { sequenceNumber } = trust.current;
+    if (sequenceNumber === this.#postedSequence) return;
+    this.#postedSequence = sequenceNumber;
+    try {
+      const status = { currentBundleSerial: sequenceNumber, agentVersion: version };
+      await connection.run(({ agent }) => agent.postStatus(status, { signal, deadlineMs: CALL_DEADLINE_MS }));
+    } catch (error) {
+      log.debug('the server did not take our status', { reason: reasonOf(error) }); // SPIRE's older ones do not have it
+    }
+  }
+
+  #untilNext(): number {
+    const { syncIntervalSeconds, identity, synchronizer, clock } = this.#options;
+    const now = clock().getTime();
+    const times = [identity.renewAt, synchronizer.nextRotation()].flatMap((time) =>
+      time === undefined ? [] : time.getTime() - now,
+    );
+    return Math.max(0, Math.min(jittered(syncIntervalSeconds * 1000), ...times));
+  }
+}
+
+const WORDS: Readonly<Record<Exclude<Refusal, 'banned'>, string>> = {
+  evicted: 'the server does not know it any more',
+  must_reattest: 'the server wants to see it do so',
+};
+
+/** An answer that another attempt does not change. */
+function isVerdict(error: unknown): boolean {
+  if (!(error instanceof RemoteError)) return false;
+  const verdicts: readonly Status[] = [
+    Status.PermissionDenied,
+    Status.InvalidArgument,
+    Status.NotFound,
+    Status.FailedPrecondition,
+  ];
+  return verdicts.includes(error.status);
+}
+
+function ended(cause: unknown, message: string): SpiffeError {
+  return new SpiffeError('PERMISSION_DENIED', message, { cause });
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

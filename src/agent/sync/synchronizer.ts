@@ -1,0 +1,157 @@
+import type { Logger } from '../../log/logger.ts';
+import { type Bundle, jwtAuthorityOf, sameBundle, sameX509Authorities } from '../../spiffe/bundle.ts';
+import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import { fetchBundle, findFederatedBundle } from '../server-api/fetch-bundles.ts';
+import type { ServerConnection } from '../server-api/server-connection.ts';
+import { type Entries, fetchEntries } from '../server-api/sync-entries.ts';
+import type { TrustBundle } from '../trust-bundle.ts';
+import type { JwtSvids } from '../workloads/jwt-svids.ts';
+import { planSvids, withDistrusted } from '../workloads/svid-plan.ts';
+import type { CacheContent, WorkloadCache } from '../workloads/workload-cache.ts';
+import { type IssueOptions, issueX509Svids, type WorkloadX509Svid } from '../workloads/workload-x509-svid.ts';
+
+export interface SynchronizerOptions {
+  readonly trustDomain: TrustDomain;
+  readonly connection: ServerConnection;
+  readonly trust: TrustBundle;
+  readonly cache: WorkloadCache;
+  /** What the last run had, to go on from; workloads get it once {@link Synchronizer.useRestored} says so. */
+  readonly restored: CacheContent | undefined;
+  readonly jwtSvids: JwtSvids;
+  readonly issue: Omit<IssueOptions, 'connection' | 'log' | 'clock'>;
+  readonly x509SvidCacheMaxSize: number;
+  readonly useSyncAuthorizedEntries: boolean;
+  readonly log: Logger;
+  readonly clock: () => Date;
+}
+
+export interface SyncResult {
+  /** Whether workloads may have got something new. */
+  readonly hasChanged: boolean;
+  /** Whether the X.509 authorities that verify the server did. */
+  readonly hasTrustChanged: boolean;
+}
+
+const NOTHING: CacheContent = { entries: new Map(), svids: new Map(), bundles: new Map() };
+
+/** Brings the workload cache up to what the server says. Inventory B005. */
+export class Synchronizer {
+  readonly #options: SynchronizerOptions;
+
+  constructor(options: SynchronizerOptions) {
+    this.#options = options;
+  }
+
+  /** Serves workloads what the last run had, if nothing newer has come. */
+  useRestored(): void {
+    const { cache, restored, log } = this.#options;
+    if (cache.content !== undefined || restored === undefined) return;
+    log.warning('serving workloads from the cache of the last run', { entries: restored.entries.size });
+    cache.replace(restored);
+  }
+
+  /**
+   * Fetches bundles and entries, and an X.509-SVID where one is due. What the server says of entries and bundles counts
+   * even where SVIDs could not be had.
+   */
+  async sync(signal: AbortSignal): Promise<SyncResult> {
+    const { connection, trustDomain, trust, cache, restored, clock, log } = this.#options;
+    const before = cache.content ?? restored ?? NOTHING;
+    const ownBundle = await fetchBundle(connection, trustDomain, signal);
+    const hasTrustChanged = await this.#trust(ownBundle);
+    const entries = await this.#fetchEntries(before.entries, signal);
+    const bundles = await this.#fetchBundles(entries, before.bundles, signal);
+    const { kept, wanted } = planSvids({
+      entries,
+      svids: hasTrustChanged ? withDistrusted(before.svids, trust.current, clock()) : before.svids,
+      watched: cache.watchedEntryIds(),
+      maxSize: this.#options.x509SvidCacheMaxSize,
+      now: clock(),
+    });
+    const [issuing] = await Promise.allSettled([
+      issueX509Svids(wanted, { ...this.#options.issue, connection, log, clock }, signal),
+    ]);
+    const issued = issuing.status === 'fulfilled' ? issuing.value : [];
+    const hasChanged = this.#publish({ entries, svids: withIssued(kept, issued), bundles });
+    if (issuing.status === 'rejected') throw issuing.reason;
+    return { hasChanged, hasTrustChanged };
+  }
+
+  /** When the next X.509-SVID is due; those that are overdue wait for the next sync. */
+  nextRotation(): Date | undefined {
+    const now = this.#options.clock();
+    const due = [...(this.#options.cache.content?.svids.values() ?? [])].map(({ rotateAt }) => rotateAt.getTime());
+    const next = Math.min(...due.filter((time) => time > now.getTime()));
+    return Number.isFinite(next) ? new Date(next) : undefined;
+  }
+
+  async #trust(bundle: Bundle): Promise<boolean> {
+    const { trust, jwtSvids, log } = this.#options;
+    const { current } = trust;
+    if (!(await trust.replace(bundle))) return false;
+    log.info('trust bundle updated', { sequence: bundle.sequenceNumber, x509: bundle.x509Authorities.length });
+    const isLost = ({ keyId, tainted }: { keyId: string; tainted: boolean }) =>
+      !tainted && jwtAuthorityOf(bundle, keyId)?.tainted !== false;
+    if (current.jwtAuthorities.some(isLost)) jwtSvids.clear();
+    return !sameX509Authorities(current.x509Authorities, bundle.x509Authorities);
+  }
+
+  /** The very map that is known, where nothing changed. */
+  async #fetchEntries(known: Entries, signal: AbortSignal): Promise<Entries> {
+    const { connection, useSyncAuthorizedEntries: sparse } = this.#options;
+    const entries = await fetchEntries({ connection, known, sparse, signal });
+    return isSameMap(entries, known) ? known : entries;
+  }
+
+  /** One of a federated trust domain that cannot be had at this moment stays as it was. */
+  async #fetchBundles(
+    entries: Entries,
+    known: ReadonlyMap<TrustDomain, Bundle>,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<TrustDomain, Bundle>> {
+    const { connection, trustDomain, trust, log } = this.#options;
+    const names = new Set([...entries.values()].flatMap(({ federatesWith }) => federatesWith));
+    names.delete(trustDomain);
+    const federated = await Promise.all(
+      [...names].map(async (name): Promise<readonly [TrustDomain, Bundle][]> => {
+        const bundle = await findFederatedBundle(connection, name, signal);
+        if (bundle === undefined)
+          log.warning('the server has no bundle of a federated trust domain', { trust_domain: name });
+        return bundle === undefined ? [] : [[name, bundle]];
+      }),
+    );
+    const fetched = [[trustDomain, trust.current] as const, ...federated.flat()];
+    return new Map(fetched.map(([name, bundle]) => [name, unchangedOr(known.get(name), bundle)]));
+  }
+
+  #publish(content: CacheContent): boolean {
+    const { cache, log } = this.#options;
+    const before = cache.content;
+    const hasChanged =
+      before === undefined ||
+      content.entries !== before.entries ||
+      !isSameMap(content.svids, before.svids) ||
+      !isSameMap(content.bundles, before.bundles);
+    if (hasChanged) {
+      cache.replace(content);
+      log.debug('workload cache updated', { entries: content.entries.size, svids: content.svids.size });
+    }
+    return hasChanged;
+  }
+}
+
+function withIssued(
+  kept: ReadonlyMap<string, WorkloadX509Svid>,
+  issued: readonly WorkloadX509Svid[],
+): ReadonlyMap<string, WorkloadX509Svid> {
+  return new Map([...kept, ...issued.map((svid) => [svid.entryId, svid] as const)]);
+}
+
+function unchangedOr(known: Bundle | undefined, bundle: Bundle): Bundle {
+  const isSame = known !== undefined && known.sequenceNumber === bundle.sequenceNumber && sameBundle(known, bundle);
+  return isSame ? known : bundle;
+}
+
+function isSameMap<Key, Value>(a: ReadonlyMap<Key, Value>, b: ReadonlyMap<Key, Value>): boolean {
+  return a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
+}

@@ -1,0 +1,60 @@
+import type { X509BundlesResponse, X509SVIDResponse } from '../../gen/workload/workload.ts';
+import type { CallContext } from '../../rpc/call.ts';
+import type { Bundle } from '../../spiffe/bundle.ts';
+import type { WorkloadView } from '../workloads/workload-cache.ts';
+import type { WorkloadDeps } from './workload-deps.ts';
+import { bundlesOf, noIdentity, viewsOf } from './workload-views.ts';
+
+/** `FetchX509SVID`. Source: SPIFFE Workload API §5.2.1; errors, Workload Endpoint §6. */
+export const fetchX509Svid = (deps: WorkloadDeps) =>
+  async function* (_request: unknown, context: CallContext): AsyncGenerator<X509SVIDResponse> {
+    for await (const view of viewsOf(context, deps)) {
+      if (view.entries.length === 0) throw noIdentity();
+      if (view.identities.length > 0) yield toX509SvidResponse(view);
+    }
+  };
+
+/** `FetchX509Bundles`. Source: SPIFFE Workload API §5.2.2. */
+export const fetchX509Bundles = (deps: WorkloadDeps) =>
+  async function* (_request: unknown, context: CallContext): AsyncGenerator<X509BundlesResponse> {
+    let last: readonly Bundle[] = [];
+    for await (const view of viewsOf(context, deps)) {
+      const bundles = bundlesOf(view, deps);
+      if (isSameList(bundles, last)) continue;
+      last = bundles;
+      yield { crl: [], bundles: byTrustDomainId(bundles, authoritiesOf) };
+    }
+  };
+
+function toX509SvidResponse({ identities, bundle, federatedBundles }: WorkloadView): X509SVIDResponse {
+  const ownAuthorities = authoritiesOf(bundle);
+  return {
+    svids: identities.map(({ entry, svid }) => ({
+      spiffeId: svid.spiffeId,
+      x509Svid: Buffer.concat(svid.chain),
+      x509SvidKey: svid.privateKey,
+      bundle: ownAuthorities,
+      hint: entry.hint,
+    })),
+    crl: [],
+    federatedBundles: byTrustDomainId(federatedBundles, authoritiesOf),
+  };
+}
+
+/** DER certificates in a row. */
+function authoritiesOf({ x509Authorities }: Bundle): Uint8Array {
+  return Buffer.concat(x509Authorities.map(({ certificate }) => certificate));
+}
+
+/** Keyed by the trust domain's SPIFFE ID, `spiffe://example.org`. */
+export function byTrustDomainId(
+  bundles: readonly Bundle[],
+  encode: (bundle: Bundle) => Uint8Array,
+): Record<string, Uint8Array> {
+  return Object.fromEntries(bundles.map((bundle) => [`spiffe://${bundle.trustDomain}`, encode(bundle)]));
+}
+
+/** Bundles that did not change are the same objects. */
+export function isSameList(a: readonly Bundle[], b: readonly Bundle[]): boolean {
+  return a.length === b.length && a.every((bundle, index) => bundle === b[index]);
+}

@@ -1,0 +1,95 @@
+import { SpiffeError } from '../../spiffe/error.ts';
+import { rotationTime } from '../identity/rotation-time.ts';
+import { fromApiId } from '../server-api/api-id.ts';
+import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
+import { CALL_DEADLINE_MS, type ServerConnection } from '../server-api/server-connection.ts';
+
+export interface WorkloadJwtSvid {
+  readonly token: string;
+  readonly expiresAt: Date;
+  readonly rotateAt: Date;
+}
+
+export interface JwtSvidsOptions {
+  readonly connection: ServerConnection;
+  readonly maxSize: number;
+  /** How long somebody waits for a fresh token while one is there that is still valid. Inventory C112. */
+  readonly hitTimeoutSeconds: number;
+  readonly clock: () => Date;
+}
+
+/** JWT-SVIDs, fetched when asked for and kept until half of their life: the newest `maxSize` of them. */
+export class JwtSvids {
+  readonly #options: JwtSvidsOptions;
+  readonly #cached = new Map<string, WorkloadJwtSvid>();
+  readonly #fetching = new Map<string, Promise<WorkloadJwtSvid>>();
+
+  constructor(options: JwtSvidsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws SpiffeError `SERVER_UNREACHABLE` where there is none that is valid and none can be had. */
+  async fetch(entry: AuthorizedEntry, audience: readonly string[]): Promise<WorkloadJwtSvid> {
+    const key = JSON.stringify([entry.id, entry.revisionNumber, entry.createdAt, audience.toSorted()]);
+    const now = this.#options.clock();
+    const cached = this.#find(key, now);
+    if (cached !== undefined && now < cached.rotateAt) return cached;
+    const deadlineMs = cached === undefined ? CALL_DEADLINE_MS : this.#options.hitTimeoutSeconds * 1000;
+    const fetching =
+      this.#fetching.get(key) ??
+      this.#fetch(key, entry, audience, deadlineMs).finally(() => this.#fetching.delete(key));
+    this.#fetching.set(key, fetching);
+    try {
+      return await fetching;
+    } catch (cause) {
+      if (cached !== undefined) return cached;
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new SpiffeError('SERVER_UNREACHABLE', `could not fetch a JWT-SVID of ${entry.spiffeId}: ${reason}`, {
+        cause,
+      });
+    }
+  }
+
+  /** Forgets all tokens, where an authority that signed some is trusted no more. */
+  clear(): void {
+    this.#cached.clear();
+  }
+
+  #find(key: string, now: Date): WorkloadJwtSvid | undefined {
+    const cached = this.#cached.get(key);
+    if (cached === undefined) return undefined;
+    this.#cached.delete(key);
+    if (cached.expiresAt <= now) return undefined;
+    this.#cached.set(key, cached); // now the newest
+    return cached;
+  }
+
+  async #fetch(
+    key: string,
+    entry: AuthorizedEntry,
+    audience: readonly string[],
+    deadlineMs: number,
+  ): Promise<WorkloadJwtSvid> {
+    const { connection, maxSize, clock } = this.#options;
+    const request = { entryId: entry.id, audience: [...audience] };
+    const { svid } = await connection.run((clients) => clients.svid.newJWTSVID(request, { deadlineMs }));
+    if (svid === undefined || svid.token === '') throw new SpiffeError('INTERNAL', 'the server answered no token');
+    const spiffeId = fromApiId(svid.id);
+    if (spiffeId !== entry.spiffeId) {
+      throw new SpiffeError('SVID_INVALID', `the server issued a token of ${spiffeId}, not of ${entry.spiffeId}`);
+    }
+    const receivedAt = clock();
+    const expiresAt = new Date(Number(svid.expiresAt) * 1000);
+    if (expiresAt <= receivedAt) {
+      throw new SpiffeError(
+        'SVID_INVALID',
+        `the server's token expired at ${expiresAt.toISOString()}, by this node's clock it is ${receivedAt.toISOString()}: set both clocks by the same time service`,
+      );
+    }
+    const fetched = { token: svid.token, expiresAt, rotateAt: rotationTime({ receivedAt, expiresAt }) };
+    this.#cached.set(key, fetched);
+    const [oldest] = this.#cached.keys();
+    if (this.#cached.size > maxSize && oldest !== undefined) this.#cached.delete(oldest);
+    return fetched;
+  }
+}

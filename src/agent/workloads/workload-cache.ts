@@ -1,0 +1,126 @@
+import { type Bundle, emptyBundle } from '../../spiffe/bundle.ts';
+import type { Selector } from '../../spiffe/selector.ts';
+import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
+import { ChangeSignal } from './change-signal.ts';
+import { EntryIndex } from './entry-index.ts';
+import { inIdentityOrder } from './identity-order.ts';
+import type { WorkloadX509Svid } from './workload-x509-svid.ts';
+
+/** All that the agent has for its workloads. A value: what changes is replaced. */
+export interface CacheContent {
+  readonly entries: ReadonlyMap<string, AuthorizedEntry>;
+  /** By entry id. */
+  readonly svids: ReadonlyMap<string, WorkloadX509Svid>;
+  /** The agent's own trust domain's, and those of federated ones that are known. */
+  readonly bundles: ReadonlyMap<TrustDomain, Bundle>;
+}
+
+/** What one workload gets of it. */
+export interface WorkloadView {
+  /** In order: the first is the default identity. */
+  readonly entries: readonly AuthorizedEntry[];
+  /** SVIDs that are valid at this time, in the order of the entries; those that are not there yet are left out. */
+  readonly identities: readonly { readonly entry: AuthorizedEntry; readonly svid: WorkloadX509Svid }[];
+  readonly bundle: Bundle;
+  /** Of the trust domains that its entries federate with. */
+  readonly federatedBundles: readonly Bundle[];
+}
+
+export interface WorkloadCacheOptions {
+  readonly trustDomain: TrustDomain;
+  readonly clock: () => Date;
+}
+
+/** What workloads are served from, and told about when it changes. Whoever asks before it is filled waits. */
+export class WorkloadCache {
+  readonly #options: WorkloadCacheOptions;
+  readonly #changes = new ChangeSignal();
+  readonly #watchers = new Set<readonly Selector[]>();
+  #content: CacheContent | undefined;
+  #index = new EntryIndex([]);
+  #onMissing: () => void = () => {};
+
+  constructor(options: WorkloadCacheOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined until it is filled for the first time. */
+  get content(): CacheContent | undefined {
+    return this.#content;
+  }
+
+  replace(content: CacheContent): void {
+    if (content.entries !== this.#content?.entries) {
+      this.#index = new EntryIndex([...content.entries.values()].filter(({ storeSvid }) => !storeSvid));
+    }
+    this.#content = content;
+    this.#changes.notify();
+  }
+
+  /** Calls `listener` when somebody is entitled to an SVID that is not there. */
+  onMissing(listener: () => void): void {
+    this.#onMissing = listener;
+  }
+
+  /** Ids of the entries that somebody who is connected is entitled to. */
+  watchedEntryIds(): ReadonlySet<string> {
+    return new Set([...this.#watchers].flatMap((selectors) => this.#index.match(selectors).map(({ id }) => id)));
+  }
+
+  /** What a workload with these selectors gets: at once, and again whenever that changes, until aborted. */
+  async *watch(selectors: readonly Selector[], signal: AbortSignal): AsyncGenerator<WorkloadView> {
+    const watcher = [...selectors];
+    this.#watchers.add(watcher);
+    try {
+      let last: WorkloadView | undefined;
+      for await (const _ of this.#changes.follow(signal)) {
+        const view = this.#view(watcher);
+        if (view === undefined) continue;
+        if (view.identities.length < view.entries.length) this.#onMissing();
+        if (last !== undefined && isSameView(last, view)) continue;
+        last = view;
+        yield view;
+      }
+    } finally {
+      this.#watchers.delete(watcher);
+    }
+  }
+
+  #view(selectors: readonly Selector[]): WorkloadView | undefined {
+    if (this.#content === undefined) return undefined;
+    const { svids, bundles } = this.#content;
+    const { trustDomain, clock } = this.#options;
+    const now = clock();
+    const isCurrent = ({ expiresAt }: AuthorizedEntry) => expiresAt === 0 || expiresAt * 1000 > now.getTime();
+    const entries = inIdentityOrder(this.#index.match(selectors).filter(isCurrent));
+    const federatesWith = new Set(entries.flatMap((entry) => entry.federatesWith));
+    federatesWith.delete(trustDomain);
+    return {
+      entries,
+      identities: entries.flatMap((entry) => {
+        const svid = svids.get(entry.id);
+        return svid === undefined || svid.expiresAt <= now ? [] : [{ entry, svid }];
+      }),
+      bundle: bundles.get(trustDomain) ?? emptyBundle(trustDomain),
+      federatedBundles: [...federatesWith].toSorted().flatMap((name) => bundles.get(name) ?? []),
+    };
+  }
+}
+
+/** Values that did not change are the same objects. */
+function isSameView(a: WorkloadView, b: WorkloadView): boolean {
+  return (
+    a.bundle === b.bundle &&
+    isSameList(a.entries, b.entries) &&
+    isSameList(a.federatedBundles, b.federatedBundles) &&
+    isSameList(
+      a.identities.map(({ svid }) => svid),
+      b.identities.map(({ svid }) => svid),
+    )
+  );
+}
+
+function isSameList(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((value, index) => value === b[index]);
+}
