@@ -1,0 +1,59 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, release, totalmem } from 'node:os';
+import { dirname } from 'node:path';
+import { createTemporaryFolder } from '../test/harness/temporary-folder.ts';
+import { Driver } from './driver/driver.ts';
+import { type BenchOptions, parseOptions, USAGE } from './options.ts';
+import { writeDocs } from './report/docs.ts';
+import { formatResults } from './report/tables.ts';
+import type { BenchResults, Machine } from './results.ts';
+import { measureHandshakes } from './suites/handshakes.ts';
+import { measureServerLoads } from './suites/server-loads.ts';
+import { measureSigning } from './suites/signing.ts';
+
+async function run(options: BenchOptions): Promise<BenchResults> {
+  const { only, dist, seconds, callers, runs } = options;
+  const isWanted = (name: string) => only.length === 0 || only.some((prefix) => name.startsWith(prefix));
+  const report = (line: string) => process.stderr.write(`bench: ${line}\n`);
+  const machine = describeMachine();
+  await using folder = await createTemporaryFolder();
+  await using driver = await Driver.start();
+  const loadOptions = { folder: folder.path, dist, seconds, callers, isWanted, report };
+  const handshakes = isWanted('handshake') ? await measureHandshakes(dist, runs) : [];
+  const signing = isWanted('sign-hop') ? await measureSigning(dist, { seconds, callers }) : [];
+  const onServer = await measureServerLoads(driver, loadOptions);
+  return {
+    takenAt: new Date().toISOString(),
+    machine,
+    secondsALoad: seconds,
+    starts: [],
+    handshakes,
+    signing,
+    loads: [...onServer.loads],
+    memory: [...onServer.memory],
+  };
+}
+
+function describeMachine(): Machine {
+  const [cpu] = cpus();
+  return {
+    cpu: cpu?.model ?? 'unknown',
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 1024 ** 3),
+    kernel: release(),
+    node: process.versions.node,
+    loadBefore: loadavg()[0] ?? 0,
+  };
+}
+
+try {
+  const options = parseOptions(process.argv.slice(2));
+  const results = await run(options);
+  mkdirSync(dirname(options.jsonPath), { recursive: true });
+  writeFileSync(options.jsonPath, `${JSON.stringify(results, undefined, 2)}\n`);
+  process.stdout.write(`${formatResults(results)}\nJSON: ${options.jsonPath}\n`);
+  if (options.writeDocs) writeDocs(results);
+} catch (error) {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`);
+  process.exitCode = 1;
+}

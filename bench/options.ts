@@ -1,0 +1,52 @@
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { CHECKOUT } from './process/checkout.ts';
+
+export interface BenchOptions {
+  /** Measures only what has a name that begins with one of these; everything where it is empty. */
+  readonly only: readonly string[];
+  /** Of each load, after its warm-up. */
+  readonly seconds: number;
+  /** At once, where a load does not say otherwise. */
+  readonly callers: number;
+  /** Starts and handshakes are measured this often. */
+  readonly runs: number;
+  /** The built programs. */
+  readonly dist: string;
+  readonly jsonPath: string;
+  /** Replaces the figures in docs/performance.md. */
+  readonly writeDocs: boolean;
+}
+
+export const USAGE = `npm run bench -- [--only NAME,NAME] [--seconds N] [--callers N] [--runs N] [--json FILE] [--write-docs]`;
+
+/** @throws Error that says what is wrong with the command line. */
+export function parseOptions(args: readonly string[]): BenchOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      only: { type: 'string', default: '' },
+      seconds: { type: 'string', default: '5' },
+      callers: { type: 'string', default: '8' },
+      runs: { type: 'string', default: '5' },
+      dist: { type: 'string', default: join(CHECKOUT, 'dist') },
+      json: { type: 'string', default: join(CHECKOUT, 'dist', 'bench.json') },
+      'write-docs': { type: 'boolean', default: false },
+    },
+  });
+  return {
+    only: values.only.split(',').filter((name) => name !== ''),
+    seconds: positive('seconds', values.seconds),
+    callers: Math.round(positive('callers', values.callers)),
+    runs: Math.round(positive('runs', values.runs)),
+    dist: values.dist,
+    jsonPath: values.json,
+    writeDocs: values['write-docs'],
+  };
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0) || !Number.isFinite(value)) throw new Error(`--${name} is "${text}", it has to be a number above 0`);
+  return value;
+}

@@ -1,0 +1,46 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+
+/** A process under a name that a reader understands: `server`, `server-memory`. */
+export interface NamedProcess {
+  readonly name: string;
+  readonly pid: number;
+}
+
+export interface ProcessMemory {
+  /** Pages in memory, shared ones too. */
+  readonly rssMiB: number;
+  /** Shared pages count by their share. */
+  readonly pssMiB: number;
+}
+
+const TICKS_A_SECOND = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+
+/** User and system time of a process and all of its threads, in seconds. Source: proc_pid_stat(5), fields 14 and 15. */
+export function cpuSecondsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // from field 3 on
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND;
+}
+
+/** @see proc_pid_smaps(5) */
+export function memoryOf(pid: number): ProcessMemory {
+  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  const mebibytes = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(rollup)?.[1]) / 1024;
+  return { rssMiB: mebibytes('Rss'), pssMiB: mebibytes('Pss') };
+}
+
+/** The processes that a program of ours has started: its plugins, by the names of their bundles. */
+export function pluginsOf(pid: number): readonly NamedProcess[] {
+  return readdirSync(`/proc/${pid}/task`)
+    .flatMap((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' '))
+    .filter((child) => child !== '')
+    .map((child) => ({ name: nameOf(child), pid: Number(child) }));
+}
+
+function nameOf(pid: string): string {
+  const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  const program = words.find((word) => word.endsWith('.js')) ?? words[0] ?? pid;
+  return basename(program, '.js');
+}

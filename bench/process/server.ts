@@ -1,0 +1,90 @@
+import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { RpcChannel } from '../../src/rpc/channel.ts';
+import { type Client, createClient } from '../../src/rpc/client.ts';
+import type { ServiceDefinition } from '../../src/rpc/definition.ts';
+import { Program } from './program.ts';
+
+export const TRUST_DOMAIN = 'example.org';
+
+export interface BenchServerOptions {
+  /** For configuration, data and socket. */
+  readonly folder: string;
+  readonly dist: string;
+  /** PEM of the CAs of EK certificates; without it there is no `tpm` attestor. */
+  readonly ekCaPath?: string;
+}
+
+/** A server with SQLite on disk and its keys in memory, as SPIRE's figures were taken. */
+export class BenchServer implements AsyncDisposable {
+  readonly program: Program;
+  readonly adminSocket: string;
+  readonly port: number;
+  readonly #channel: RpcChannel;
+
+  private constructor(program: Program, adminSocket: string, port: number) {
+    this.program = program;
+    this.adminSocket = adminSocket;
+    this.port = port;
+    this.#channel = RpcChannel.unix(adminSocket);
+  }
+
+  /** Resolves once it answers. */
+  static async start({ folder, dist, ekCaPath }: BenchServerOptions): Promise<BenchServer> {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const port = await findFreePort();
+    const adminSocket = join(folder, 'admin.sock');
+    const path = join(folder, 'server.conf');
+    await writeFile(path, serverConf(folder, adminSocket, port, ekCaPath));
+    const program = Program.start({ name: 'server', dist, args: ['server', 'run', '-config', path] });
+    const server = new BenchServer(program, adminSocket, port);
+    try {
+      await program.waitForSocket(adminSocket);
+      return server;
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** A client on the admin socket. */
+  admin<Definition extends ServiceDefinition>(definition: Definition): Client<Definition> {
+    return createClient(definition, this.#channel);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#channel[Symbol.dispose]();
+    await this.program[Symbol.asyncDispose]();
+  }
+}
+
+async function findFreePort(): Promise<number> {
+  const probe = createServer();
+  await once(probe.listen(0, '127.0.0.1'), 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  return port;
+}
+
+function serverConf(folder: string, adminSocket: string, port: number, ekCaPath: string | undefined): string {
+  const data = join(folder, 'data');
+  const tpm = ekCaPath === undefined ? '' : `NodeAttestor "tpm" { plugin_data { ca_path = "${ekCaPath}" } }`;
+  return `server {
+  trust_domain = "${TRUST_DOMAIN}"
+  data_dir = "${data}"
+  bind_address = "127.0.0.1"
+  bind_port = ${port}
+  socket_path = "${adminSocket}"
+  log_level = "WARN"
+  ratelimit { attestation = false signing = false }
+}
+plugins {
+  DataStore "sql" { plugin_data { database_type = "sqlite3" connection_string = "${data}/datastore.sqlite3" } }
+  KeyManager "memory" {}
+  NodeAttestor "join_token" {}
+  ${tpm}
+}
+`;
+}

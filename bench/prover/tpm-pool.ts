@@ -1,0 +1,33 @@
+import { writeFileSync } from 'node:fs';
+import { encodePem } from '../../src/x509/pem.ts';
+import { EkAuthority } from '../../test/harness/ek-authority.ts';
+import { SoftwareProver } from '../../test/harness/software-prover.ts';
+import { SoftwareTpm } from '../../test/harness/software-tpm.ts';
+
+/** Which key an endorsement certificate is for: what the TPM does with it costs the prover, not the server. */
+export type ProverEk = 'rsa-2048' | 'ec-p256';
+
+const TEMPLATES = { 'rsa-2048': 'L-1', 'ec-p256': 'L-2' } as const;
+
+/** TPMs whose EK and AK are OpenSSL keys, each with an endorsement certificate of one CA; one for each caller. */
+export class TpmPool {
+  readonly #authority = EkAuthority.root({ name: 'Bench TPM root' });
+  readonly #tpms = new Map<string, { readonly tpm: SoftwareTpm; readonly certificates: readonly Uint8Array[] }>();
+
+  /** Writes the CA that a server has to trust, as PEM. */
+  writeCa(path: string): void {
+    writeFileSync(path, encodePem('CERTIFICATE', this.#authority.certificate.der));
+  }
+
+  /** The `index`th TPM of that kind, for one attestation with a CSR for `csrPublicKey`. */
+  prover(ek: ProverEk, index: number, csrPublicKey: Uint8Array): SoftwareProver {
+    const name = `${ek} ${index}`;
+    let held = this.#tpms.get(name);
+    if (held === undefined) {
+      const tpm = new SoftwareTpm({ ek: TEMPLATES[ek] });
+      held = { tpm, certificates: [this.#authority.issueEkCertificate(tpm.ekSpki)] };
+      this.#tpms.set(name, held);
+    }
+    return new SoftwareProver(held.tpm, csrPublicKey, held.certificates);
+  }
+}

@@ -1,0 +1,81 @@
+import { type BenchResults, type LoadResult, type MemoryResult, median, type TimesResult } from '../results.ts';
+import { OTHERS } from './others.ts';
+
+/** Markdown, which a terminal shows well enough. */
+export function formatResults(results: BenchResults): string {
+  const { machine, takenAt, secondsALoad } = results;
+  const sections = [
+    `${machine.cores} cores of ${machine.cpu}, ${machine.memoryGiB} GiB, Linux ${machine.kernel}, Node ${machine.node}; ` +
+      `load average before ${machine.loadBefore.toFixed(2)}; ${secondsALoad} s a load; ${takenAt.slice(0, 10)}.`,
+    section('Start', timesTable(results.starts)),
+    section('Loads', loadsTable(results.loads)),
+    section('Signing through the key manager plugin', loadsTable(results.signing)),
+    section('Start of a plugin to its handshake', timesTable(results.handshakes)),
+    section('Memory, MiB', memoryTable(results.memory)),
+  ];
+  return `${sections.filter((text) => text !== '').join('\n\n')}\n`;
+}
+
+function section(title: string, table: string): string {
+  return table === '' ? '' : `### ${title}\n\n${table}`;
+}
+
+function loadsTable(loads: readonly LoadResult[]): string {
+  if (loads.length === 0) return '';
+  const header = ['load', 'callers', 'a second', 'SPIRE', 'p50 ms', 'p99 ms', 'CPU µs an operation', 'errors'];
+  return table(
+    header,
+    loads.map(({ name, callers, perSecond, p50Ms, p99Ms, cpuMicros, errors }) => [
+      name,
+      String(callers),
+      whole(perSecond),
+      OTHERS[name] === undefined ? '' : whole(OTHERS[name]),
+      p50Ms.toFixed(2),
+      p99Ms.toFixed(2),
+      Object.entries(cpuMicros)
+        .filter(([, micros]) => micros >= 1)
+        .map(([process, micros]) => `${process} ${whole(micros)}`)
+        .join(', '),
+      String(errors),
+    ]),
+  );
+}
+
+function timesTable(times: readonly TimesResult[]): string {
+  if (times.length === 0) return '';
+  return table(
+    ['what', 'median ms', 'least ms', 'most ms', 'runs'],
+    times.map(({ name, timesMs }) => [
+      name,
+      whole(median(timesMs)),
+      whole(Math.min(...timesMs)),
+      whole(Math.max(...timesMs)),
+      String(timesMs.length),
+    ]),
+  );
+}
+
+function memoryTable(memory: readonly MemoryResult[]): string {
+  if (memory.length === 0) return '';
+  return table(
+    ['process', 'when', 'RSS', 'PSS'],
+    memory.map(({ process, when, rssMiB, pssMiB }) => [process, when, whole(rssMiB), whole(pssMiB)]),
+  );
+}
+
+/** Every column but the first is a figure, or reads well on the right. */
+function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, column) => pad(cell, widths[column] ?? 0, column)).join(' | ')} |`;
+  const rule = `|${widths.map((width, column) => (column === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`;
+  return [line(header), rule, ...rows.map(line)].join('\n');
+}
+
+function pad(cell: string, width: number, column: number): string {
+  return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+}
+
+function whole(value: number): string {
+  return Math.round(value).toLocaleString('en-US');
+}

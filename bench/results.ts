@@ -1,0 +1,62 @@
+import type { ProcessMemory } from './process/proc.ts';
+
+/** All that one run measured; what `--json` writes. */
+export interface BenchResults {
+  readonly takenAt: string;
+  readonly machine: Machine;
+  readonly secondsALoad: number;
+  readonly loads: readonly LoadResult[];
+  readonly starts: readonly TimesResult[];
+  readonly handshakes: readonly TimesResult[];
+  readonly signing: readonly LoadResult[];
+  readonly memory: readonly MemoryResult[];
+}
+
+export interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGiB: number;
+  readonly kernel: string;
+  readonly node: string;
+  /** Load average of the minute before: others that were at work disturb. */
+  readonly loadBefore: number;
+}
+
+/** Operations, as many as went, by a number of callers at once. */
+export interface LoadResult {
+  readonly name: string;
+  readonly callers: number;
+  readonly operations: number;
+  readonly seconds: number;
+  readonly perSecond: number;
+  /** Of a call, which may be many operations. */
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly errors: number;
+  readonly firstError?: string;
+  /** User and system time of each process an operation, in microseconds. */
+  readonly cpuMicros: Readonly<Record<string, number>>;
+}
+
+/** How long something took, each time; milliseconds. */
+export interface TimesResult {
+  readonly name: string;
+  readonly timesMs: readonly number[];
+}
+
+export interface MemoryResult extends ProcessMemory {
+  readonly process: string;
+  readonly when: 'started' | 'after all loads';
+}
+
+/** @param fraction 0.5 for the median. @param sorted ascending */
+export function quantile(sorted: readonly number[], fraction: number): number {
+  return sorted[Math.floor(fraction * (sorted.length - 1))] ?? Number.NaN;
+}
+
+export function median(values: readonly number[]): number {
+  return quantile(
+    values.toSorted((a, b) => a - b),
+    0.5,
+  );
+}
