@@ -16,6 +16,7 @@ import {
   requireEkCertificate,
 } from '../../x509/ek-certificate.ts';
 import { requireUnrevokedKey } from '../../x509/ek-revocation.ts';
+import { formatName } from '../../x509/name.ts';
 import { requireCheck } from '../../x509/require-check.ts';
 import type { ClockMemory } from './clock-memory.ts';
 import { decodePayload, decodeResponse, encodeChallenge } from './codec.ts';
@@ -37,6 +38,8 @@ export interface TpmAttestContext {
   /** SubjectPublicKeyInfo (DER) of the agent's CSR; absent under a host that does not tell it. */
   readonly csrPublicKey?: Uint8Array;
   readonly now: () => Date;
+  /** Told what was proved, as it is proved. */
+  readonly onProof?: (message: string, facts: Readonly<Record<string, string | undefined>>) => void;
 }
 
 /** The verdict on a node. */
@@ -82,7 +85,7 @@ export async function* attestTpm(
 async function* attestEvidence(
   payload: Uint8Array,
   { config, trust, clocks }: TpmAttestorState,
-  { trustDomain, csrPublicKey, now }: TpmAttestContext,
+  { trustDomain, csrPublicKey, now, onProof = () => {} }: TpmAttestContext,
 ): AsyncGenerator<Uint8Array, TpmAgentAttributes, Uint8Array> {
   const { ekPublic, akPublic, ekCertificates } = decodePayload(payload);
   requireCheck(
@@ -92,6 +95,12 @@ async function* attestEvidence(
   );
   const ek = requireEndorsementKey(ekPublic);
   const verdict = requireTrustedEk(ek, ekCertificates, trust, now());
+  const issuer = verdict.facts?.chain[1];
+  onProof('endorsement key is trusted', {
+    ek: ek.pubHash,
+    kind: verdict.kind,
+    issuer: issuer && formatName(issuer.subject),
+  });
   const ak = requireAttestationKey(akPublic);
 
   const secret = randomBytes(SECRET_BYTES);
@@ -111,6 +120,7 @@ async function* attestEvidence(
     response.secret.length === secret.length && timingSafeEqual(response.secret, secret),
     'the TPM that holds the endorsement key did not open the credential for this attestation key',
   );
+  onProof('attestation key is in the same TPM', { ak: Buffer.from(ak.name).toString('hex') });
   const quote = verifyQuote(response, {
     ek,
     ak,
@@ -119,6 +129,7 @@ async function* attestEvidence(
     allowUnmeasured: config.allow_unmeasured ?? config.pcrs === undefined,
   });
   clocks.requireForward(ek.pubHash, quote.clockInfo);
+  onProof('quote verified', { bank: config.pcr_bank, pcrs: pcrs.indices.join(',') });
   return {
     spiffeId: agentId(trustDomain, 'tpm', ek.pubHash),
     selectorValues: [

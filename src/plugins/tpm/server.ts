@@ -12,10 +12,11 @@ export const tpmServerNodeAttestor = defineServerNodeAttestor({
   name: 'tpm',
   config: tpmServerConfig,
   configure: async (config): Promise<TpmAttestorState> => ({ config, trust: await readTrustStore(config), clocks }),
-  attest: (payload, state, { trustDomain, csrPublicKey }) =>
+  attest: (payload, state, { trustDomain, csrPublicKey, log }) =>
     attestTpm(payload, state, {
       trustDomain,
       now: () => new Date(),
+      onProof: (message, facts) => log.info(message, facts),
       ...(csrPublicKey === undefined ? {} : { csrPublicKey }),
     }),
 });
