@@ -4,6 +4,8 @@ import { type ErrorDetail, SpiffeError } from '../spiffe/error.ts';
 import { Status } from '../spiffe/status.ts';
 
 const DETAILS_KEY = 'grpc-status-details-bin';
+/** A message is a header: one that is too long, such as one that quotes a hostile name, ends the whole connection. */
+const MAX_MESSAGE_CHARACTERS = 2048;
 
 /** A peer answered with this status. */
 export class RemoteError extends Error {
@@ -23,7 +25,7 @@ export function toStatus(error: unknown): StatusObject {
   if (!(error instanceof SpiffeError || error instanceof RemoteError)) {
     return { code: Status.Internal, details: 'internal error', metadata: new Metadata() };
   }
-  return { code: error.status, details: error.message, metadata: detailsMetadata(error) };
+  return { code: error.status, details: messageOf(error), metadata: detailsMetadata(error) };
 }
 
 /** The inverse, on the calling side. What is not a gRPC status stays what it is. */
@@ -37,11 +39,15 @@ export function statusOf(error: unknown): Status {
   return error instanceof SpiffeError || error instanceof RemoteError ? error.status : Status.Internal;
 }
 
+function messageOf({ message }: Error): string {
+  return message.length <= MAX_MESSAGE_CHARACTERS ? message : `${message.slice(0, MAX_MESSAGE_CHARACTERS)}…`;
+}
+
 function detailsMetadata(error: SpiffeError | RemoteError): Metadata {
   const metadata = new Metadata();
   if (error.details.length === 0) return metadata;
   const details = error.details.map(({ typeUrl, value }) => ({ typeUrl, value }));
-  const status = RpcStatus.encode({ code: error.status, message: error.message, details }).finish();
+  const status = RpcStatus.encode({ code: error.status, message: messageOf(error), details }).finish();
   metadata.set(DETAILS_KEY, Buffer.from(status));
   return metadata;
 }

@@ -15,6 +15,9 @@ export interface TestServerOptions {
   readonly settings?: string;
   /** The section `plugins`, without its DataStore. */
   readonly plugins?: string;
+  readonly clock?: () => Date;
+  /** 0 by default: any that is free. */
+  readonly port?: number;
 }
 
 /** A server of ours in this process, with its plugins in theirs; its port is one that was free. */
@@ -33,12 +36,19 @@ export class TestServer implements AsyncDisposable {
     folder,
     settings = '',
     plugins = MEMORY_AND_JOIN_TOKEN,
+    clock,
+    port = 0,
   }: TestServerOptions): Promise<TestServer> {
     const path = join(folder, 'server.conf');
     await writeFileAtomically(path, serverConf(folder, settings, plugins));
     const records: LogRecord[] = [];
     const log = new Logger((record) => records.push(record), 'debug');
-    const running = await startServer(readServerConfig({ path }), { builtins: builtinPlugins('server'), log });
+    // In a configuration file 0 means the port that SPIRE takes.
+    const running = await startServer({ ...readServerConfig({ path }), bindPort: port }, {
+      builtins: builtinPlugins('server'),
+      log,
+      ...(clock === undefined ? {} : { clock }),
+    });
     return new TestServer(running, records);
   }
 
@@ -60,7 +70,6 @@ function serverConf(folder: string, settings: string, plugins: string): string {
   trust_domain = "example.org"
   data_dir = "${folder}/data"
   bind_address = "127.0.0.1"
-  bind_port = 0
   socket_path = "${folder}/admin.sock"
   ${settings}
 }

@@ -1,0 +1,134 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { HealthDefinition } from '../../src/gen/grpc/health/v1/health.ts';
+import { AgentDefinition } from '../../src/gen/spire/api/server/agent/v1/agent.ts';
+import { BundleDefinition } from '../../src/gen/spire/api/server/bundle/v1/bundle.ts';
+import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.ts';
+import { SVIDDefinition } from '../../src/gen/spire/api/server/svid/v1/svid.ts';
+import { Entry } from '../../src/gen/spire/api/types/types.ts';
+import { RpcChannel } from '../../src/rpc/channel.ts';
+import type { ServiceDefinition } from '../../src/rpc/definition.ts';
+import { Status } from '../../src/spiffe/status.ts';
+import { TestServer } from '../harness/running-server.ts';
+import { createTemporaryFolder } from '../harness/temporary-folder.ts';
+import { apiId, attestByJoinToken, mintedCaller, TlsCaller } from './callers.ts';
+import { rawCall } from './raw-call.ts';
+
+const resources = new AsyncDisposableStack();
+
+const CALLERS = [
+  'local',
+  'anonymous',
+  'workload',
+  'agent',
+  'adminById',
+  'adminByEntry',
+  'expiredAdmin',
+  'downstream',
+] as const;
+type Caller = (typeof CALLERS)[number];
+const channels = new Map<Caller, RpcChannel>();
+
+const ADMIN: readonly Caller[] = ['local', 'adminById', 'adminByEntry'];
+const AGENT: readonly Caller[] = ['agent'];
+const ANY: readonly Caller[] = CALLERS;
+const LOCAL: readonly Caller[] = ['local'];
+
+// Inventory 2.3, R001 to R065: who may call.
+const POLICY: readonly (readonly [ServiceDefinition, string, readonly Caller[]])[] = [
+  [AgentDefinition, 'CountAgents', ADMIN],
+  [AgentDefinition, 'ListAgents', ADMIN],
+  [AgentDefinition, 'GetAgent', ADMIN],
+  [AgentDefinition, 'DeleteAgent', ADMIN],
+  [AgentDefinition, 'BanAgent', ADMIN],
+  [AgentDefinition, 'CreateJoinToken', ADMIN],
+  [AgentDefinition, 'AttestAgent', ANY],
+  [AgentDefinition, 'RenewAgent', AGENT],
+  [AgentDefinition, 'PostStatus', AGENT],
+  [BundleDefinition, 'CountBundles', ADMIN],
+  [BundleDefinition, 'GetBundle', ANY],
+  [BundleDefinition, 'GetFederatedBundle', [...ADMIN, 'agent']],
+  [EntryDefinition, 'CountEntries', ADMIN],
+  [EntryDefinition, 'ListEntries', ADMIN],
+  [EntryDefinition, 'GetEntry', ADMIN],
+  [EntryDefinition, 'BatchCreateEntry', ADMIN],
+  [EntryDefinition, 'BatchUpdateEntry', ADMIN],
+  [EntryDefinition, 'BatchDeleteEntry', ADMIN],
+  [EntryDefinition, 'GetAuthorizedEntries', AGENT],
+  [EntryDefinition, 'SyncAuthorizedEntries', AGENT],
+  [SVIDDefinition, 'MintX509SVID', ADMIN],
+  [SVIDDefinition, 'MintJWTSVID', ADMIN],
+  [SVIDDefinition, 'BatchNewX509SVID', AGENT],
+  [SVIDDefinition, 'NewJWTSVID', AGENT],
+  [HealthDefinition, 'Check', LOCAL],
+  [HealthDefinition, 'List', LOCAL],
+  [HealthDefinition, 'Watch', LOCAL],
+];
+
+beforeAll(async () => {
+  const folder = resources.use(await createTemporaryFolder());
+  const server = resources.use(
+    await TestServer.start({ folder: folder.path, settings: 'admin_ids = ["spiffe://example.org/chief"]' }),
+  );
+  const entry = (path: string, rights: { admin?: boolean; downstream?: boolean; expiresAt?: bigint }) =>
+    Entry.fromPartial({
+      spiffeId: apiId(path),
+      parentId: apiId('/node'),
+      selectors: [{ type: 'unix', value: 'uid:0' }],
+      ...rights,
+    });
+  const { results } = await server.admin(EntryDefinition).batchCreateEntry({
+    entries: [
+      entry('/deputy', { admin: true }),
+      entry('/former', { admin: true, expiresAt: 1n }),
+      entry('/below', { downstream: true }),
+    ],
+    outputMask: undefined,
+  });
+  expect(results.map(({ status }) => status?.code)).toEqual([0, 0, 0]);
+  const tls = {
+    anonymous: new TlsCaller(server),
+    workload: await mintedCaller(server, '/web'),
+    agent: await attestByJoinToken(server),
+    adminById: await mintedCaller(server, '/chief'),
+    adminByEntry: await mintedCaller(server, '/deputy'),
+    expiredAdmin: await mintedCaller(server, '/former'),
+    downstream: await mintedCaller(server, '/below'),
+  };
+  channels.set('local', resources.use(RpcChannel.unix(server.running.socketPath)));
+  for (const caller of CALLERS) {
+    if (caller !== 'local') channels.set(caller, resources.use(tls[caller]).channel);
+  }
+});
+afterAll(() => resources.disposeAsync());
+
+function call(caller: Caller, service: ServiceDefinition, method: string): Promise<number> {
+  const channel = channels.get(caller);
+  if (channel === undefined) throw new Error(`no caller ${caller}`);
+  return rawCall(channel, `/${service.fullName}/${method}`, new Uint8Array());
+}
+
+describe.each(POLICY)('%s', (service, method, allowed) => {
+  test(`${service.fullName}.${method} is for ${allowed.join(', ')}`, async () => {
+    const reached: Caller[] = [];
+    for (const caller of CALLERS) {
+      if ((await call(caller, service, method)) !== Status.PermissionDenied) reached.push(caller);
+    }
+    expect(reached).toEqual(CALLERS.filter((caller) => allowed.includes(caller)));
+  });
+});
+
+test('the policy has every method that the server implements', async () => {
+  const services = [AgentDefinition, BundleDefinition, EntryDefinition, SVIDDefinition, HealthDefinition];
+  const methods = services.flatMap((service: ServiceDefinition) =>
+    Object.values(service.methods).map(({ name }) => [service, name] as const),
+  );
+  const implemented = [];
+  for (const [service, name] of methods) {
+    if ((await call('local', service, name)) !== Status.Unimplemented) implemented.push(`${service.fullName} ${name}`);
+  }
+  expect(implemented.sort()).toEqual(POLICY.map(([service, name]) => `${service.fullName} ${name}`).sort());
+});
+
+test.each(CALLERS)('an unknown method is unimplemented for %s', async (caller) => {
+  expect(await call(caller, { ...EntryDefinition }, 'Nothing')).toBe(Status.Unimplemented);
+});
