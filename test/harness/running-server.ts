@@ -24,10 +24,12 @@ export interface TestServerOptions {
 export class TestServer implements AsyncDisposable {
   readonly running: RunningServer;
   readonly records: readonly LogRecord[];
+  readonly datastorePath: string;
   readonly #channel: RpcChannel;
 
-  private constructor(running: RunningServer, records: readonly LogRecord[]) {
+  private constructor(running: RunningServer, datastorePath: string, records: readonly LogRecord[]) {
     this.running = running;
+    this.datastorePath = datastorePath;
     this.records = records;
     this.#channel = RpcChannel.unix(running.socketPath);
   }
@@ -44,12 +46,15 @@ export class TestServer implements AsyncDisposable {
     const records: LogRecord[] = [];
     const log = new Logger((record) => records.push(record), 'debug');
     // In a configuration file 0 means the port that SPIRE takes.
-    const running = await startServer({ ...readServerConfig({ path }), bindPort: port }, {
-      builtins: builtinPlugins('server'),
-      log,
-      ...(clock === undefined ? {} : { clock }),
-    });
-    return new TestServer(running, records);
+    const running = await startServer(
+      { ...readServerConfig({ path }), bindPort: port },
+      {
+        builtins: builtinPlugins('server'),
+        log,
+        ...(clock === undefined ? {} : { clock }),
+      },
+    );
+    return new TestServer(running, config.datastore.path, records);
   }
 
   /** A client on the admin socket. */
