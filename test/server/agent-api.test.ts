@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openDatastore } from '../../src/datastore/datastore.ts';
 import {
   AgentDefinition,
   type ListAgentsRequest_Filter as Filter,
