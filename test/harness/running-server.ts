@@ -46,14 +46,12 @@ export class TestServer implements AsyncDisposable {
     const records: LogRecord[] = [];
     const log = new Logger((record) => records.push(record), 'debug');
     // In a configuration file 0 means the port that SPIRE takes.
-    const running = await startServer(
-      { ...readServerConfig({ path }), bindPort: port },
-      {
-        builtins: builtinPlugins('server'),
-        log,
-        ...(clock === undefined ? {} : { clock }),
-      },
-    );
+    const config = { ...readServerConfig({ path }), bindPort: port };
+    const running = await startServer(config, {
+      builtins: builtinPlugins('server'),
+      log,
+      ...(clock === undefined ? {} : { clock }),
+    });
     return new TestServer(running, config.datastore.path, records);
   }
 
