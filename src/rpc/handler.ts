@@ -87,6 +87,9 @@ interface AnyCall {
   on(event: 'cancelled', listener: () => void): unknown;
 }
 
+/** One for all: grpc-js says `cancelled` of every call in the end, and Node's own reason is an error made anew each time. */
+const CALL_ENDED = new SpiffeError('CANCELLED', 'the call has ended');
+
 /** Runs a call between its interceptors; whatever it throws becomes one status. */
 async function guard(
   { path, interceptors, log, findPeer }: HandlerOptions,
@@ -95,8 +98,8 @@ async function guard(
   refuse: (error: unknown) => void,
 ): Promise<void> {
   const controller = new AbortController();
-  call.on('cancelled', () => controller.abort());
-  if (call.cancelled) controller.abort();
+  call.on('cancelled', () => controller.abort(CALL_ENDED));
+  if (call.cancelled) controller.abort(CALL_ENDED);
   const peer = findPeer(call.getPeer());
   if (peer === undefined) {
     refuse(new SpiffeError('CANCELLED', 'the connection has ended')); // nobody is there any more

@@ -2,6 +2,7 @@ import { createPublicKey, hash, type KeyObject } from 'node:crypto';
 import { SpiffeError } from '../spiffe/error.ts';
 import { bitString, DerReader, derInvalid, derNull, oid, parseDer, sequence, Tag } from './der.ts';
 import { OID } from './oids.ts';
+import { encodePem } from './pem.ts';
 import type { KeyType } from './signer.ts';
 
 export type EcCurve = 'P-256' | 'P-384' | 'P-521';
@@ -134,7 +135,8 @@ export function publicKeyOfSpki(spki: Uint8Array): KeyObject {
   const key = parseSpki(spki);
   if (key.type === 'rsa') requireSoundRsa(key.modulus, key.modulusBits, key.exponent);
   try {
-    return createPublicKey({ key: Buffer.from(canonicalKeepingPss(spki, key)), type: 'spki', format: 'der' });
+    // As PEM: Node tries each object that it is given for a key of its own kinds, which takes longer than decoding.
+    return createPublicKey(encodePem('PUBLIC KEY', canonicalKeepingPss(spki, key)));
   } catch (cause) {
     throw new SpiffeError('DER_INVALID', 'the public key is no valid key', { cause });
   }
