@@ -1,4 +1,4 @@
-import { lstat, mkdir, stat, unlink } from 'node:fs/promises';
+import { chmod, lstat, mkdir, stat, unlink } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Logger } from '../log/logger.ts';
@@ -77,6 +77,7 @@ async function mkdirWithParents(folder: string, mode: number): Promise<void> {
   if (parent !== folder) await mkdirWithParents(parent, mode);
   try {
     await mkdir(folder, mode);
+    await chmod(folder, mode); // whatever the umask is
   } catch (error) {
     if (!(await isFolder(folder))) throw error; // otherwise somebody else was faster
   }

@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type RunningAgent, startAgent } from '../../src/agent/index.ts';
 import { builtinPlugins } from '../../src/cli/builtin-plugins.ts';
@@ -33,6 +34,7 @@ export class TestAgent implements AsyncDisposable {
   }
 
   static async start(options: TestAgentOptions): Promise<TestAgent> {
+    await mkdir(options.folder, { recursive: true, mode: 0o700 });
     const path = join(options.folder, 'agent.conf');
     await writeFileAtomically(path, agentConf(options));
     const records: LogRecord[] = [];
@@ -63,7 +65,8 @@ export class TestAgent implements AsyncDisposable {
 }
 
 /** Keys that survive a restart: in the agent's data folder. */
-export const diskKeys = (folder: string): string => `KeyManager "disk" { plugin_data { directory = "${folder}/data" } }`;
+export const diskKeys = (folder: string): string =>
+  `KeyManager "disk" { plugin_data { directory = "${folder}/data" } }`;
 export const JOIN_TOKEN_AND_UNIX = 'NodeAttestor "join_token" {}\n  WorkloadAttestor "unix" {}';
 
 function agentConf({ folder, serverPort, settings, plugins, trustDomain = 'example.org' }: TestAgentOptions): string {
