@@ -1,0 +1,53 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { buildGo } from '../harness/go.ts';
+import { describeWithGo } from '../harness/requires.ts';
+import { TestServer } from '../harness/running-server.ts';
+import { createTemporaryFolder } from '../harness/temporary-folder.ts';
+
+const run = promisify(execFile);
+const BUILD_MS = 600_000;
+
+describeWithGo('the server and clients of spire-api-sdk', () => {
+  test.each(['ec-p256', 'ec-p384', 'rsa-2048', 'rsa-4096'])(
+    'every call, with keys of type %s',
+    async (keyType) => {
+      const program = await buildGo(fileURLToPath(new URL('server-api', import.meta.url)), '.');
+      await using folder = await createTemporaryFolder();
+      const settings = `ca_key_type = "${keyType}"`;
+      await using server = await TestServer.start({ folder: folder.path, settings });
+      const { port, socketPath } = server.running;
+      const { stdout } = await run(program, ['-admin', socketPath, '-address', `127.0.0.1:${port}`], {
+        timeout: 90_000,
+      });
+      expect(JSON.parse(stdout)).toEqual({
+        bundle: { trustDomain: 'example.org', x509Authorities: 1, jwtAuthorities: 1, count: 1, federated: 'NotFound' },
+        mint: { subject: 'CN=minted.example,O=SPIRE,C=US', seconds: 70 },
+        entries: {
+          same: 6,
+          pages: [1, 1],
+          lastPage: true,
+          maskedSelector: 0,
+          revision: 1,
+          withHint: 1,
+          deletions: [0, 0, 5],
+        },
+        agent: {
+          anonymous: 'PermissionDenied',
+          retired: 'AGENT_NOT_ACTIVE',
+          bundle: 'example.org',
+          authorized: 2,
+          small: { whole: 2, revisions: 0, pages: [], entries: 2 },
+          large: { whole: 0, revisions: 1202, pages: [500, 500, 202], entries: 1202 },
+          svids: { codes: [0, 5, 3], seconds: 610, unknown: 'NotFound' },
+        },
+        agents: { type: 'join_token', version: 'go-1', listed: 1, banned: 1, deleted: 'NotFound' },
+        health: { check: 'SERVING', watch: 'SERVING', list: 1 },
+      });
+      expect(server.records.filter(({ level }) => level === 'error')).toEqual([]);
+    },
+    BUILD_MS,
+  );
+});
