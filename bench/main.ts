@@ -10,6 +10,8 @@ import type { BenchResults, Machine } from './results.ts';
 import { measureHandshakes } from './suites/handshakes.ts';
 import { measureServerLoads } from './suites/server-loads.ts';
 import { measureSigning } from './suites/signing.ts';
+import { measureStarts } from './suites/starts.ts';
+import { measureWorkloadLoads } from './suites/workload-loads.ts';
 
 async function run(options: BenchOptions): Promise<BenchResults> {
   const { only, dist, seconds, callers, runs } = options;
@@ -19,18 +21,20 @@ async function run(options: BenchOptions): Promise<BenchResults> {
   await using folder = await createTemporaryFolder();
   await using driver = await Driver.start();
   const loadOptions = { folder: folder.path, dist, seconds, callers, isWanted, report };
+  const started = isWanted('start') ? await measureStarts(folder.path, dist, runs) : { starts: [], memory: [] };
   const handshakes = isWanted('handshake') ? await measureHandshakes(dist, runs) : [];
   const signing = isWanted('sign-hop') ? await measureSigning(dist, { seconds, callers }) : [];
   const onServer = await measureServerLoads(driver, loadOptions);
+  const onAgent = await measureWorkloadLoads(driver, loadOptions);
   return {
     takenAt: new Date().toISOString(),
     machine,
     secondsALoad: seconds,
-    starts: [],
+    starts: started.starts,
     handshakes,
     signing,
-    loads: [...onServer.loads],
-    memory: [...onServer.memory],
+    loads: [...onServer.loads, ...onAgent.loads],
+    memory: [...started.memory, ...onServer.memory, ...onAgent.memory],
   };
 }
 

@@ -46,7 +46,7 @@ export interface TimesResult {
 
 export interface MemoryResult extends ProcessMemory {
   readonly process: string;
-  readonly when: 'started' | 'after all loads';
+  readonly when: 'started' | 'first SVID' | 'after all loads';
 }
 
 /** @param fraction 0.5 for the median. @param sorted ascending */

@@ -13,8 +13,10 @@ export interface BenchServerOptions {
   /** For configuration, data and socket. */
   readonly folder: string;
   readonly dist: string;
-  /** PEM of the CAs of EK certificates; without it there is no `tpm` attestor. */
+  /** PEM of the CAs of EK certificates; without either there is no `tpm` attestor. */
   readonly ekCaPath?: string;
+  /** The same for TPMs that are software. */
+  readonly softwareEkCaPath?: string;
 }
 
 /** A server with SQLite on disk and its keys in memory, as SPIRE's figures were taken. */
@@ -22,22 +24,24 @@ export class BenchServer implements AsyncDisposable {
   readonly program: Program;
   readonly adminSocket: string;
   readonly port: number;
-  readonly #channel: RpcChannel;
+  /** On the admin socket. */
+  readonly channel: RpcChannel;
 
   private constructor(program: Program, adminSocket: string, port: number) {
     this.program = program;
     this.adminSocket = adminSocket;
     this.port = port;
-    this.#channel = RpcChannel.unix(adminSocket);
+    this.channel = RpcChannel.unix(adminSocket);
   }
 
   /** Resolves once it answers. */
-  static async start({ folder, dist, ekCaPath }: BenchServerOptions): Promise<BenchServer> {
+  static async start(options: BenchServerOptions): Promise<BenchServer> {
+    const { folder, dist } = options;
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const port = await findFreePort();
     const adminSocket = join(folder, 'admin.sock');
     const path = join(folder, 'server.conf');
-    await writeFile(path, serverConf(folder, adminSocket, port, ekCaPath));
+    await writeFile(path, serverConf(options, adminSocket, port));
     const program = Program.start({ name: 'server', dist, args: ['server', 'run', '-config', path] });
     const server = new BenchServer(program, adminSocket, port);
     try {
@@ -51,11 +55,11 @@ export class BenchServer implements AsyncDisposable {
 
   /** A client on the admin socket. */
   admin<Definition extends ServiceDefinition>(definition: Definition): Client<Definition> {
-    return createClient(definition, this.#channel);
+    return createClient(definition, this.channel);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#channel[Symbol.dispose]();
+    this.channel[Symbol.dispose]();
     await this.program[Symbol.asyncDispose]();
   }
 }
@@ -68,9 +72,14 @@ async function findFreePort(): Promise<number> {
   return port;
 }
 
-function serverConf(folder: string, adminSocket: string, port: number, ekCaPath: string | undefined): string {
+function serverConf(options: BenchServerOptions, adminSocket: string, port: number): string {
+  const { folder, ekCaPath, softwareEkCaPath } = options;
   const data = join(folder, 'data');
-  const tpm = ekCaPath === undefined ? '' : `NodeAttestor "tpm" { plugin_data { ca_path = "${ekCaPath}" } }`;
+  const settings = [
+    ...(ekCaPath === undefined ? [] : [`ca_path = "${ekCaPath}"`]),
+    ...(softwareEkCaPath === undefined ? [] : [`virtual_ca_path = "${softwareEkCaPath}"`]),
+  ];
+  const tpm = settings.length === 0 ? '' : `NodeAttestor "tpm" { plugin_data { ${settings.join(' ')} } }`;
   return `server {
   trust_domain = "${TRUST_DOMAIN}"
   data_dir = "${data}"
