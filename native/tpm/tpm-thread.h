@@ -11,6 +11,8 @@ namespace assayer {
 
 /// The one thread that talks to one TPM. It is not of libuv's pool and nobody joins it without a limit: a TPM that
 /// serves somebody else (swtpm takes one client at a time) blocks connect or read for as long as that client stays.
+/// A process that talks to a TPM had better start no other: tpm2-tss leaves its sockets open to a child, and swtpm busy
+/// with them (TCTI swtpm 3.2.1 has one a command).
 class TpmThread {
  public:
   /// Runs on the thread, in the order of posting: with the TPM, or with null where the thread was stopped before.

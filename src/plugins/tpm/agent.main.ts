@@ -1,4 +1,4 @@
 import { servePlugin } from '../../plugin-sdk/index.ts';
 import { tpmAgentNodeAttestor } from './agent.ts';
 
-await servePlugin(tpmAgentNodeAttestor());
+await servePlugin(tpmAgentNodeAttestor);

@@ -1,24 +1,22 @@
-import { defineAgentNodeAttestor, type Plugin } from '../../plugin-sdk/index.ts';
+import { defineAgentNodeAttestor } from '../../plugin-sdk/index.ts';
 import { tpmAgentConfig } from './agent-config.ts';
 import { ekHash } from './endorsement.ts';
 import { aidTpmAttestation } from './prove.ts';
 
-/** The half of the `tpm` attestor that runs beside the TPM. */
-export function tpmAgentNodeAttestor(): Plugin {
-  return defineAgentNodeAttestor({
-    name: 'tpm',
-    config: tpmAgentConfig,
-    configure: (config) => config,
-    aidAttestation: (config, { csrPublicKey, signal, log }) =>
-      aidTpmAttestation(config, csrPublicKey ?? new Uint8Array(0), {
-        signal,
-        onKeys({ ek }) {
-          if (ek.certificates.length > 0) return;
-          log.warning('the TPM has no certificate for its endorsement key: a server knows it only by its hash', {
-            ek_hash: ekHash(ek),
-            ek_template: ek.template.name,
-          });
-        },
-      }),
-  });
-}
+/** The half of the attestor that runs beside the TPM. */
+export const tpmAgentNodeAttestor = defineAgentNodeAttestor({
+  name: 'tpm',
+  config: tpmAgentConfig,
+  configure: (config) => config,
+  aidAttestation: (config, { csrPublicKey, signal, log }) =>
+    aidTpmAttestation(config, csrPublicKey ?? new Uint8Array(0), {
+      signal,
+      onKeys({ ek }) {
+        if (ek.certificates.length > 0) return;
+        log.warning('the TPM has no certificate for its endorsement key, so a server knows it only by its hash', {
+          ek_hash: ekHash(ek),
+          ek_template: ek.template.name,
+        });
+      },
+    }),
+});
