@@ -22,6 +22,8 @@ export interface SpiffeCredentialsOptions extends TlsPolicy {
   identity?(): TlsIdentity | undefined;
   /** Takes the server's word for its SPIFFE ID: for the very first contact, without a bundle, and open to an impostor. */
   readonly insecureBootstrap?: boolean;
+  /** Told why TLS with a server that answered came to nothing: gRPC tells callers only in words of its own. */
+  onFailure?(error: unknown): void;
 }
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -90,8 +92,12 @@ async function connectTls(
   } catch (error) {
     tlsSocket.destroy();
     const keyFailure = identity && 'lastFailure' in identity.privateKey ? identity.privateKey.lastFailure : undefined;
-    if (keyFailure === undefined) throw error;
-    throw new SpiffeError('SERVER_UNREACHABLE', `the TLS key did not sign: ${keyFailure}`, { cause: error });
+    const failure =
+      keyFailure === undefined
+        ? error
+        : new SpiffeError('SERVER_UNREACHABLE', `the TLS key did not sign: ${keyFailure}`, { cause: error });
+    options.onFailure?.(failure);
+    throw failure;
   }
 }
 

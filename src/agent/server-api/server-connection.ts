@@ -9,7 +9,7 @@ import { RemoteError } from '../../rpc/status.ts';
 import { createSpiffeCredentials } from '../../rpc/tls-client.ts';
 import type { TlsIdentity } from '../../rpc/tls-identity.ts';
 import type { Bundle } from '../../spiffe/bundle.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
 import { serverId } from '../../spiffe/spiffe-id.ts';
 import { Status } from '../../spiffe/status.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
@@ -51,7 +51,8 @@ export class ServerConnection implements Disposable {
   /**
    * Makes calls over the connection of the moment.
    *
-   * @throws SpiffeError `SERVER_UNREACHABLE`, naming the address; otherwise what the server answered.
+   * @throws SpiffeError `SERVER_UNREACHABLE`, or `CERTIFICATE_UNTRUSTED` and the like for a server that is not the one
+   *   expected, naming the address; otherwise what the server answered.
    */
   async run<Result>(call: (clients: ServerClients) => Promise<Result>): Promise<Result> {
     this.#line ??= new Line(this.#options);
@@ -62,14 +63,7 @@ export class ServerConnection implements Disposable {
       if (!(error instanceof RemoteError)) throw error;
       if (error.status !== Status.Unavailable && error.status !== Status.DeadlineExceeded) throw error;
       if (this.#line === line) this.reconnect(); // gRPC waits longer with every attempt, whoever calls sees to that here
-      const { address, port } = this.#options;
-      throw new SpiffeError(
-        'SERVER_UNREACHABLE',
-        `no answer from the server at ${address} port ${port}: ${error.message}`,
-        {
-          cause: error,
-        },
-      );
+      throw this.#explain(error, line.tlsFailure);
     }
   }
 
@@ -82,6 +76,29 @@ export class ServerConnection implements Disposable {
   [Symbol.dispose](): void {
     this.reconnect();
   }
+
+  #explain(cause: RemoteError, tlsFailure: unknown): SpiffeError {
+    const { address, port } = this.#options;
+    const server = `the server at ${address} port ${port}`;
+    if (isSpiffeError(tlsFailure) && tlsFailure.code !== 'SERVER_UNREACHABLE') {
+      return new SpiffeError(
+        tlsFailure.code,
+        `${server} is not trusted: ${tlsFailure.message}; check server_address and trust_domain, and that the trust bundle is the server's`,
+        { cause: tlsFailure },
+      );
+    }
+    const reason = tlsFailure instanceof Error ? tlsFailure.message : withoutGrpcWords(cause.message);
+    return new SpiffeError(
+      'SERVER_UNREACHABLE',
+      `${server} does not answer: ${reason}; check that it runs, and server_address and server_port`,
+      { cause },
+    );
+  }
+}
+
+/** Leaves the system's reason of what gRPC says of a connection that was not made. */
+function withoutGrpcWords(message: string): string {
+  return /^No connection established\. Last error: (?:Error: )?(.+)\. Resolution note: /.exec(message)?.[1] ?? message;
 }
 
 /** One channel, closed when it is retired and its last call has ended. */
@@ -90,6 +107,8 @@ class Line {
   readonly #clients: ServerClients;
   #calls = 0;
   #isRetired = false;
+  /** Why the newest connection came to nothing after the server had answered. */
+  tlsFailure: unknown;
 
   constructor({
     address,
@@ -107,6 +126,9 @@ class Line {
       bundle,
       ...(identity === undefined ? {} : { identity }),
       insecureBootstrap: insecure,
+      onFailure: (error) => {
+        this.tlsFailure = error;
+      },
     });
     this.#channel = RpcChannel.open(`dns:///${host}:${port}`, credentials, { maxMessageBytes: MAX_MESSAGE_BYTES });
     this.#clients = {
