@@ -199,7 +199,7 @@ export class TpmDevice implements AsyncDisposable {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     await this.#within(this.#context.close(), { timeoutMs: COMMAND_TIMEOUT_MS, timeoutError: () => this.#noAnswer() });
-    if (this.#isConnected) await this.#lock?.writeFinished();
+    if (this.#isConnected) this.#lock?.finish();
   }
 
   async #connect(): Promise<void> {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -16,9 +16,12 @@ const MAX_RECORD_BYTES = 4096;
  * them was left by one that was killed.
  */
 export class TpmLock implements AsyncDisposable {
+  readonly #path: string;
   readonly #file: FileHandle;
+  #isFinished = false;
 
-  private constructor(file: FileHandle) {
+  private constructor(path: string, file: FileHandle) {
+    this.#path = path;
     this.#file = file;
   }
 
@@ -27,17 +30,20 @@ export class TpmLock implements AsyncDisposable {
     tcti: string,
     options: { tryLock(fd: number): boolean; timeoutMs: number; signal: AbortSignal | undefined },
   ): Promise<TpmLock> {
-    const file = await openLockFile(tcti);
-    try {
-      const deadline = performance.now() + options.timeoutMs;
-      while (!options.tryLock(file.fd)) {
+    const path = lockPath(tcti);
+    const deadline = performance.now() + options.timeoutMs;
+    for (;;) {
+      const file = await openLockFile(path);
+      try {
+        // The last holder may have removed the file that we opened.
+        if (options.tryLock(file.fd) && (await isStillAt(path, file))) return new TpmLock(path, file);
         if (performance.now() >= deadline) throw tpmBusy(tcti, options.timeoutMs);
         await wait(POLL_MS, undefined, options.signal === undefined ? {} : { signal: options.signal });
+      } catch (error) {
+        await file.close();
+        throw error;
       }
-      return new TpmLock(file);
-    } catch (error) {
       await file.close();
-      throw error;
     }
   }
 
@@ -55,27 +61,37 @@ export class TpmLock implements AsyncDisposable {
     await this.#file.write(`${words.join('\n')}\n`, 0);
   }
 
-  async writeFinished(): Promise<void> {
-    await this.#file.truncate(0);
+  /** The TPM holds nothing of this holder's any more. */
+  finish(): void {
+    this.#isFinished = true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    const { size } = await this.#file.stat();
+    if (this.#isFinished || size === 0) await rm(this.#path, { force: true });
     await this.#file.close();
   }
 }
 
-async function openLockFile(tcti: string): Promise<FileHandle> {
+function lockPath(tcti: string): string {
   const hash = createHash('sha256').update(tcti).digest('hex').slice(0, 16);
-  const user = process.getuid?.() ?? 0;
-  const path = join(tmpdir(), `assayer-tpm-${user}-${hash}.lock`);
+  return join(tmpdir(), `assayer-tpm-${process.getuid?.() ?? 0}-${hash}.lock`);
+}
+
+async function openLockFile(path: string): Promise<FileHandle> {
   const { O_CREAT, O_RDWR, O_NOFOLLOW } = constants;
   try {
     const file = await open(path, O_CREAT | O_RDWR | O_NOFOLLOW, 0o600);
     const { uid } = await file.stat();
-    if (uid === user) return file;
+    if (uid === process.getuid?.()) return file;
     await file.close();
   } catch (cause) {
     throw new SpiffeError('FILE_UNUSABLE', `cannot open the lock file ${path}: remove it`, { cause });
   }
   throw new SpiffeError('FILE_UNUSABLE', `the lock file ${path} belongs to another user: remove it`);
+}
+
+async function isStillAt(path: string, file: FileHandle): Promise<boolean> {
+  const [opened, named] = await Promise.all([file.stat(), stat(path).catch(() => undefined)]);
+  return named !== undefined && opened.dev === named.dev && opened.ino === named.ino;
 }
