@@ -30,7 +30,7 @@ export class TpmProxy implements AsyncDisposable {
   readonly tcti: string;
   readonly messages: TpmMessage[] = [];
   readonly #folder: string;
-  readonly #upstream: string;
+  #upstream: string;
   readonly #rules: ProxyRules;
   readonly #sockets = new Set<Socket>();
   readonly #servers: Server[] = [];
@@ -56,6 +56,11 @@ export class TpmProxy implements AsyncDisposable {
   /** All that crossed the bus, in hex. */
   get traffic(): string {
     return this.messages.map(({ command, response }) => Buffer.concat([command, response]).toString('hex')).join('|');
+  }
+
+  /** From the next command on another TPM answers, as if somebody had changed the chip. */
+  swap(tpm: Swtpm): void {
+    this.#upstream = join(tpm.folder, 'tpm');
   }
 
   async #listen(name: string, onClient: (client: Socket) => Promise<void>): Promise<void> {
@@ -90,13 +95,22 @@ export class TpmProxy implements AsyncDisposable {
   }
 
   async #relay(client: Socket): Promise<void> {
-    const tpm = await this.#connect('');
-    client.once('close', () => tpm.destroy());
-    tpm.once('close', () => client.destroy());
-    const responses = messagesOf(tpm);
+    const connectTpm = async () => {
+      const socket = await this.#connect('');
+      const closeClient = () => client.destroy();
+      socket.once('close', closeClient);
+      client.once('close', () => socket.destroy());
+      const leave = () => socket.off('close', closeClient).destroy();
+      return { upstream: this.#upstream, socket, responses: messagesOf(socket), leave };
+    };
+    let tpm = await connectTpm();
     const answer = async (command: Uint8Array): Promise<Uint8Array> => {
-      tpm.write(command);
-      const { value } = await responses.next();
+      if (tpm.upstream !== this.#upstream) {
+        tpm.leave();
+        tpm = await connectTpm();
+      }
+      tpm.socket.write(command);
+      const { value } = await tpm.responses.next();
       return value ?? new Uint8Array(0);
     };
     for await (const command of messagesOf(client)) {
