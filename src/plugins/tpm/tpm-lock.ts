@@ -19,6 +19,7 @@ export class TpmLock implements AsyncDisposable {
   readonly #path: string;
   readonly #file: FileHandle;
   #isFinished = false;
+  #isReleased = false;
 
   private constructor(path: string, file: FileHandle) {
     this.#path = path;
@@ -67,6 +68,8 @@ export class TpmLock implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
     const { size } = await this.#file.stat();
     if (this.#isFinished || size === 0) await rm(this.#path, { force: true });
     await this.#file.close();
