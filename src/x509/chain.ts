@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
 import type { Certificate } from './certificate.ts';
-import { GeneralNameTag } from './extensions.ts';
+import { type Extension, GeneralNameTag } from './extensions.ts';
 import { formatName, isSameName } from './name.ts';
 import { findViolation, parseNameConstraints } from './name-constraints.ts';
 import { OID } from './oids.ts';
@@ -91,7 +91,11 @@ class PathSearch {
       return undefined;
     }
     for (const root of roots) {
-      if (this.#isIssuer(root, path)) return [...path, root];
+      if (!this.#isIssuer(root, path)) continue;
+      const complete = [...path, root];
+      const problem = findConstraintProblem(complete);
+      if (problem === undefined) return complete;
+      this.#refusals.add(problem);
     }
     for (const intermediate of intermediates) {
       const found = this.#isIssuer(intermediate, path) ? this.extend([...path, intermediate]) : undefined;
@@ -125,7 +129,6 @@ class PathSearch {
     return (
       findProblem(issuer, this.#options.now, this.#understood) ??
       findIssuerProblem(issuer, path.length - 1) ??
-      findConstraintProblem(issuer, path) ??
       this.#findSignatureProblem(issuer, child)
     );
   }
@@ -167,18 +170,26 @@ function findIssuerProblem(issuer: Certificate, intermediatesBelow: number): str
   return undefined;
 }
 
-/** §6.1.3 (b), (c) */
-function findConstraintProblem(issuer: Certificate, path: readonly Certificate[]): string | undefined {
-  const extension = issuer.extensions.get(OID.nameConstraints);
-  if (extension === undefined) return undefined;
-  return reasonOf(() => {
-    const constraints = parseNameConstraints(extension.value);
-    for (const certificate of path) {
-      const violation = findViolation(constraints, certificate);
-      if (violation !== undefined) return `constrains names: ${violation} in ${describe(certificate)}`;
-    }
-    return undefined;
-  });
+/**
+ * §6.1.3 (b), (c), on a path that has reached a root: what a stranger calls a CA constrains nothing, and comparing a
+ * thousand names with a thousand constraints takes seconds.
+ */
+function findConstraintProblem(path: readonly Certificate[]): string | undefined {
+  for (const [below, issuer] of path.slice(1).entries()) {
+    const extension = issuer.extensions.get(OID.nameConstraints);
+    const problem = extension && reasonOf(() => findNameProblem(extension, path.slice(0, below + 1)));
+    if (problem !== undefined) return `${describe(issuer)} ${problem}`;
+  }
+  return undefined;
+}
+
+function findNameProblem({ value }: Extension, certificates: readonly Certificate[]): string | undefined {
+  const constraints = parseNameConstraints(value);
+  for (const certificate of certificates) {
+    const violation = findViolation(constraints, certificate);
+    if (violation !== undefined) return `constrains names: ${violation} in ${describe(certificate)}`;
+  }
+  return undefined;
 }
 
 function reasonOf(find: () => string | undefined): string | undefined {

@@ -99,3 +99,40 @@ describe('RFC 5280 §4.2.1.10', () => {
     );
   });
 });
+
+describe('where constraints stand', () => {
+  const excluding = constraints([], [dns('example.org')]);
+  const names = [optional(oid(OID.subjectAltName), sequence(dns('a.example.org')))];
+  const rejects = (message: RegExp) =>
+    expect.objectContaining({ code: 'CERTIFICATE_UNTRUSTED', message: expect.stringMatching(message) });
+
+  test('those of an intermediate below a root count', async () => {
+    const root = await makeCertificate({ subject: 'root' });
+    const middle = await makeCertificate({ subject: 'middle', issuer: root, extensions: [excluding] });
+    const leaf = await makeCertificate({ subject: 'leaf', issuer: middle, isCa: false, extensions: names });
+    const [certificate, intermediate, anchor] = [leaf.certificate, middle.certificate, root.certificate];
+    const chain = { leaf: certificate, intermediates: [intermediate], roots: [anchor], now: NOW };
+    expect(() => verifyChain(chain)).toThrow(
+      rejects(/"O=middle" constrains names: DNS name a\.example\.org is excluded/),
+    );
+  });
+
+  test('a second path without them is taken', async () => {
+    const root = await makeCertificate({ subject: 'root' });
+    const strict = await makeCertificate({ subject: 'middle', issuer: root, extensions: [excluding] });
+    const free = await makeCertificate({ subject: 'middle', issuer: root, signer: strict.signer });
+    const { certificate } = await makeCertificate({ subject: 'leaf', issuer: strict, isCa: false, extensions: names });
+    const intermediates = [strict.certificate, free.certificate];
+    const path = verifyChain({ leaf: certificate, intermediates, roots: [root.certificate], now: NOW });
+    expect(path[1]).toBe(free.certificate);
+  });
+
+  test('those of a stranger are not even compared: that takes seconds where there are many', async () => {
+    const stranger = await makeCertificate({ subject: 'stranger', extensions: [excluding] });
+    const root = await makeCertificate({ subject: 'root' });
+    const leaf = await makeCertificate({ subject: 'leaf', issuer: stranger, isCa: false, extensions: names });
+    const intermediates = [stranger.certificate];
+    const chain = { leaf: leaf.certificate, intermediates, roots: [root.certificate], now: NOW };
+    expect(() => verifyChain(chain)).toThrow(rejects(/no issuer of/));
+  });
+});
