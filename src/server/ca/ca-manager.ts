@@ -38,6 +38,7 @@ export class CaManager implements AsyncDisposable {
   readonly #timer: RotationTimer;
   #x509: X509SigningAuthority | undefined;
   #jwt: JwtSigningAuthority | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(options: CaManagerOptions) {
     this.#options = options;
@@ -65,8 +66,14 @@ export class CaManager implements AsyncDisposable {
     return requireValid(this.#jwt, this.#now(), 'JWT');
   }
 
-  /** Does what is due. @returns when something is due next. */
+  /** Does what is due, one call after the other. @returns when something is due next. */
   async rotate(): Promise<Date> {
+    const turn = this.#turn.then(() => this.#rotate());
+    this.#turn = turn.catch(() => {}); // its caller learns of it
+    return turn;
+  }
+
+  async #rotate(): Promise<Date> {
     const now = this.#now();
     await this.#rotateX509(now);
     if (!this.#options.disableJwt) await this.#rotateJwt(now);

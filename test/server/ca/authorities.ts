@@ -1,0 +1,102 @@
+import { fileURLToPath } from 'node:url';
+import { type Datastore, openDatastore } from '../../../src/datastore/datastore.ts';
+import { BundleKeeper } from '../../../src/server/bundle-keeper.ts';
+import { CaJournal } from '../../../src/server/ca/ca-journal.ts';
+import { CaManager } from '../../../src/server/ca/ca-manager.ts';
+import { SvidIssuer } from '../../../src/server/ca/svid-issuer.ts';
+import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts';
+import type { KeyType } from '../../../src/x509/signer.ts';
+import { pluginConfig, SQL, TestHost } from '../../plugin-host/go-plugins.ts';
+
+export const trustDomain = parseTrustDomain('example.org');
+const program = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+export interface AuthoritiesOptions {
+  readonly folder: string;
+  readonly clock: () => Date;
+  readonly keyManager?: 'memory' | 'disk';
+  readonly keyType?: KeyType;
+  readonly ttlSeconds?: number;
+}
+
+/** A CA with its datastore and a key manager's process, as a server has them. */
+export class Authorities implements AsyncDisposable {
+  readonly manager: CaManager;
+  readonly bundle: BundleKeeper;
+  readonly journal: CaJournal;
+  readonly datastore: Datastore;
+  readonly issuer: SvidIssuer;
+  readonly #resources: AsyncDisposableStack;
+
+  private constructor(
+    resources: AsyncDisposableStack,
+    parts: { manager: CaManager; bundle: BundleKeeper; journal: CaJournal; datastore: Datastore },
+    clock: () => Date,
+  ) {
+    this.#resources = resources;
+    this.manager = parts.manager;
+    this.bundle = parts.bundle;
+    this.journal = parts.journal;
+    this.datastore = parts.datastore;
+    this.issuer = new SvidIssuer(parts.manager, { clock });
+  }
+
+  static async open(options: AuthoritiesOptions): Promise<Authorities> {
+    const { folder, clock, keyManager = 'disk', keyType = 'ec-p256', ttlSeconds = 24 * 3600 } = options;
+    await using resources = new AsyncDisposableStack();
+    const datastore = resources.use(await openDatastore({ path: `${folder}/datastore.sqlite3`, clock }));
+    const host = new TestHost();
+    const plugin = pluginConfig({
+      type: 'KeyManager',
+      name: keyManager,
+      command: process.execPath,
+      args: [program(`../../../src/plugins/${keyManager}/server.main.ts`)],
+      data: { text: keyManager === 'disk' ? `keys_path = "${folder}/keys.json"` : '' },
+    });
+    const catalog = resources.use(await host.load('server', [SQL, plugin]));
+    const bundle = await BundleKeeper.open(datastore.bundles, trustDomain);
+    const journal = await CaJournal.open(datastore.caJournal, 'server');
+    const manager = resources.use(
+      await CaManager.open({
+        keyManager: catalog.keyManager,
+        journal,
+        bundle,
+        trustDomain,
+        keyType,
+        jwtKeyType: keyType,
+        disableJwt: false,
+        ttlSeconds,
+        subject: { country: 'US' },
+        log: host.log,
+        clock,
+      }),
+    );
+    return new Authorities(resources.move(), { manager, bundle, journal, datastore }, clock);
+  }
+
+  /** The state of each kind's records, such as `A active, B prepared`. */
+  get states(): { readonly x509: string; readonly jwt: string } {
+    const { x509, jwt } = this.journal.content;
+    const describe = (records: readonly { slot: string; state: string }[]) =>
+      records
+        .map(({ slot, state }) => `${slot} ${state}`)
+        .sort()
+        .join(', ');
+    return { x509: describe(x509), jwt: describe(jwt) };
+  }
+
+  /** What signs now. */
+  get ids(): readonly string[] {
+    return [this.manager.x509.authorityId, this.manager.jwt.keyId];
+  }
+
+  /** How many authorities of each kind the stored bundle has. */
+  async bundleSizes(): Promise<readonly number[]> {
+    const { x509Authorities, jwtAuthorities } = await this.datastore.bundles.get(trustDomain);
+    return [x509Authorities.length, jwtAuthorities.length];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#resources.disposeAsync();
+  }
+}
