@@ -13,6 +13,11 @@ export interface UnixPeer extends Disposable {
   readonly startTimeTicks: number;
   /** Whether it is still that process: a reused process id does not count, nor does a zombie. `false` after disposal. */
   isAlive(): boolean;
+  /**
+   * Whether it is alive and runs the program it ran, as the user and group it connected as. Whoever connects may leave
+   * the socket to a child and become a setuid program itself, which is not who calls.
+   */
+  isUnchanged(): boolean;
 }
 
 /** The other end of a TLS connection. */

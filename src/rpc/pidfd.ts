@@ -31,9 +31,13 @@ export function openUnixPeer(socket: Socket): UnixPeer {
   const { pid, uid, gid } = credentialsOf(addon, socket);
   const pidfd = openPidfdOf(addon, socket, pid);
   try {
-    const startTimeTicks = startTimeOf(pid);
+    const { startTimeTicks, image } = statOf(pid);
     // The number was this process's while its start time was read, if the process is there after that still.
     if (!pidfd.isAlive()) throw gone(pid);
+    const isUnchanged = () => {
+      const owner = ownerOf(pid);
+      return owner.uid === uid && owner.gid === gid && statOf(pid).image === image && pidfd.isAlive();
+    };
     return {
       kind: 'unix',
       pid,
@@ -41,6 +45,7 @@ export function openUnixPeer(socket: Socket): UnixPeer {
       gid,
       startTimeTicks,
       isAlive: () => pidfd.isAlive(),
+      isUnchanged: () => pidfd.isAlive() && isUnchanged(),
       [Symbol.dispose]: () => pidfd.close(),
     };
   } catch (error) {
@@ -76,7 +81,7 @@ function openPidfdOf(peer: PeerAddon, socket: Socket, pid: number): Pidfd {
 /** A handle on the process that has this number now. @throws SpiffeError `UNAUTHENTICATED` where there is none. */
 export function openPidfd(pid: number): Pidfd {
   addon ??= loadAddon('peer') as PeerAddon;
-  const startTimeTicks = startTimeOf(pid);
+  const { startTimeTicks } = statOf(pid);
   let pidfd: Pidfd;
   try {
     pidfd = addon.openPidfd(pid);
@@ -84,23 +89,36 @@ export function openPidfd(pid: number): Pidfd {
     throw gone(pid, cause);
   }
   // The number may have gone to another process in between: its start time tells.
-  if (pidfd.isAlive() && startTimeOf(pid) === startTimeTicks) return pidfd;
+  if (pidfd.isAlive() && statOf(pid).startTimeTicks === startTimeTicks) return pidfd;
   pidfd.close();
   throw gone(pid);
 }
 
-/** Field 22 of proc_pid_stat(5). The second, a name in parentheses, may hold anything. */
-function startTimeOf(pid: number): number {
-  let stat: string;
-  try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  } catch (cause) {
-    throw gone(pid, cause);
-  }
+/**
+ * proc_pid_stat(5): field 22, and fields 26 to 28, where code and stack lie, which an exec puts elsewhere; they are zero
+ * where this process may not know. The second field, a name in parentheses, may hold anything.
+ */
+function statOf(pid: number): { readonly startTimeTicks: number; readonly image: string } {
+  const stat = readProcess(pid, 'stat');
   const fieldsFromThird = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const startTimeTicks = Number(fieldsFromThird[22 - 3]);
   if (!Number.isSafeInteger(startTimeTicks)) throw gone(pid);
-  return startTimeTicks;
+  return { startTimeTicks, image: fieldsFromThird.slice(26 - 3, 28 - 3 + 1).join(' ') };
+}
+
+/** The effective user and group: proc_pid_status(5), whose first line escapes the name. */
+function ownerOf(pid: number): { readonly uid: number; readonly gid: number } {
+  const status = readProcess(pid, 'status');
+  const effective = (name: string) => Number(new RegExp(`^${name}:\\s+\\d+\\s+(\\d+)`, 'm').exec(status)?.[1]);
+  return { uid: effective('Uid'), gid: effective('Gid') };
+}
+
+function readProcess(pid: number, name: 'stat' | 'status'): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'latin1');
+  } catch (cause) {
+    throw gone(pid, cause);
+  }
 }
 
 function gone(pid: number, cause?: unknown): SpiffeError {

@@ -57,6 +57,46 @@ test('tells which process connected, whether it lives, and when it started', asy
   expect(peer.isAlive()).toBe(true);
 });
 
+/** Leaves its connection to a child and becomes another program once it is told to, as the same process. */
+const HAND_ON = `
+  const socket = require('net').createConnection(process.argv[1], () => {
+    const hold = "new (require('net').Socket)({ fd: 3 }).resume()";
+    require('child_process').spawn(process.execPath, ['-e', hold], { stdio: ['ignore', 'ignore', 'ignore', socket] });
+    process.stdin.once('data', () => process.execve('/bin/sleep', ['sleep', '60']));
+  });`;
+
+test('a process that became another program is not the peer that connected', async () => {
+  const path = (await temporaryFolder()).join('s');
+  const { next } = await listen({ path });
+  await using child = await TestProcess.start(process.execPath, ['-e', HAND_ON, path], 'ignore');
+  const { peer, socket } = await next();
+  expect(peer.isUnchanged()).toBe(true);
+  child.writeLine('now');
+  await expect.poll(() => peer.isUnchanged()).toBe(false);
+  expect([peer.isAlive(), socket.destroyed]).toEqual([true, false]);
+  await child.kill();
+  expect([peer.isAlive(), peer.isUnchanged()]).toEqual([false, false]);
+});
+
+test.runIf(process.getuid?.() === 0)('nor is one that acts for another user or group', async () => {
+  const path = (await temporaryFolder()).join('s');
+  const { next } = await listen({ path });
+  const connectAs = async (change: string) => {
+    await using child = await TestProcess.node(
+      '-e',
+      `${CONNECT} process.stdin.once('data', () => process.${change}(65534))`,
+      path,
+    );
+    const { peer } = await next();
+    expect(peer.isUnchanged()).toBe(true);
+    child.writeLine('now');
+    await expect.poll(() => peer.isUnchanged()).toBe(false);
+    expect(peer.isAlive()).toBe(true);
+  };
+  await connectAs('seteuid');
+  await connectAs('setegid');
+});
+
 test('a peer that was killed is dead, and so is one whose connection closed', async () => {
   const path = (await temporaryFolder()).join('s');
   const { next } = await listen({ path });

@@ -15,8 +15,8 @@ export interface AttestWorkloadOptions {
  * Finds out what the process at the other end of a socket is: all that any attestor knows of it. One that fails is
  * left out.
  *
- * @throws SpiffeError `UNAUTHENTICATED` where the process has ended, whose number may be another's then;
- *   `WORKLOAD_UNREADABLE` where every attestor failed.
+ * @throws SpiffeError `UNAUTHENTICATED` where the process has ended, whose number may be another's then, or is not what
+ *   it was when it connected; `WORKLOAD_UNREADABLE` where every attestor failed.
  */
 export async function attestWorkload(
   peer: Peer,
@@ -25,9 +25,9 @@ export async function attestWorkload(
 ): Promise<readonly Selector[]> {
   if (peer.kind !== 'unix') throw new SpiffeError('UNAUTHENTICATED', 'workloads call over the Unix socket');
   const { pid } = peer;
-  requireAlive(peer);
+  requireSame(peer);
   const results = await Promise.allSettled(attestors.map((attestor) => attestor.attest(pid, signal)));
-  requireAlive(peer);
+  requireSame(peer);
   const selectors = results.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
   const failures = results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []));
   for (const failure of failures) {
@@ -51,6 +51,8 @@ function isBelow(selector: string, start: string): boolean {
   return selector === start || selector.startsWith(`${start}:`);
 }
 
-function requireAlive(peer: Peer & { kind: 'unix' }): void {
-  if (!peer.isAlive()) throw new SpiffeError('UNAUTHENTICATED', `the caller, process ${peer.pid}, has ended`);
+function requireSame(peer: Peer & { kind: 'unix' }): void {
+  if (peer.isUnchanged()) return;
+  const fault = peer.isAlive() ? 'has become another program or user since it connected: connect anew' : 'has ended';
+  throw new SpiffeError('UNAUTHENTICATED', `the caller, process ${peer.pid}, ${fault}`);
 }
