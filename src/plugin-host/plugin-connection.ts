@@ -35,7 +35,8 @@ export class PluginConnection implements Disposable {
   /** @throws where nobody answers at `path` within `deadlineMs`. */
   static async open(path: string, autoMtls: AutoMtls | undefined, deadlineMs: number): Promise<PluginConnection> {
     const options = { maxMessageBytes: NO_LIMIT };
-    const channel = autoMtls === undefined ? RpcChannel.unix(path, options) : autoMtls.openChannel(path, options);
+    const channel =
+      autoMtls === undefined ? RpcChannel.unixForManyCalls(path, options) : autoMtls.openChannel(path, options);
     try {
       await channel.waitForReady(deadlineMs);
       return new PluginConnection(channel);

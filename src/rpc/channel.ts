@@ -1,4 +1,6 @@
+import { connect } from 'node:net';
 import { type ChannelCredentials, Client, credentials, type ChannelOptions as GrpcChannelOptions } from '@grpc/grpc-js';
+import { UnaryConnection } from './unary-connection.ts';
 
 export interface ChannelOptions {
   /** Largest message taken or sent, in bytes; -1 for no limit. gRPC's own default takes 4 MiB. */
@@ -13,9 +15,25 @@ export interface ChannelOptions {
 export class RpcChannel implements Disposable {
   /** For `createClient` alone: nobody else knows grpc-js. */
   readonly client: Client;
+  /** Takes the unary calls, where there is one. For `createClient` alone. */
+  readonly unary: UnaryConnection | undefined;
 
-  private constructor(client: Client) {
+  private constructor(client: Client, unary?: UnaryConnection) {
     this.client = client;
+    this.unary = unary;
+  }
+
+  /** Over a Unix socket, in clear, with a second connection for unary calls: for a peer that is called very often. */
+  static unixForManyCalls(path: string, options: ChannelOptions = {}): RpcChannel {
+    const { client } = RpcChannel.unix(path, options);
+    const { maxMessageBytes } = options;
+    return new RpcChannel(
+      client,
+      new UnaryConnection({
+        connect: () => connect(path),
+        ...(maxMessageBytes === undefined ? {} : { maxMessageBytes }),
+      }),
+    );
   }
 
   /** Over a Unix socket, in clear. */
@@ -49,5 +67,6 @@ export class RpcChannel implements Disposable {
 
   [Symbol.dispose](): void {
     this.client.close();
+    this.unary?.[Symbol.dispose]();
   }
 }

@@ -80,6 +80,11 @@ function createCall(definition: ServiceDefinition, method: MethodDefinition, cha
         options.signal,
       );
   }
+  const { unary } = channel;
+  if (unary !== undefined) {
+    return async (request: never, options: CallOptions = {}) =>
+      method.responseType.decode(await unary.call(path, method.requestType.encode(request).finish(), options));
+  }
   return (request: never, options: CallOptions = {}) =>
     new Promise((resolve, reject) => {
       const metadata = options.metadata === undefined ? new Metadata() : toMetadata(options.metadata);

@@ -31,7 +31,18 @@ export function toStatus(error: unknown): StatusObject {
 /** The inverse, on the calling side. What is not a gRPC status stays what it is. */
 export function fromStatus(error: unknown): unknown {
   if (!isStatusObject(error)) return error;
-  return new RemoteError(knownStatus(error.code), error.details, decodeDetails(error.metadata), { cause: error });
+  const [details] = error.metadata?.get(DETAILS_KEY) ?? [];
+  return remoteError(error.code, error.details, details instanceof Uint8Array ? details : undefined, { cause: error });
+}
+
+/** @param details `google.rpc.Status`, encoded, as it came */
+export function remoteError(
+  code: number,
+  message: string,
+  details: Uint8Array | undefined,
+  options?: ErrorOptions,
+): RemoteError {
+  return new RemoteError(knownStatus(code), message, decodeDetails(details), options);
 }
 
 /** The gRPC status that an error stands for, whoever raised it. */
@@ -52,9 +63,8 @@ function detailsMetadata(error: SpiffeError | RemoteError): Metadata {
   return metadata;
 }
 
-function decodeDetails(metadata: Metadata | undefined): readonly ErrorDetail[] {
-  const [value] = metadata?.get(DETAILS_KEY) ?? [];
-  if (!(value instanceof Uint8Array)) return [];
+function decodeDetails(value: Uint8Array | undefined): readonly ErrorDetail[] {
+  if (value === undefined) return [];
   try {
     return RpcStatus.decode(value).details;
   } catch {
