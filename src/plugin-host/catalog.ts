@@ -2,16 +2,21 @@ import { resolve } from 'node:path';
 import { requirePluginConstraints } from '../config/plugin-constraints.ts';
 import type { PluginConfig } from '../config/plugins.ts';
 import type { Logger } from '../log/logger.ts';
-import type { PluginSide, PluginType } from '../rpc/go-plugin.ts';
+import { PLUGIN_TYPES, type PluginSide, type PluginType } from '../rpc/go-plugin.ts';
 import type { BoundService } from '../rpc/service.ts';
 import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { type AgentNodeAttestor, createAgentNodeAttestor } from './kinds/agent-node-attestor.ts';
+import { type BundlePublisher, createBundlePublisher } from './kinds/bundle-publisher.ts';
+import { type CredentialComposer, createCredentialComposer } from './kinds/credential-composer.ts';
 import { createKeyManager, type KeyManager } from './kinds/key-manager.ts';
+import { createNotifier, type Notifier } from './kinds/notifier.ts';
 import { createServerNodeAttestor, type ServerNodeAttestor } from './kinds/server-node-attestor.ts';
+import { createSvidStore, type SvidStore } from './kinds/svid-store.ts';
+import { createUpstreamAuthority, type UpstreamAuthority } from './kinds/upstream-authority.ts';
 import { createWorkloadAttestor, type WorkloadAttestor } from './kinds/workload-attestor.ts';
 import { Plugin } from './plugin.ts';
-import { DEFAULT_DEADLINES, type PluginDeadlines, type PluginSpec } from './plugin-spec.ts';
+import { DEFAULT_DEADLINES, type PluginDeadlines, type PluginSpec, pluginLogFields } from './plugin-spec.ts';
 
 /** The executable of a plugin that comes with the program; undefined where there is none of that name. */
 export type BuiltinPlugins = (
@@ -40,9 +45,6 @@ export interface PluginStatus {
   readonly state: 'running' | 'exited' | 'internal';
 }
 
-/** Types that this host has a facade for. */
-const SUPPORTED: readonly PluginType[] = ['KeyManager', 'NodeAttestor', 'WorkloadAttestor'];
-
 /** All plugins of a program. Disposing ends them. */
 export class PluginCatalog implements AsyncDisposable {
   readonly #plugins: readonly Plugin[];
@@ -54,8 +56,16 @@ export class PluginCatalog implements AsyncDisposable {
   readonly agentNodeAttestor: AgentNodeAttestor | undefined;
   /** Agent only. */
   readonly workloadAttestors: readonly WorkloadAttestor[];
+  /** Agent only. */
+  readonly svidStores: readonly SvidStore[];
+  /** Server only; undefined where the server's CA signs itself. */
+  readonly upstreamAuthority: UpstreamAuthority | undefined;
+  /** Server only, like the rest; composers in the order of the configuration, in which they have their say. */
+  readonly notifiers: readonly Notifier[];
+  readonly bundlePublishers: readonly BundlePublisher[];
+  readonly credentialComposers: readonly CredentialComposer[];
 
-  private constructor(side: PluginSide, plugins: readonly Plugin[], internal: readonly PluginConfig[]) {
+  private constructor(side: PluginSide, plugins: readonly Plugin[], internal: readonly PluginConfig[], log: Logger) {
     this.#plugins = plugins;
     this.#internal = internal;
     const ofType = (type: PluginType) => plugins.filter((plugin) => plugin.type === type);
@@ -66,6 +76,14 @@ export class PluginCatalog implements AsyncDisposable {
     this.agentNodeAttestor = agentNodeAttestor && createAgentNodeAttestor(agentNodeAttestor);
     this.serverNodeAttestors = side === 'server' ? ofType('NodeAttestor').map(createServerNodeAttestor) : [];
     this.workloadAttestors = ofType('WorkloadAttestor').map(createWorkloadAttestor);
+    this.svidStores = ofType('SVIDStore').map(createSvidStore);
+    const [upstreamAuthority] = ofType('UpstreamAuthority').map((plugin) =>
+      createUpstreamAuthority(plugin, log.child(pluginLogFields(plugin.spec))),
+    );
+    this.upstreamAuthority = upstreamAuthority;
+    this.notifiers = ofType('Notifier').map(createNotifier);
+    this.bundlePublishers = ofType('BundlePublisher').map(createBundlePublisher);
+    this.credentialComposers = ofType('CredentialComposer').map(createCredentialComposer);
   }
 
   /**
@@ -86,7 +104,7 @@ export class PluginCatalog implements AsyncDisposable {
     );
     const loaded = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failures = results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []));
-    if (failures.length === 0) return new PluginCatalog(side, loaded, internal);
+    if (failures.length === 0) return new PluginCatalog(side, loaded, internal, log);
     await disposeAll(loaded);
     throw toOneError(failures);
   }
@@ -122,10 +140,8 @@ function isInternal({ type, name }: PluginConfig): boolean {
 function toSpec(config: PluginConfig, { side, builtins }: CatalogOptions): PluginSpec {
   const { name, checksum, data, autoMtls } = config;
   const label = `${config.type} ${JSON.stringify(name)}`;
-  const type = SUPPORTED.find((supported) => supported === config.type);
-  if (type === undefined) {
-    throw new SpiffeError('CONFIG_INVALID', `${label}: plugins of this type are not supported, set enabled = false`);
-  }
+  const type = PLUGIN_TYPES.find((known) => known === config.type);
+  if (type === undefined) throw new SpiffeError('CONFIG_INVALID', `${label}: there are no plugins of this type`);
   if (config.command) {
     const command = resolve(config.command);
     return { side, type, name, builtin: false, command, args: config.args, checksum, data, autoMtls };

@@ -29,10 +29,10 @@ export function matchServices(
   }
   const wanted = pluginServiceName(side, type);
   if (!names.includes(wanted)) {
-    const others = names.filter((name) => name !== CONFIG_SERVICE_NAME).map(quoteText);
+    const others = names.filter((name) => name !== CONFIG_SERVICE_NAME);
     throw new SpiffeError(
       'PLUGIN_NOT_LOADED',
-      `no supported plugin interface found: the ${side} needs ${quoteText(wanted)}, the plugin serves ${others.join(', ') || 'nothing'}`,
+      `no supported plugin interface found: the ${side} needs ${quoteText(wanted)}, the plugin serves ${others.map(quoteText).join(', ') || 'nothing'}${advice(side, type, others)}`,
     );
   }
   for (const name of names) {
@@ -42,3 +42,19 @@ export function matchServices(
   }
   return { plugin: wanted, hasConfig: names.includes(CONFIG_SERVICE_NAME) };
 }
+
+/** What the person who configured the plugin can do about it, where its services tell. */
+function advice(side: PluginSide, type: PluginType, names: readonly string[]): string {
+  for (const name of names) {
+    const [, itsSide, version, itsType] = PLUGIN_SERVICE.exec(name) ?? [];
+    if (itsSide === side && itsType === type) {
+      return `: its interface is version ${version}, this host knows version 1, so another build of the plugin is needed`;
+    }
+    if (itsType === type) return `: it is for the ${itsSide}, configure it there`;
+    if (itsSide === side) return `: configure it as ${itsType}`;
+    if (itsType !== undefined) return `: configure it as ${itsType} of the ${itsSide}`;
+  }
+  return '';
+}
+
+const PLUGIN_SERVICE = /^spire\.plugin\.(server|agent)\.[a-z]+\.v([0-9]{1,4})\.([A-Za-z]{1,40})$/;

@@ -55,6 +55,18 @@ export const ATTESTATION_METADATA = {
   clientAddress: 'x-forwarded-client-ip',
 } as const;
 
+/** gRPC metadata of `AttestReference`: the SPIFFE ID of who asks on behalf of the workload, where somebody does. */
+export const BROKER_CALLER_METADATA = 'spire-agent-broker-caller-id';
+
+/** What precedes the name of a message in the type URL of a `google.protobuf.Any`. */
+const TYPE_URL_PREFIX = 'type.googleapis.com/';
+
+/** Type URLs of the references to a workload that SPIRE knows. Source: plugin-wire §8.9. */
+export const REFERENCE_TYPES = {
+  process: `${TYPE_URL_PREFIX}spiffe.broker.WorkloadPIDReference`,
+  kubernetesObject: `${TYPE_URL_PREFIX}spiffe.broker.KubernetesObjectReference`,
+} as const;
+
 /** Full gRPC name of the service that makes a plugin one of its type. */
 export function pluginServiceName(side: PluginSide, type: PluginType, version = 1): string {
   return `spire.plugin.${side}.${type.toLowerCase()}.v${version}.${type}`;
