@@ -1,7 +1,7 @@
 import type { ServerNodeAttestor } from '../../plugin-host/kinds/server-node-attestor.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { Selector } from '../../spiffe/selector.ts';
-import { isAgentId, type SpiffeId, trustDomainOf } from '../../spiffe/spiffe-id.ts';
+import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { attestByJoinToken, JOIN_TOKEN, type JoinTokens } from './join-token.ts';
 
@@ -58,12 +58,13 @@ export class Attestors {
   }
 }
 
-/** A plugin names agents of this trust domain, and nothing else. */
+/** An attestor names agents below its own name: no plugin gives out who another one has attested. */
 function requireAgentOf(id: SpiffeId, trustDomain: TrustDomain, attestor: string): void {
-  if (trustDomainOf(id) !== trustDomain || !isAgentId(id)) {
+  const own = `spiffe://${trustDomain}/spire/agent/${attestor}/`;
+  if (!id.startsWith(own)) {
     throw new SpiffeError(
       'PLUGIN_PROTOCOL',
-      `NodeAttestor "${attestor}" gave "${id}", which is no agent ID of "${trustDomain}"`,
+      `NodeAttestor "${attestor}" named the agent "${id}", and its agents are below "${own}"`,
     );
   }
 }
