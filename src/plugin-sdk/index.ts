@@ -1,11 +1,26 @@
 export type { SignatureHash } from '../addon/raw-signature.ts';
+export type { Bundle, JwtAuthority, X509Authority } from '../spiffe/bundle.ts';
+export type {
+  CredentialSubject,
+  ExtraExtension,
+  JwtSvidAttributes,
+  NamedAttribute,
+  X509CaAttributes,
+  X509SvidAttributes,
+} from '../spiffe/credential-attributes.ts';
 export { SpiffeError } from '../spiffe/error.ts';
 export { agentId, parseSpiffeId, type SpiffeId } from '../spiffe/spiffe-id.ts';
 export type { TrustDomain } from '../spiffe/trust-domain.ts';
 export type { KeyType } from '../x509/signer.ts';
 export { type AgentNodeAttestorDefinition, defineAgentNodeAttestor } from './agent-node-attestor.ts';
 export type { AttestationContext } from './attestation-context.ts';
+export { type BundlePublisherDefinition, defineBundlePublisher } from './bundle-publisher.ts';
 export type { ConfigurationOptions, ConfigureContext } from './configuration.ts';
+export {
+  type CredentialComposerDefinition,
+  defineCredentialComposer,
+  type SvidSubject,
+} from './credential-composer.ts';
 export type { HostServices } from './host-services.ts';
 export {
   defineKeyManager,
@@ -13,7 +28,9 @@ export {
   type KeyRecord,
   type SignatureOptions,
 } from './key-manager.ts';
+export { defineNotifier, type NotifierDefinition } from './notifier.ts';
 export type { Plugin, PluginRuntime } from './plugin.ts';
+export type { PluginContext } from './plugin-context.ts';
 export { servePlugin } from './serve-plugin.ts';
 export {
   type AgentAttributes,
@@ -22,4 +39,18 @@ export {
 } from './server-node-attestor.ts';
 export { SoftwareKey } from './software-key.ts';
 export { SoftwareKeys } from './software-keys.ts';
-export { defineWorkloadAttestor, type WorkloadAttestorDefinition, type WorkloadContext } from './workload-attestor.ts';
+export { defineSvidStore, type StoredX509Svid, type SvidStoreDefinition } from './svid-store.ts';
+export {
+  defineUpstreamAuthority,
+  type MintedX509Ca,
+  type MintRequest,
+  type UpstreamAuthorityDefinition,
+  type UpstreamBundle,
+} from './upstream-authority.ts';
+export {
+  defineWorkloadAttestor,
+  type WorkloadAttestorDefinition,
+  type WorkloadContext,
+  type WorkloadReferenceContext,
+} from './workload-attestor.ts';
+export type { WorkloadReference } from './workload-reference.ts';
