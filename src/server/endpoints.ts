@@ -7,6 +7,7 @@ import { listenTls } from '../rpc/tls-server.ts';
 import { listenUnix } from '../rpc/unix-listener.ts';
 import type { Authorizer } from './authorization/authorizer.ts';
 import type { BundleKeeper } from './bundle-keeper.ts';
+import { ConnectionLimits } from './connection-limits.ts';
 import type { ServerIdentity, X509Identity } from './server-identity.ts';
 
 export interface EndpointsOptions {
@@ -27,12 +28,19 @@ export interface Endpoints extends AsyncDisposable {
 /** The admin socket is for the server's user and group. */
 const ADMIN_SOCKET_MODE = 0o770;
 const ADMIN_FOLDER_MODE = 0o750;
+/** Calls at a time on one connection: a request may have 4 MiB, and is read before anybody knows whose it is. */
+const MAX_CALLS = 100;
+const MAX_ANONYMOUS_CALLS = 4;
 
 /** The API over TLS for agents and administrators, and over the admin socket for whoever may open that. */
 export async function openEndpoints(options: EndpointsOptions): Promise<Endpoints> {
   const { config, services, authorizer, identity, bundle, log } = options;
   await using stack = new AsyncDisposableStack();
-  const server = stack.use(RpcServer.create({ services, interceptors: [authorizer], log }));
+  const serve = (maxConcurrentStreams: number) =>
+    stack.use(RpcServer.create({ services, interceptors: [authorizer], log, maxConcurrentStreams }));
+  const server = serve(MAX_CALLS);
+  const strangers = serve(MAX_ANONYMOUS_CALLS);
+  const limits = new ConnectionLimits();
   const tls = stack.use(
     await listenTls({
       address: config.bindAddress,
@@ -41,7 +49,10 @@ export async function openEndpoints(options: EndpointsOptions): Promise<Endpoint
       requirePqKem: config.experimental.requirePqKem,
       log,
       findBundle: (trustDomain) => (trustDomain === config.trustDomain ? bundle.current : undefined),
-      onConnection: (socket, peer) => server.accept(socket, peer),
+      onConnection: (socket, peer) => {
+        if (limits.admit(socket, peer)) (peer.spiffeId === undefined ? strangers : server).accept(socket, peer);
+        else log.warning('a connection was refused', { address: peer.address, reason: 'this peer has too many' });
+      },
     }),
   );
   stack.defer(identity.subscribe((current) => tls.useIdentity(toTlsIdentity(current))));

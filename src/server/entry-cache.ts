@@ -41,7 +41,7 @@ export class EntryCache {
 
   /** Catches up with the event log. Calls made meanwhile see what was stored before they were made. */
   async refresh(): Promise<void> {
-    await this.#refreshing;
+    await this.#refreshing?.catch(() => {}); // whoever began it learns of it
     this.#refreshing ??= this.#follow().finally(() => {
       this.#refreshing = undefined;
     });

@@ -67,6 +67,6 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
       authorizedEntries,
     }),
     bundleService({ own: bundle, bundles: datastore.bundles }),
-    healthService(async () => catalog.plugins.every(({ state }) => state !== 'exited')),
+    healthService(async () => catalog.plugins.every(({ state }) => state !== 'unhealthy')),
   ];
 }

@@ -78,6 +78,7 @@ describe('messages of whatever bytes', () => {
     () => Buffer.concat([Buffer.of(0x0a, 0x7f), randomBytes(10)]),
     () => Buffer.alloc(50, 0x80),
     () => Buffer.concat(Array.from({ length: 40 }, (_, n) => Buffer.of(((n % 15) + 1) << 3, randomInt(128)))),
+    () => Buffer.alloc(1_000_000, 0x7b), // groups within groups
     () => nested(1000, 0x0a),
     () => nested(1000, 0x12),
     () => Buffer.concat([Buffer.of(0x0a, 4), Buffer.of(0xff, 0xfe, 0x00, 0x80)]),
@@ -99,7 +100,7 @@ describe('messages of whatever bytes', () => {
           const bytes = shape();
           const code = await rawCall(channel, path, bytes);
           // Bytes that are no message at all are answered by gRPC itself, as an internal error.
-          expect([...ORDERLY, Status.Internal], Buffer.from(bytes).toString('hex')).toContain(code);
+          expect([...ORDERLY, Status.Internal], Buffer.from(bytes.subarray(0, 200)).toString('hex')).toContain(code);
         }
       }
     }

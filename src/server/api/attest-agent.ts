@@ -5,6 +5,7 @@ import { SpiffeError } from '../../spiffe/error.ts';
 import { type AdmissionOptions, admitAgent } from '../attestation/admit-agent.ts';
 import type { Attestors } from '../attestation/attestors.ts';
 import { toApiX509Svid } from './api-svid.ts';
+import { ExpectedRequests } from './expected-requests.ts';
 import { requireCsr } from './require-csr.ts';
 
 export interface AttestAgentOptions extends AdmissionOptions {
@@ -13,6 +14,8 @@ export interface AttestAgentOptions extends AdmissionOptions {
 
 /** Evidence of a measured boot is the largest payload: an event log and an IMA log. */
 const MAX_PAYLOAD_BYTES = 3 * 1024 * 1024;
+/** Of the whole exchange; the slowest TPMs take half a minute to make their keys. */
+const DEADLINE_MS = 180_000;
 
 /** Inventory R006: parameters first, then an answer for every challenge, until the verdict. */
 export async function* attestAgent(
@@ -20,7 +23,7 @@ export async function* attestAgent(
   { peer, signal }: CallContext,
   options: AttestAgentOptions,
 ): AsyncGenerator<AttestAgentResponse> {
-  const incoming = requests[Symbol.asyncIterator]();
+  using incoming = new ExpectedRequests(requests, DEADLINE_MS);
   const { data, csr } = await receiveParams(incoming);
   const { subjectPublicKeyInfo: csrPublicKey } = requireCsr(csr);
   const challenges = new MessageQueue<Uint8Array>();
@@ -30,7 +33,7 @@ export async function* attestAgent(
       payload: data.payload,
       csrPublicKey,
       ...(peer.kind === 'tls' ? { clientAddress: peer.address } : {}),
-      signal,
+      signal: AbortSignal.any([signal, incoming.signal]),
       async challenge(challenge) {
         challenges.push(challenge);
         return receiveAnswer(incoming);
@@ -39,16 +42,17 @@ export async function* attestAgent(
     .finally(() => challenges.end());
   attestation.catch(() => {}); // its failure is awaited below, once the challenges have ended
   for await (const challenge of challenges) yield { step: { $case: 'challenge', value: challenge } };
-  const node = await attestation;
+  const node = await attestation.catch((error: unknown) => {
+    throw incoming.signal.aborted ? incoming.signal.reason : error;
+  });
   const svid = await admitAgent(node, data.type, csrPublicKey, options);
   yield {
     step: { $case: 'result', value: { svid: toApiX509Svid(svid, node.spiffeId), reattestable: node.canReattest } },
   };
 }
 
-async function receiveParams(incoming: AsyncIterator<AttestAgentRequest>) {
-  const { value, done } = await incoming.next();
-  const step: AttestAgentRequest['step'] = done === true ? undefined : value.step;
+async function receiveParams(incoming: ExpectedRequests<AttestAgentRequest>) {
+  const step = (await incoming.next())?.step;
   if (step?.$case !== 'params')
     throw new SpiffeError('ARGUMENT_INVALID', 'the first message of an attestation has to carry its parameters');
   const { data, params } = step.value;
@@ -65,9 +69,8 @@ async function receiveParams(incoming: AsyncIterator<AttestAgentRequest>) {
   return { data, csr: params.csr };
 }
 
-async function receiveAnswer(incoming: AsyncIterator<AttestAgentRequest>): Promise<Uint8Array> {
-  const { value, done } = await incoming.next();
-  const step: AttestAgentRequest['step'] = done === true ? undefined : value.step;
+async function receiveAnswer(incoming: ExpectedRequests<AttestAgentRequest>): Promise<Uint8Array> {
+  const step = (await incoming.next())?.step;
   if (step?.$case !== 'challengeResponse') {
     throw new SpiffeError(
       'ARGUMENT_INVALID',

@@ -1,0 +1,102 @@
+import { connect } from 'node:tls';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { HealthDefinition } from '../../src/gen/grpc/health/v1/health.ts';
+import { AgentDefinition } from '../../src/gen/spire/api/server/agent/v1/agent.ts';
+import { BundleDefinition } from '../../src/gen/spire/api/server/bundle/v1/bundle.ts';
+import { SVIDDefinition } from '../../src/gen/spire/api/server/svid/v1/svid.ts';
+import { Status } from '../../src/spiffe/status.ts';
+import { validateX509Svid } from '../../src/spiffe/x509-svid.ts';
+import { TestServer } from '../harness/running-server.ts';
+import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
+import { attestByJoinToken, mintedCaller, newCsr, TlsCaller } from './callers.ts';
+
+// A server that runs: what the time does to it.
+let folder: TemporaryFolder;
+
+beforeEach(async () => {
+  folder = await createTemporaryFolder();
+});
+afterEach(() => folder[Symbol.asyncDispose]());
+
+const outputMask = undefined;
+const post = { agentVersion: '', currentBundleSerial: 0n };
+const DEADLINE = { timeout: 20_000, interval: 50 };
+
+/** Serial number of the server's SVID, as a new connection sees it. */
+async function shownSerialNumber(port: number): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+  socket.once('secureConnect', () => resolve(socket.getPeerX509Certificate()?.serialNumber ?? 'none'));
+  socket.once('error', reject);
+  return await promise.finally(() => socket.destroy());
+}
+
+test("the server's SVID changes at half of its life, and connections stay (B004)", async () => {
+  const settings = 'default_x509_svid_ttl = "2s"\n agent_ttl = "1h"';
+  await using server = await TestServer.start({ folder: folder.path, settings });
+  const { port } = server.running;
+  using agent = await attestByJoinToken(server);
+  await using stream = agent.client(AgentDefinition).attestAgent();
+  const first = await shownSerialNumber(port);
+  await agent.client(AgentDefinition).postStatus(post);
+  const seen = new Set([first]);
+  await expect.poll(async () => seen.add(await shownSerialNumber(port)).size, DEADLINE).toBe(4);
+  await agent.client(AgentDefinition).postStatus(post);
+  stream.end();
+  await expect(stream.receive()).rejects.toMatchObject({ status: Status.InvalidArgument }); // not cut off
+  using later = new TlsCaller(server);
+  await later.client(BundleDefinition).getBundle({ outputMask });
+});
+
+test('authorities follow one another by themselves, and what they sign verifies throughout (B001)', async () => {
+  await using server = await TestServer.start({ folder: folder.path, settings: 'ca_ttl = "6s"' });
+  using agent = await attestByJoinToken(server);
+  await agent.client(AgentDefinition).postStatus(post);
+  const [first] = server.running.bundle.x509Authorities;
+  const activated = () => server.records.filter(({ message }) => message === 'X.509 authority activated').length;
+  await expect
+    .poll(async () => {
+      const { csr } = await newCsr({ uriNames: ['spiffe://example.org/web'] });
+      const { svid } = await server.admin(SVIDDefinition).mintX509SVID({ csr, ttl: 0 });
+      validateX509Svid(svid?.certChain ?? [], server.running.bundle, new Date());
+      return activated();
+    }, DEADLINE)
+    .toBe(3);
+  expect(server.running.bundle.x509Authorities).toContainEqual(first);
+  using caller = await mintedCaller(server, '/late');
+  const bundle = await caller.client(BundleDefinition).getBundle({ outputMask });
+  expect(bundle.x509Authorities.length).toBeGreaterThan(2);
+  expect(bundle.sequenceNumber).toBe(server.running.bundle.sequenceNumber);
+  await expect(agent.client(AgentDefinition).postStatus(post)).rejects.toMatchObject({
+    status: Status.PermissionDenied, // the first authority has ended, and with it what it signed
+  });
+  expect(server.records.filter(({ level }) => level === 'error')).toEqual([]);
+});
+
+test('a start and a stop with calls that are open', async () => {
+  const server = await TestServer.start({ folder: folder.path });
+  using anonymous = new TlsCaller(server);
+  const watch = server.admin(HealthDefinition).watch({ service: '' });
+  await watch.receive();
+  const attestation = anonymous.client(AgentDefinition).attestAgent();
+  const ended = Promise.allSettled([attestation.receive(), watch.receive()]);
+  await anonymous.client(BundleDefinition).getBundle({ outputMask });
+  const before = performance.now();
+  await server[Symbol.asyncDispose]();
+  expect(performance.now() - before).toBeLessThan(5_000);
+  await ended;
+});
+
+test('a plugin that dies makes the server unhealthy, and its calls say why', async () => {
+  await using server = await TestServer.start({ folder: folder.path });
+  const [plugin] = server.running.plugins;
+  await using watch = server.admin(HealthDefinition).watch({ service: '' });
+  expect(await watch.receive()).toEqual({ status: 1 });
+  process.kill(plugin?.pid ?? 0, 'SIGKILL');
+  expect(await watch.receive()).toEqual({ status: 2 });
+  const { csr } = await newCsr({ uriNames: ['spiffe://example.org/web'] });
+  await expect(server.admin(SVIDDefinition).mintX509SVID({ csr, ttl: 0 })).rejects.toMatchObject({
+    status: Status.Unavailable,
+    message: expect.stringMatching(/^keymanager\(memory\): the plugin's process /),
+  });
+});
