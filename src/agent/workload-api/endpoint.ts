@@ -7,6 +7,8 @@ import { securityHeader } from './security-header.ts';
 /** Every process of the node may connect: what it gets, attestation decides. */
 const SOCKET_MODE = 0o777;
 const FOLDER_MODE = 0o755;
+/** A workload that asks for its SVIDs once cancels the stream that would tell it of changes, as often as it asks. */
+const CANCELS_A_SECOND = 20_000;
 
 /** Serves workloads on a Unix socket. Disposing closes the door first and then lets calls end. */
 export async function openEndpoint(options: {
@@ -16,7 +18,9 @@ export async function openEndpoint(options: {
 }): Promise<AsyncDisposable> {
   const { socketPath: path, services, log } = options;
   await using stack = new AsyncDisposableStack();
-  const server = stack.use(RpcServer.create({ services, interceptors: [securityHeader], log }));
+  const server = stack.use(
+    RpcServer.create({ services, interceptors: [securityHeader], log, cancelsASecond: CANCELS_A_SECOND }),
+  );
   stack.use(
     await listenUnix({
       path,
