@@ -48,7 +48,11 @@ function openFile(path: string): number {
     return openSync(path, 'a', LOG_FILE_MODE);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new SpiffeError('FILE_UNUSABLE', `the log file "${path}" cannot be opened: ${reason}`, { cause });
+    throw new SpiffeError(
+      'FILE_UNUSABLE',
+      `the log file "${path}" cannot be opened: ${reason}; name another log_file`,
+      { cause },
+    );
   }
 }
 

@@ -5,7 +5,12 @@ import { openLog } from './log-output.ts';
 
 export interface ProgramOptions {
   readonly config: { readonly log: LogConfig; readonly warnings: readonly string[] };
-  start(log: Logger, signal: AbortSignal): Promise<AsyncDisposable>;
+  start(log: Logger, signal: AbortSignal): Promise<RunningProgram>;
+}
+
+export interface RunningProgram extends AsyncDisposable {
+  /** Rejected where the program cannot go on by itself. */
+  readonly ended?: Promise<void>;
 }
 
 /** No writing by the group, nothing for everybody else. */
@@ -14,7 +19,7 @@ const UMASK = 0o027;
 /**
  * Runs the server or the agent until SIGTERM or SIGINT, then stops it in order. SIGUSR2 opens the log file again.
  *
- * @throws what the program could not start for; nothing is left of it then
+ * @throws what the program could not start or go on for; nothing is left of it then
  */
 export async function runProgram({ config, start }: ProgramOptions): Promise<void> {
   using output = openLog(config.log);
@@ -28,8 +33,8 @@ export async function runProgram({ config, start }: ProgramOptions): Promise<voi
   process.on('SIGINT', () => stop.abort());
   process.on('SIGUSR2', () => output.reopen());
   try {
-    await using _program = await start(log, stop.signal);
-    await stopped;
+    await using program = await start(log, stop.signal);
+    await Promise.race([stopped, ...(program.ended === undefined ? [] : [program.ended])]);
     log.info('stopping');
   } catch (error) {
     if (stop.signal.aborted && isSpiffeError(error, 'CANCELLED')) return;

@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { access, mkdir, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { SpiffeError } from '../spiffe/error.ts';
 
 /**
@@ -10,7 +11,7 @@ import { SpiffeError } from '../spiffe/error.ts';
  */
 export async function requireDataFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    await mkdirWithParents(path);
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {
     throw new SpiffeError('FILE_UNUSABLE', `the data folder "${path}" cannot be written: ${explain(cause)}`, { cause });
@@ -19,6 +20,22 @@ export async function requireDataFolder(path: string): Promise<void> {
   if ((mode & 0o007) !== 0) {
     throw new SpiffeError('FILE_UNUSABLE', `the data folder "${path}" is open to every user: run chmod o-rwx on it`);
   }
+}
+
+/** Node's own `recursive` never returns below a folder that answers ENOENT to every name, such as /proc. */
+async function mkdirWithParents(path: string): Promise<void> {
+  if (await isFolder(path)) return;
+  const parent = dirname(path);
+  if (parent !== path) await mkdirWithParents(parent);
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if (!(await isFolder(path))) throw error; // otherwise somebody else was faster
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 }
 
 function explain(cause: unknown): string {
@@ -32,6 +49,8 @@ function explain(cause: unknown): string {
     case 'ENOTDIR':
     case 'EEXIST':
       return 'it is no folder, name another data_dir';
+    case 'ENOENT':
+      return 'it cannot be created there, name another data_dir';
     case 'ENOSPC':
       return 'no space is left on its file system';
     default:

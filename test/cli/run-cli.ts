@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts');
@@ -32,36 +33,39 @@ export async function runCli(args: readonly string[], { env, input = '', cwd }: 
   return { code: child.exitCode, stdout, stderr };
 }
 
-/** `assayer server run` or `assayer agent run` in a process of its own; killed on disposal. */
+/** A command that goes on until it is told to stop, in a process of its own. Disposing stops it. */
 export class ProgramProcess implements AsyncDisposable {
   readonly pid: number;
   readonly #child;
-  readonly #exited: Promise<unknown>;
-  #stderr = '';
+  readonly #observed: Readable;
+  readonly #closed: Promise<unknown>;
+  #text = '';
 
-  constructor(args: readonly string[]) {
-    this.#child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  /** @param observed the stream that {@link waitFor} looks at; the other one is not kept */
+  constructor(args: readonly string[], observed: 'stdout' | 'stderr' = 'stderr') {
+    this.#child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     if (this.#child.pid === undefined) throw new Error('the program has no process id');
     this.pid = this.#child.pid;
-    this.#exited = once(this.#child, 'exit');
-    this.#child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
-      this.#stderr += chunk;
+    this.#closed = once(this.#child, 'close');
+    this.#observed = this.#child[observed].setEncoding('utf8').on('data', (chunk: string) => {
+      this.#text += chunk;
     });
+    (observed === 'stdout' ? this.#child.stderr : this.#child.stdout).resume();
   }
 
-  /** All that it has written to standard error. */
-  get stderr(): string {
-    return this.#stderr;
+  /** All that it has written to the stream that is observed. */
+  get text(): string {
+    return this.#text;
   }
 
-  /** Resolves once standard error has this text. @throws where the program ended before */
+  /** Resolves once the stream has this text. @throws where the program ended before */
   async waitFor(wanted: string): Promise<void> {
-    while (!this.#stderr.includes(wanted)) {
-      const ended = await Promise.race([
-        once(this.#child.stderr, 'data').then(() => false),
-        this.#exited.then(() => true),
+    while (!this.#text.includes(wanted)) {
+      const hasEnded = await Promise.race([
+        once(this.#observed, 'data').then(() => false),
+        this.#closed.then(() => true),
       ]);
-      if (ended && !this.#stderr.includes(wanted)) throw new Error(`ended without ${wanted}: ${this.#stderr}`);
+      if (hasEnded && !this.#text.includes(wanted)) throw new Error(`ended without ${wanted}: ${this.#text}`);
     }
   }
 
@@ -69,11 +73,16 @@ export class ProgramProcess implements AsyncDisposable {
     this.#child.kill(name);
   }
 
-  /** @returns the exit code, null where a signal ended it */
+  /** Waits until it has ended. @returns the exit code, null where a signal ended it */
+  async ended(): Promise<number | null> {
+    await this.#closed;
+    return this.#child.exitCode;
+  }
+
+  /** Asks it to end. @returns as {@link ended} */
   async stop(): Promise<number | null> {
     this.signal('SIGTERM');
-    await this.#exited;
-    return this.#child.exitCode;
+    return await this.ended();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,6 +2,7 @@ import { agentConfigFlags, readAgentConfigByFlags } from '../../agent-config-fla
 import { builtinPlugins } from '../../builtin-plugins.ts';
 import { defineCommand } from '../../command.ts';
 import { runProgram } from '../../run-program.ts';
+import { readVersion } from '../../version.ts';
 
 export const agentRun = defineCommand({
   summary: 'Run the agent until SIGTERM or SIGINT',
@@ -10,6 +11,7 @@ export const agentRun = defineCommand({
     const config = await readAgentConfigByFlags(values, env);
     const { startAgent } = await import('../../../agent/index.ts');
     const builtins = builtinPlugins('agent');
-    await runProgram({ config, start: (log, signal) => startAgent(config, { builtins, log, signal }) });
+    const version = `assayer ${await readVersion()}`;
+    await runProgram({ config, start: (log, signal) => startAgent(config, { builtins, log, signal, version }) });
   },
 });
