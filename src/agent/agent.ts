@@ -16,6 +16,7 @@ import { requireNoSpireData } from './storage/foreign-data.ts';
 import { Maintenance } from './sync/maintenance.ts';
 import { Synchronizer } from './sync/synchronizer.ts';
 import { TrustBundle } from './trust-bundle.ts';
+import { findUnsupported } from './unsupported.ts';
 import { openEndpoint } from './workload-api/endpoint.ts';
 import { healthService } from './workload-api/health-service.ts';
 import { workloadService } from './workload-api/workload-service.ts';
@@ -58,6 +59,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   } = options;
   const { trustDomain, dataDir, experimental } = config;
   await using stack = new AsyncDisposableStack();
+  for (const key of findUnsupported(config)) log.warning('this version does not have what is configured', { key });
   await requireDataFolder(dataDir);
   await requireNoSpireData(dataDir);
   const data = await AgentDataFile.open(dataDir, trustDomain);
@@ -91,17 +93,18 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     hitTimeoutSeconds: experimental.jwtSvidCacheHitTimeoutSeconds,
     clock,
   });
+  const stopping = new AbortController();
   const attestation = { attestors: catalog.workloadAttestors, logSelectors: config.logSelectors, log };
   const workloads = workloadService({
     trustDomain,
     attest: (peer, callSignal) => attestWorkload(peer, callSignal, attestation),
-    watch: (selectors, callSignal) => cache.watch(selectors, callSignal),
+    watch: (selectors, callSignal) => cache.watch(selectors, AbortSignal.any([callSignal, stopping.signal])),
     fetchJwtSvid: (entry, audience) => jwtSvids.fetch(entry, audience),
     allowUnauthenticatedVerifiers: config.allowUnauthenticatedVerifiers,
     allowedForeignJwtClaims: config.allowedForeignJwtClaims,
     clock,
   });
-  const isHealthy = () => cache.content !== undefined && catalog.plugins.every(({ state }) => state !== 'exited');
+  const isHealthy = () => cache.content !== undefined && catalog.plugins.every(({ state }) => state !== 'unhealthy');
   // Before the node attests, which may use up a join token: a socket that cannot be had costs nothing then.
   const endpoint = await openEndpoint({
     socketPath: config.socketPath,
@@ -177,7 +180,10 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     get plugins() {
       return catalog.plugins;
     },
-    [Symbol.asyncDispose]: () => running.disposeAsync(),
+    [Symbol.asyncDispose]: async () => {
+      stopping.abort(); // ends streams that would go on for ever
+      await running.disposeAsync();
+    },
   };
 }
 

@@ -11,12 +11,13 @@ export interface RotationOptions {
 const MIN_REST_MS = 12 * 3600 * 1000;
 
 /**
- * When an SVID is to be replaced: at about half of its life, counted from its receipt, or when no more than the
- * availability target is left of it.
+ * When an SVID is to be replaced: at about half of its life, counted from its receipt, or somewhat before no more than
+ * the availability target is left of it.
  */
 export function rotationTime({ receivedAt, expiresAt, availabilityTargetSeconds = 0 }: RotationOptions): Date {
   const lifeMs = expiresAt.getTime() - receivedAt.getTime();
-  const targetMs = availabilityTargetSeconds * 1000;
-  const usedMs = targetMs > 0 && lifeMs - targetMs >= MIN_REST_MS ? lifeMs - targetMs : lifeMs / 2;
-  return new Date(receivedAt.getTime() + Math.min(jittered(usedMs), lifeMs));
+  const untilTargetMs = lifeMs - availabilityTargetSeconds * 1000;
+  const hasTarget = availabilityTargetSeconds > 0 && untilTargetMs >= MIN_REST_MS;
+  const usedMs = hasTarget ? Math.min(jittered(untilTargetMs), untilTargetMs) : jittered(lifeMs / 2);
+  return new Date(receivedAt.getTime() + usedMs);
 }

@@ -80,10 +80,11 @@ export class Maintenance implements AsyncDisposable {
     const { synchronizer, identity, cache, cacheFile } = this.#options;
     try {
       await this.#keepIdentity(signal);
-      const { hasChanged, hasTrustChanged } = await synchronizer.sync(signal);
+      const { hasChanged, trust } = await synchronizer.sync(signal);
       this.#failures = 0;
       this.#first.resolve();
-      if (hasTrustChanged) await this.#followTrust(signal);
+      if (trust !== 'same') this.#options.connection.reconnect(); // the next one is verified by what counts now
+      if (trust === 'lost') await this.#keepTrusted(signal);
       if (hasChanged && cache.content !== undefined) await cacheFile.write(identity.svid.spiffeId, cache.content);
       await this.#postStatus(signal);
       return this.#untilNext();
@@ -155,13 +156,12 @@ export class Maintenance implements AsyncDisposable {
     }
   }
 
-  /** The server shows another certificate soon; and our own SVID may be by an authority that counts no more. */
-  async #followTrust(signal: AbortSignal): Promise<void> {
+  /** Our own SVID may be by an authority that counts no more. */
+  async #keepTrusted(signal: AbortSignal): Promise<void> {
     const { identity, connection, trust, clock } = this.#options;
-    connection.reconnect();
     if (isTrusted(identity.svid.chain, trust.current, clock())) return;
-    if (identity.svid.reattestable) await this.#rejoin(signal);
-    else await identity.renew(connection, signal);
+    if (identity.svid.reattestable) return await this.#rejoin(signal);
+    await identity.renew(connection, signal);
     connection.reconnect();
   }
 

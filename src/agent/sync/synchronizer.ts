@@ -1,5 +1,6 @@
 import type { Logger } from '../../log/logger.ts';
-import { type Bundle, jwtAuthorityOf, sameBundle, sameX509Authorities } from '../../spiffe/bundle.ts';
+import { type Bundle, hasX509Authority, sameBundle, sameX509Authorities } from '../../spiffe/bundle.ts';
+import { isSpiffeError } from '../../spiffe/error.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { fetchBundle, findFederatedBundle } from '../server-api/fetch-bundles.ts';
 import type { ServerConnection } from '../server-api/server-connection.ts';
@@ -28,9 +29,12 @@ export interface SynchronizerOptions {
 export interface SyncResult {
   /** Whether workloads may have got something new. */
   readonly hasChanged: boolean;
-  /** Whether the X.509 authorities that verify the server did. */
-  readonly hasTrustChanged: boolean;
+  /** What became of the X.509 authorities that verify the server, and ourselves. */
+  readonly trust: TrustChange;
 }
+
+/** `lost`: one that counted is gone or tainted. */
+export type TrustChange = 'same' | 'gained' | 'lost';
 
 const NOTHING: CacheContent = { entries: new Map(), svids: new Map(), bundles: new Map() };
 
@@ -58,12 +62,12 @@ export class Synchronizer {
     const { connection, trustDomain, trust, cache, restored, clock, log } = this.#options;
     const before = cache.content ?? restored ?? NOTHING;
     const ownBundle = await fetchBundle(connection, trustDomain, signal);
-    const hasTrustChanged = await this.#trust(ownBundle);
+    const trustChange = await this.#trust(ownBundle);
     const entries = await this.#fetchEntries(before.entries, signal);
     const bundles = await this.#fetchBundles(entries, before.bundles, signal);
     const { kept, wanted } = planSvids({
       entries,
-      svids: hasTrustChanged ? withDistrusted(before.svids, trust.current, clock()) : before.svids,
+      svids: trustChange === 'lost' ? withDistrusted(before.svids, trust.current, clock()) : before.svids,
       watched: cache.watchedEntryIds(),
       maxSize: this.#options.x509SvidCacheMaxSize,
       now: clock(),
@@ -74,7 +78,7 @@ export class Synchronizer {
     const issued = issuing.status === 'fulfilled' ? issuing.value : [];
     const hasChanged = this.#publish({ entries, svids: withIssued(kept, issued), bundles });
     if (issuing.status === 'rejected') throw issuing.reason;
-    return { hasChanged, hasTrustChanged };
+    return { hasChanged, trust: trustChange };
   }
 
   /** When the next X.509-SVID is due; those that are overdue wait for the next sync. */
@@ -85,15 +89,17 @@ export class Synchronizer {
     return Number.isFinite(next) ? new Date(next) : undefined;
   }
 
-  async #trust(bundle: Bundle): Promise<boolean> {
+  async #trust(bundle: Bundle): Promise<TrustChange> {
     const { trust, jwtSvids, log } = this.#options;
     const { current } = trust;
-    if (!(await trust.replace(bundle))) return false;
+    if (!(await trust.replace(bundle))) return 'same';
     log.info('trust bundle updated', { sequence: bundle.sequenceNumber, x509: bundle.x509Authorities.length });
-    const isLost = ({ keyId, tainted }: { keyId: string; tainted: boolean }) =>
-      !tainted && jwtAuthorityOf(bundle, keyId)?.tainted !== false;
-    if (current.jwtAuthorities.some(isLost)) jwtSvids.clear();
-    return !sameX509Authorities(current.x509Authorities, bundle.x509Authorities);
+    const jwtKeyIds = new Set(trusted(bundle.jwtAuthorities).map(({ keyId }) => keyId));
+    if (!trusted(current.jwtAuthorities).every(({ keyId }) => jwtKeyIds.has(keyId))) jwtSvids.clear();
+    if (sameX509Authorities(current.x509Authorities, bundle.x509Authorities)) return 'same';
+    const usable = { ...bundle, x509Authorities: trusted(bundle.x509Authorities) };
+    const isKept = trusted(current.x509Authorities).every(({ certificate }) => hasX509Authority(usable, certificate));
+    return isKept ? 'gained' : 'lost';
   }
 
   /** The very map that is known, where nothing changed. */
@@ -103,25 +109,43 @@ export class Synchronizer {
     return isSameMap(entries, known) ? known : entries;
   }
 
-  /** One of a federated trust domain that cannot be had at this moment stays as it was. */
   async #fetchBundles(
     entries: Entries,
     known: ReadonlyMap<TrustDomain, Bundle>,
     signal: AbortSignal,
   ): Promise<ReadonlyMap<TrustDomain, Bundle>> {
-    const { connection, trustDomain, trust, log } = this.#options;
+    const { trustDomain, trust } = this.#options;
     const names = new Set([...entries.values()].flatMap(({ federatesWith }) => federatesWith));
     names.delete(trustDomain);
     const federated = await Promise.all(
-      [...names].map(async (name): Promise<readonly [TrustDomain, Bundle][]> => {
-        const bundle = await findFederatedBundle(connection, name, signal);
-        if (bundle === undefined)
-          log.warning('the server has no bundle of a federated trust domain', { trust_domain: name });
-        return bundle === undefined ? [] : [[name, bundle]];
-      }),
+      [...names].map(async (name) => [name, await this.#findFederatedBundle(name, known.get(name), signal)] as const),
     );
-    const fetched = [[trustDomain, trust.current] as const, ...federated.flat()];
-    return new Map(fetched.map(([name, bundle]) => [name, unchangedOr(known.get(name), bundle)]));
+    const fetched = [[trustDomain, trust.current] as const, ...federated];
+    return new Map(
+      fetched.flatMap(([name, bundle]) =>
+        bundle === undefined ? [] : [[name, unchangedOr(known.get(name), bundle)] as const],
+      ),
+    );
+  }
+
+  /** One that cannot be used leaves what there was. */
+  async #findFederatedBundle(
+    name: TrustDomain,
+    known: Bundle | undefined,
+    signal: AbortSignal,
+  ): Promise<Bundle | undefined> {
+    const { connection, log } = this.#options;
+    try {
+      const bundle = await findFederatedBundle(connection, name, signal);
+      if (bundle === undefined) {
+        log.warning('the server has no bundle of a federated trust domain', { trust_domain: name });
+      }
+      return bundle;
+    } catch (error) {
+      if (!isSpiffeError(error, 'BUNDLE_INVALID')) throw error;
+      log.warning('a federated bundle is not used', { trust_domain: name, reason: error.message });
+      return known;
+    }
   }
 
   #publish(content: CacheContent): boolean {
@@ -138,6 +162,12 @@ export class Synchronizer {
     }
     return hasChanged;
   }
+}
+
+function trusted<Authority extends { readonly tainted: boolean }>(
+  authorities: readonly Authority[],
+): readonly Authority[] {
+  return authorities.filter(({ tainted }) => !tainted);
 }
 
 function withIssued(

@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { backoffMs } from '../../src/agent/backoff.ts';
+import { rotationTime } from '../../src/agent/identity/rotation-time.ts';
+
+const HOUR_MS = 3_600_000;
+const receivedAt = new Date('2026-01-01T00:00:00Z');
+const after = (hours: number) => new Date(receivedAt.getTime() + hours * HOUR_MS);
+const hoursOf = (time: Date) => (time.getTime() - receivedAt.getTime()) / HOUR_MS;
+
+test.each([
+  ['half of the life', 10, undefined, 5, 5.5],
+  ['availability target of a day, life of four (inventory B010)', 96, 86_400, 72, 72],
+  ['availability target that the life has no room for', 30, 86_400, 15, 16.5],
+  ['no life at all', 0, undefined, 0, 0],
+] as const)('%s, less a tenth at most', (_rule, lifeHours, availabilityTargetSeconds, hours, latest) => {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const time = hoursOf(rotationTime({ receivedAt, expiresAt: after(lifeHours), availabilityTargetSeconds }));
+    expect(time).toBeGreaterThanOrEqual(hours * 0.9);
+    expect(time).toBeLessThanOrEqual(latest);
+  }
+});
+
+test('the time between attempts doubles from a second to a minute', () => {
+  const expected = [1, 2, 4, 8, 16, 32, 60, 60];
+  for (const [index, seconds] of expected.entries()) {
+    const waitSeconds = backoffMs(index + 1) / 1000;
+    expect(waitSeconds).toBeGreaterThanOrEqual(seconds * 0.9);
+    expect(waitSeconds).toBeLessThanOrEqual(seconds * 1.1);
+  }
+});

@@ -1,0 +1,174 @@
+import { expect, test } from 'vitest';
+import type { AuthorizedEntry } from '../../src/agent/server-api/authorized-entry.ts';
+import { isTrusted, planSvids, withDistrusted } from '../../src/agent/workloads/svid-plan.ts';
+import { type CacheContent, WorkloadCache, type WorkloadView } from '../../src/agent/workloads/workload-cache.ts';
+import type { WorkloadX509Svid } from '../../src/agent/workloads/workload-x509-svid.ts';
+import { type Bundle, emptyBundle } from '../../src/spiffe/bundle.ts';
+import { parseSelector } from '../../src/spiffe/selector.ts';
+import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts';
+import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
+import { TestAuthority } from '../harness/test-authority.ts';
+
+const NOW = new Date('2026-06-01T12:00:00Z');
+const later = (minutes: number) => new Date(NOW.getTime() + minutes * 60_000);
+const trustDomain = parseTrustDomain('example.org');
+const ownBundle = emptyBundle(trustDomain);
+
+function entryOf(id: string, more: Partial<AuthorizedEntry> = {}): AuthorizedEntry {
+  return {
+    id,
+    spiffeId: parseSpiffeId(`spiffe://example.org/${id}`),
+    selectors: [parseSelector('unix:uid:1')],
+    federatesWith: [],
+    expiresAt: 0,
+    storeSvid: false,
+    hint: '',
+    revisionNumber: 0,
+    createdAt: 1,
+    disableX509SvidPrefetch: false,
+    ...more,
+  };
+}
+
+function svidOf(
+  { id, spiffeId, revisionNumber, createdAt }: AuthorizedEntry,
+  more: Partial<WorkloadX509Svid> = {},
+): WorkloadX509Svid {
+  const chain = [new Uint8Array(1)];
+  const times = { expiresAt: later(60), rotateAt: later(30) };
+  return { entryId: id, spiffeId, revisionNumber, createdAt, chain, privateKey: new Uint8Array(), ...times, ...more };
+}
+
+const byId = <T>(items: readonly T[], idOf: (item: T) => string) => new Map(items.map((item) => [idOf(item), item]));
+const contentOf = (
+  entries: readonly AuthorizedEntry[],
+  svids = entries.map((entry) => svidOf(entry)),
+): CacheContent => ({
+  entries: byId(entries, ({ id }) => id),
+  svids: byId(svids, ({ entryId }) => entryId),
+  bundles: new Map([[trustDomain, ownBundle]]),
+});
+
+const newCache = () => new WorkloadCache({ trustDomain, clock: () => NOW });
+const selectors = ['unix:uid:1', 'unix:gid:2'].map(parseSelector);
+const idsOf = (view: WorkloadView | undefined) => view?.entries.map(({ id }) => id);
+
+async function viewOf(content: CacheContent): Promise<WorkloadView | undefined> {
+  const cache = newCache();
+  cache.replace(content);
+  for await (const view of cache.watch(selectors, new AbortController().signal)) return view;
+  return undefined;
+}
+
+const matches = [
+  ['one selector of several', ['unix:uid:1'], ['a']],
+  ['all selectors', ['unix:uid:1', 'unix:gid:2'], ['a']],
+  ['a selector that the workload lacks', ['unix:uid:1', 'unix:gid:3'], []],
+  ['a selector of another type', ['docker:uid:1'], []],
+  ['no selector at all', [], []],
+] as const;
+test.each(matches)('an entry with %s', async (_rule, wanted, ids) => {
+  expect(idsOf(await viewOf(contentOf([entryOf('a', { selectors: wanted.map(parseSelector) })])))).toEqual(ids);
+});
+
+test.each([
+  ['that has expired', { expiresAt: NOW.getTime() / 1000 }],
+  ['whose SVID is for a store', { storeSvid: true }],
+] as const)('an entry %s gives nothing', async (_rule, more) => {
+  expect(idsOf(await viewOf(contentOf([entryOf('a', more)])))).toEqual([]);
+});
+
+test('the first created comes first; of one hint, it alone', async () => {
+  const entries = [
+    entryOf('c', { createdAt: 3, hint: 'x' }),
+    entryOf('b', { createdAt: 2, hint: 'x' }),
+    entryOf('a', { createdAt: 2 }),
+    entryOf('d', { createdAt: 1 }),
+  ];
+  expect(idsOf(await viewOf(contentOf(entries)))).toEqual(['d', 'a', 'b']);
+});
+
+test('an SVID that has expired is not served', async () => {
+  const entry = entryOf('a');
+  expect((await viewOf(contentOf([entry], [svidOf(entry, { expiresAt: NOW })])))?.identities).toEqual([]);
+});
+
+test('who asks early waits; who watches hears of changes that concern it, and asks for what is missing', async () => {
+  const cache = newCache();
+  let missing = 0;
+  cache.onMissing(() => missing++);
+  const stop = new AbortController();
+  const views = cache.watch(selectors, stop.signal)[Symbol.asyncIterator]();
+  const first = views.next();
+  const entry = entryOf('a');
+  cache.replace(contentOf([entry], []));
+  expect(idsOf((await first).value ?? undefined)).toEqual(['a']);
+  expect([...cache.watchedEntryIds()]).toEqual(['a']);
+  expect(missing).toBe(1);
+
+  const second = views.next();
+  const svid = svidOf(entry);
+  const other = entryOf('other', { selectors: [parseSelector('unix:uid:9')] });
+  cache.replace(contentOf([entry, other], [])); // does not concern it
+  cache.replace(contentOf([entry, other], [svid]));
+  expect((await second).value?.identities).toEqual([{ entry, svid }]);
+
+  const last = views.next();
+  stop.abort();
+  expect(await last).toEqual({ done: true, value: undefined });
+  expect(cache.watchedEntryIds().size).toBe(0);
+});
+
+const plain = entryOf('a');
+const plans = [
+  ['without an SVID', plain, undefined, { kept: false, wanted: true }],
+  ['with a fresh one', plain, svidOf(plain), { kept: true, wanted: false }],
+  ['with one that is due', plain, svidOf(plain, { rotateAt: NOW }), { kept: true, wanted: true }],
+  ['that was changed', { ...plain, revisionNumber: 1 }, svidOf(plain), { kept: true, wanted: true }],
+  ['that was made anew', { ...plain, createdAt: 2 }, svidOf(plain), { kept: false, wanted: true }],
+  [
+    'of another SPIFFE ID now',
+    entryOf('a', { spiffeId: parseSpiffeId('spiffe://example.org/b') }),
+    svidOf(plain),
+    { kept: false, wanted: true },
+  ],
+  ['whose SVID is for a store', { ...plain, storeSvid: true }, svidOf(plain), { kept: false, wanted: false }],
+  [
+    'that is not to be prefetched',
+    { ...plain, disableX509SvidPrefetch: true },
+    undefined,
+    { kept: false, wanted: false },
+  ],
+] as const;
+test.each(plans)('an entry %s', (_what, entry, svid, expected) => {
+  const plan = planSvids({
+    ...contentOf([entry], svid === undefined ? [] : [svid]),
+    watched: new Set(),
+    maxSize: 9,
+    now: NOW,
+  });
+  expect({ kept: plan.kept.has('a'), wanted: plan.wanted.includes(entry) }).toEqual(expected);
+});
+
+test('a full cache holds what is watched, and then others (inventory C106)', () => {
+  const entries = ['a', 'b', 'c', 'd'].map((id) => entryOf(id, { disableX509SvidPrefetch: id === 'd' }));
+  const chosen = (maxSize: number, ...watched: readonly string[]) => [
+    ...planSvids({ ...contentOf(entries), watched: new Set(watched), maxSize, now: NOW }).kept.keys(),
+  ];
+  expect(chosen(2)).toEqual(['a', 'b']);
+  expect(chosen(2, 'c')).toEqual(['c', 'a']);
+  expect(chosen(1, 'c', 'd')).toEqual(['c', 'd']);
+});
+
+test('an SVID by an authority that is tainted or gone is due at once (inventory B002)', async () => {
+  const authority = await TestAuthority.create(trustDomain);
+  const now = new Date();
+  const { certificates: chain } = await authority.issue({ spiffeId: 'spiffe://example.org/a' });
+  const svids = new Map([['a', svidOf(plain, { chain, rotateAt: new Date(now.getTime() + 1e6) })]]);
+  const dueAt = (by: Bundle) => withDistrusted(svids, by, now).get('a')?.rotateAt;
+  const bundle = authority.bundle();
+  expect(dueAt(bundle)).toEqual(svids.get('a')?.rotateAt);
+  const tainted = { ...bundle, x509Authorities: bundle.x509Authorities.map((one) => ({ ...one, tainted: true })) };
+  expect([dueAt(tainted), dueAt(ownBundle)]).toEqual([now, now]);
+  expect([isTrusted(chain, bundle, now), isTrusted(chain, tainted, now)]).toEqual([true, false]);
+});
