@@ -42,7 +42,12 @@ export interface PluginStatus {
   readonly builtin: boolean;
   /** Absent for what is part of the program itself. */
   readonly pid?: number;
-  readonly state: 'running' | 'exited' | 'internal';
+  readonly state: 'running' | 'restarting' | 'unhealthy' | 'internal';
+  readonly startedAt?: Date;
+  /** Counts the plugin's processes; absent for what is part of the program. */
+  readonly generation?: number;
+  readonly restarts?: number;
+  readonly lastError?: string | undefined;
 }
 
 /** All plugins of a program. Disposing ends them. */
@@ -112,8 +117,8 @@ export class PluginCatalog implements AsyncDisposable {
   /** In the order of the configuration, but for what is part of the program, which comes last. */
   get plugins(): readonly PluginStatus[] {
     return [
-      ...this.#plugins.map(({ type, name, pid, isRunning, spec: { builtin } }) => {
-        return { type, name, builtin, pid, state: isRunning ? 'running' : 'exited' } as const;
+      ...this.#plugins.map(({ type, name, pid, startedAt, health, spec: { builtin } }) => {
+        return { type, name, builtin, pid, startedAt, ...health };
       }),
       ...this.#internal.map(({ type, name }) => ({ type, name, builtin: true, state: 'internal' }) as const),
     ];

@@ -120,6 +120,21 @@ export class PluginGeneration implements AsyncDisposable {
     return this.#process.exit;
   }
 
+  /** Settles when the process has ended, however it did. */
+  get ended(): Promise<unknown> {
+    return this.#process.exited;
+  }
+
+  /** @throws where the plugin does not say in time that it serves. */
+  async requireHealthy(deadlineMs: number): Promise<void> {
+    await this.#connection.requireHealthy({ deadlineMs });
+  }
+
+  /** Ends the process at once; whoever watches it starts another. */
+  kill(): void {
+    this.#process.kill();
+  }
+
   /** `error`, or that the process has ended where that explains it. */
   async explain(error: unknown): Promise<unknown> {
     return await this.#process.explain(error);

@@ -27,6 +27,9 @@ export interface PluginDeadlines {
   readonly initMs: number;
   readonly configureMs: number;
   readonly deinitMs: number;
+  /** Between two health checks of a plugin that runs, and for its answer. */
+  readonly healthIntervalMs: number;
+  readonly healthMs: number;
   /** From the request to end to SIGKILL. */
   readonly graceMs: number;
 }
@@ -38,6 +41,8 @@ export const DEFAULT_DEADLINES: PluginDeadlines = {
   initMs: 30_000,
   configureMs: 60_000,
   deinitMs: 10_000,
+  healthIntervalMs: 10_000,
+  healthMs: 10_000,
   graceMs: 2_000,
 };
 

@@ -38,16 +38,25 @@ describeWithGo('a plugin’s life', () => {
     expect(host.records.filter(({ level }) => level === 'error')).toEqual([]);
   });
 
-  test('one that is killed is reported, and its calls say so', async () => {
+  test('one that is killed is reported and started again', async () => {
     const host = new TestHost();
     await using catalog = await loadKeyManager(host);
     const key = await catalog.keyManager.generateKey('k', 'ec-p256');
-    process.kill(pidOf(catalog), 'SIGKILL');
+    const { socketPath } = key.endpoint;
+    const killed = pidOf(catalog);
+    process.kill(killed, 'SIGKILL');
+    // The call is repeated with the next process, whose memory has no such key.
     await expect(key.signDigest(new Uint8Array(32), 'sha256')).rejects.toMatchObject({
-      status: Status.Unavailable,
-      message: expect.stringMatching(/^keymanager\(km\): the plugin's process was ended by SIGKILL$/),
+      status: Status.NotFound,
+      message: expect.stringMatching(/^keymanager\(km\): /),
     });
-    await vi.waitFor(() => expect(catalog.plugins[0]).toMatchObject({ state: 'exited' }));
+    expect(catalog.plugins[0]).toMatchObject({
+      state: 'running',
+      generation: 2,
+      restarts: 1,
+      lastError: 'its process was ended by SIGKILL',
+    });
+    expect(pidOf(catalog)).not.toBe(killed);
     expect(host.records).toContainEqual(
       expect.objectContaining({
         level: 'error',
@@ -55,7 +64,36 @@ describeWithGo('a plugin’s life', () => {
         fields: expect.objectContaining({ plugin_name: 'km', reason: 'was ended by SIGKILL' }),
       }),
     );
-    await expect(catalog.keyManager.getKeys()).rejects.toMatchObject({ code: 'PLUGIN_EXITED' });
+    expect((await catalog.keyManager.generateKey('k', 'ec-p256')).endpoint.socketPath).toBe(socketPath);
+    expect(existsSync(socketPath)).toBe(true);
+  });
+
+  test('one that does not answer its health check is killed and started again', async () => {
+    const host = new TestHost();
+    await using catalog = await loadKeyManager(host, { healthIntervalMs: 100, healthMs: 200 });
+    const stopped = pidOf(catalog);
+    process.kill(stopped, 'SIGSTOP');
+    await vi.waitFor(() => expect(catalog.plugins[0]).toMatchObject({ state: 'running', generation: 2 }), 5_000);
+    expect(isGone(stopped)).toBe(true);
+    expect(host.records.map(({ message }) => message)).toContain(
+      'plugin does not answer its health check and is killed',
+    );
+  });
+
+  test('one that keeps ending is unhealthy by name, refuses at once, and recovers', async () => {
+    const host = new TestHost();
+    await using catalog = await loadKeyManager(host);
+    for (let round = 1; round < 5; round++) {
+      process.kill(pidOf(catalog), 'SIGKILL');
+      await vi.waitFor(() => expect(catalog.plugins[0]).toMatchObject({ generation: round + 1 }), 10_000);
+    }
+    process.kill(pidOf(catalog), 'SIGKILL');
+    await vi.waitFor(() => expect(catalog.plugins[0]).toMatchObject({ state: 'unhealthy' }));
+    await expect(catalog.keyManager.getKeys()).rejects.toMatchObject({
+      code: 'PLUGIN_EXITED',
+      message: 'keymanager(km): the plugin is not running: its process was ended by SIGKILL',
+    });
+    await vi.waitFor(async () => expect(await catalog.keyManager.getKeys()).toEqual([]), 10_000);
   });
 
   test('one that hangs is killed after its grace', async () => {

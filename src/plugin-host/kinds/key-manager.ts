@@ -81,7 +81,7 @@ class PluginKeyManager implements KeyManager {
       const key = this.#toKey(publicKey, id);
       if (key.keyType !== type) refuse(`made a key of type ${key.keyType} as ${quoteText(id)}, not of ${type}`);
       return key;
-    });
+    }, false);
   }
 
   async findKey(id: string): Promise<ManagedKey | undefined> {
@@ -136,8 +136,9 @@ class PluginKeyManager implements KeyManager {
     return new PluginKey(this, publicKey, keyTypeOf(publicKey));
   }
 
-  async #run<Result>(call: (client: KeyManagerClient) => Promise<Result>): Promise<Result> {
-    return await this.#plugin.run((generation) => call(clientOf(this.#plugin, generation)));
+  /** A key that was generated twice would be another one: that is not repeated. */
+  async #run<Result>(call: (client: KeyManagerClient) => Promise<Result>, repeatable = true): Promise<Result> {
+    return await this.#plugin.run((generation) => call(clientOf(this.#plugin, generation)), { repeatable });
   }
 }
 
