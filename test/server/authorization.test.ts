@@ -14,6 +14,9 @@ import { apiId, attestByJoinToken, mintedCaller, TlsCaller } from './callers.ts'
 import { rawCall } from './raw-call.ts';
 
 const resources = new AsyncDisposableStack();
+let clockOffsetMs = 0;
+/** Longer than the SVIDs that are minted here live. */
+const TWO_HOURS_MS = 7_200_000;
 
 const CALLERS = [
   'local',
@@ -67,7 +70,11 @@ const POLICY: readonly (readonly [ServiceDefinition, string, readonly Caller[]])
 beforeAll(async () => {
   const folder = resources.use(await createTemporaryFolder());
   const server = resources.use(
-    await TestServer.start({ folder: folder.path, settings: 'admin_ids = ["spiffe://example.org/chief"]' }),
+    await TestServer.start({
+      folder: folder.path,
+      settings: 'admin_ids = ["spiffe://example.org/chief"]',
+      clock: () => new Date(Date.now() + clockOffsetMs),
+    }),
   );
   const entry = (path: string, rights: { admin?: boolean; downstream?: boolean; expiresAt?: bigint }) =>
     Entry.fromPartial({
@@ -116,6 +123,20 @@ describe.each(POLICY)('%s', (service, method, allowed) => {
     expect(reached).toEqual(CALLERS.filter((caller) => allowed.includes(caller)));
   });
 });
+
+test.each(['adminById', 'adminByEntry'] as const)(
+  '%s loses its rights with its SVID, on a connection that stays',
+  async (caller) => {
+    expect(await call(caller, EntryDefinition, 'CountEntries')).toBe(Status.Ok);
+    clockOffsetMs = TWO_HOURS_MS;
+    try {
+      expect(await call(caller, EntryDefinition, 'CountEntries')).toBe(Status.PermissionDenied);
+      expect(await call(caller, BundleDefinition, 'GetBundle')).toBe(Status.Ok);
+    } finally {
+      clockOffsetMs = 0;
+    }
+  },
+);
 
 test('the policy has every method that the server implements', async () => {
   const services = [AgentDefinition, BundleDefinition, EntryDefinition, SVIDDefinition, HealthDefinition];

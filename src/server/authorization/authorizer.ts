@@ -1,7 +1,9 @@
 import type { AgentRepository } from '../../datastore/agent-repository.ts';
 import type { CallContext, Interceptor } from '../../rpc/call.ts';
+import type { TlsPeer } from '../../rpc/peer.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
+import { parseCertificate } from '../../x509/certificate.ts';
 import type { EntryCache } from '../entry-cache.ts';
 import { requireAgent } from './agent-caller.ts';
 import type { Caller } from './caller.ts';
@@ -54,7 +56,8 @@ export class Authorizer implements Interceptor {
   async #identify(callerClass: CallerClass, { peer }: CallContext): Promise<Caller | undefined> {
     if (peer.kind === 'unix') return callerClass === 'local' || callerClass === 'any' ? { local: true } : undefined;
     if (peer.kind !== 'tls') return undefined;
-    const { spiffeId, address } = peer;
+    const { address } = peer;
+    const spiffeId = this.#hasExpired(peer) ? undefined : peer.spiffeId;
     const caller: Caller = { local: false, address, ...(spiffeId === undefined ? {} : { spiffeId }) };
     switch (callerClass) {
       case 'any':
@@ -70,6 +73,11 @@ export class Authorizer implements Interceptor {
         return downstreamEntries.length > 0 ? { ...caller, downstreamEntries } : undefined;
       }
     }
+  }
+
+  /** A handshake proved that the SVID was valid then; its connection may outlive it. */
+  #hasExpired({ certificates: [leaf] }: TlsPeer): boolean {
+    return leaf !== undefined && parseCertificate(leaf).notAfter <= this.#options.clock();
   }
 
   #isAdmin(spiffeId: SpiffeId): boolean {
