@@ -1,0 +1,14 @@
+import type { AgentConfig } from '../config/agent-config.ts';
+
+/** Keys of the section `agent` that are set and that nothing comes of yet. */
+export function findUnsupported(config: AgentConfig): readonly string[] {
+  const { ratelimit, broker } = config.experimental;
+  const set: Readonly<Record<string, boolean>> = {
+    admin_socket_path: config.adminSocketPath !== undefined,
+    authorized_delegates: config.authorizedDelegates.length > 0,
+    rebootstrap_mode: config.rebootstrapMode !== 'never',
+    'experimental.broker': broker !== undefined,
+    'experimental.ratelimit': Object.values(ratelimit).some((limit) => limit > 0),
+  };
+  return Object.keys(set).filter((key) => set[key]);
+}
