@@ -1,6 +1,6 @@
-import { access, chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { access, chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { Logger } from '../../src/log/logger.ts';
 import { listenUnix } from '../../src/rpc/unix-listener.ts';
 import { SpiffeError } from '../../src/spiffe/error.ts';
@@ -9,6 +9,8 @@ import { TestDomain } from './test-domain.ts';
 import { fetchIds } from './workload.ts';
 
 // Issue 3, "Bad input": one clear line each, and nothing left behind.
+
+vi.setConfig({ testTimeout: 90_000 }); // many tests start programs
 
 const resources = new AsyncDisposableStack();
 let domain: TestDomain;
@@ -156,6 +158,9 @@ describe('the data folder', () => {
     const path = domain.folder.join(`${name}/data/workload-cache`);
     await expect.poll(() => readFile(path).catch(() => undefined), { timeout: 15_000 }).toBeDefined();
     await first[Symbol.asyncDispose]();
+    for (const name of ['agent.json', 'workload-cache']) {
+      expect((await stat(join(dirname(path), name))).mode & 0o777).toBe(0o600);
+    }
     const file = await readFile(path);
     file.writeUInt8(file.readUInt8(file.length - 1) ^ 1, file.length - 1);
     await writeFile(path, file);

@@ -1,5 +1,7 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openDatastore } from '../../src/datastore/datastore.ts';
 import { HealthDefinition } from '../../src/gen/grpc/health/v1/health.ts';
 import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.ts';
@@ -12,6 +14,8 @@ import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
 import type { TestAgent } from '../harness/running-agent.ts';
 import { MYSELF, TestDomain } from './test-domain.ts';
 import { AS_WORKLOAD, fetchX509, firstOf, workloadApi } from './workload.ts';
+
+vi.setConfig({ testTimeout: 90_000 }); // many tests start programs
 
 const resources = new AsyncDisposableStack();
 let domain: TestDomain;
@@ -62,6 +66,12 @@ describe('who may call', () => {
     expect(Object.keys(bundles)).toEqual(['spiffe://example.org']);
     await expect(firstOf(workloadApi(open).fetchX509SVID({}, AS_WORKLOAD))).rejects.toEqual(refusal);
   });
+});
+
+test('every user of the node may connect', async () => {
+  const { socketPath } = agent.running;
+  expect((await stat(socketPath)).mode & 0o777).toBe(0o777);
+  expect((await stat(dirname(socketPath))).mode & 0o777).toBe(0o755);
 });
 
 describe('X.509', () => {

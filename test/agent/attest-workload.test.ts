@@ -1,0 +1,92 @@
+import { expect, test } from 'vitest';
+import { attestWorkload } from '../../src/agent/workloads/attest-workload.ts';
+import { Logger, type LogRecord } from '../../src/log/logger.ts';
+import type { WorkloadAttestor } from '../../src/plugin-host/kinds/workload-attestor.ts';
+import type { UnixPeer } from '../../src/rpc/peer.ts';
+import { parseSelector } from '../../src/spiffe/selector.ts';
+
+const { signal } = new AbortController();
+
+/** A process that is itself when asked so often, and then has ended or become another program. */
+function processThere(times: number, isAlive = false): UnixPeer {
+  let asked = 0;
+  return {
+    kind: 'unix',
+    pid: 4711,
+    uid: 0,
+    gid: 0,
+    startTimeTicks: 1,
+    isAlive: () => isAlive,
+    isUnchanged: () => asked++ < times,
+    [Symbol.dispose]: () => {},
+  };
+}
+
+const says = (...selectors: readonly string[]): WorkloadAttestor => {
+  const attest = async () => selectors.map(parseSelector);
+  return { name: 'unix', attest, attestReference: attest };
+};
+const breaks = async () => {
+  throw new Error('it broke');
+};
+const fails: WorkloadAttestor = { name: 'broken', attest: breaks, attestReference: breaks };
+
+function attest(attestors: readonly WorkloadAttestor[], peer = processThere(2), logSelectors: readonly string[] = []) {
+  const records: LogRecord[] = [];
+  const log = new Logger((record) => records.push(record), 'debug');
+  return { records, selectors: attestWorkload(peer, signal, { attestors, logSelectors, log }) };
+}
+
+test('what all attestors found counts together', async () => {
+  const { selectors } = attest([says('unix:uid:1'), says('docker:label:a:b')]);
+  expect(await selectors).toEqual([
+    { type: 'unix', value: 'uid:1' },
+    { type: 'docker', value: 'label:a:b' },
+  ]);
+});
+
+test('one that fails is left out and logged', async () => {
+  const { selectors, records } = attest([fails, says('unix:uid:1')]);
+  expect(await selectors).toEqual([{ type: 'unix', value: 'uid:1' }]);
+  expect(records).toContainEqual(
+    expect.objectContaining({ level: 'error', fields: { pid: 4711, reason: 'it broke' } }),
+  );
+});
+
+test('where all fail nobody is anything', async () => {
+  await expect(attest([fails, fails]).selectors).rejects.toMatchObject({ code: 'WORKLOAD_UNREADABLE' });
+});
+
+test.each([
+  ['has ended before', processThere(0), /has ended$/],
+  ['ends meanwhile, and its number may be another’s', processThere(1), /has ended$/],
+  ['becomes another program meanwhile', processThere(1, true), /another program or user/],
+])('a process that %s is nobody (inventory B024)', async (_when, peer, message) => {
+  await expect(attest([says('unix:uid:0')], peer).selectors).rejects.toMatchObject({
+    code: 'UNAUTHENTICATED',
+    message: expect.stringMatching(message),
+  });
+});
+
+test('only a process on this node is a workload', async () => {
+  const log = new Logger(() => {});
+  const remote = { kind: 'tls', address: '127.0.0.1', port: 1, certificates: [] } as const;
+  await expect(attestWorkload(remote, signal, { attestors: [], logSelectors: [], log })).rejects.toMatchObject({
+    code: 'UNAUTHENTICATED',
+  });
+});
+
+test.each([
+  [[], undefined],
+  [['unix'], 'unix:uid:1 unix:gid:2'],
+  [['unix:uid'], 'unix:uid:1'],
+  [['uni', 'unix:ui'], undefined],
+])('with log_selectors %j the log shows %j (inventory C088)', async (logSelectors, shown) => {
+  const { selectors, records } = attest([says('unix:uid:1', 'unix:gid:2')], processThere(2), logSelectors);
+  await selectors;
+  expect(records.find(({ message }) => message === 'workload attested')?.fields).toEqual({
+    pid: 4711,
+    count: 2,
+    selectors: shown,
+  });
+});
