@@ -11,10 +11,39 @@ import { buildGo } from '../harness/go.ts';
 
 const MODULE = fileURLToPath(new URL('../interop/go-plugins', import.meta.url));
 
-export type GoPlugin = 'server-node-attestor' | 'agent-node-attestor' | 'key-manager' | 'workload-attestor';
+export type GoPlugin =
+  | 'server-node-attestor'
+  | 'agent-node-attestor'
+  | 'key-manager'
+  | 'workload-attestor'
+  | 'upstream-authority'
+  | 'notifier'
+  | 'bundle-publisher'
+  | 'credential-composer'
+  | 'svid-store';
 
-export async function goPlugin(name: GoPlugin): Promise<string> {
-  return await buildGo(MODULE, name);
+/** Each with spire-plugin-sdk v1.15.2; the first go-plugin is the one that this SDK asks for. */
+export type GoPluginVersion = '1.4.0' | '1.8.0';
+
+/** One way to build and to run a Go plugin. Below go-plugin v1.4.4 AutoMTLS does not reach the host services. */
+export const GO_BUILDS = [
+  { goPluginVersion: '1.4.0', autoMtls: false },
+  { goPluginVersion: '1.4.0', autoMtls: true },
+  { goPluginVersion: '1.8.0', autoMtls: false },
+  { goPluginVersion: '1.8.0', autoMtls: true },
+] as const satisfies readonly GoBuild[];
+
+export const GO_BUILDS_WITH_HOST_SERVICES = GO_BUILDS.filter(
+  ({ goPluginVersion, autoMtls }) => goPluginVersion !== '1.4.0' || !autoMtls,
+);
+
+export interface GoBuild {
+  readonly goPluginVersion: GoPluginVersion;
+  readonly autoMtls: boolean;
+}
+
+export async function goPlugin(name: GoPlugin, version: GoPluginVersion = '1.4.0'): Promise<string> {
+  return await buildGo(MODULE, name, version === '1.8.0' ? 'go-plugin-1.8.mod' : 'go.mod');
 }
 
 export function pluginConfig(config: Partial<PluginConfig> & Pick<PluginConfig, 'type' | 'name'>): PluginConfig {

@@ -11,6 +11,7 @@ import (
 	"github.com/spiffe/spire-plugin-sdk/pluginmain"
 	workloadattestorv1 "github.com/spiffe/spire-plugin-sdk/proto/spire/plugin/agent/workloadattestor/v1"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -31,7 +32,7 @@ type byReference struct {
 	workloadattestorv1.UnimplementedWorkloadAttestorServer
 }
 
-func (byReference) AttestReference(_ context.Context, req *workloadattestorv1.AttestReferenceRequest) (*workloadattestorv1.AttestReferenceResponse, error) {
+func (byReference) AttestReference(ctx context.Context, req *workloadattestorv1.AttestReferenceRequest) (*workloadattestorv1.AttestReferenceResponse, error) {
 	if req.GetReference().GetTypeUrl() != "type.googleapis.com/spiffe.broker.WorkloadPIDReference" {
 		return nil, status.Errorf(codes.InvalidArgument, "reference of type %q", req.GetReference().GetTypeUrl())
 	}
@@ -47,7 +48,12 @@ func (byReference) AttestReference(_ context.Context, req *workloadattestorv1.At
 	if err != nil {
 		return nil, err
 	}
-	return &workloadattestorv1.AttestReferenceResponse{SelectorValues: append(selectors, "by:reference")}, nil
+	selectors = append(selectors, "by:reference")
+	md, _ := metadata.FromIncomingContext(ctx)
+	for _, caller := range md.Get("spire-agent-broker-caller-id") {
+		selectors = append(selectors, "caller:"+caller)
+	}
+	return &workloadattestorv1.AttestReferenceResponse{SelectorValues: selectors}, nil
 }
 
 func selectorsOf(pid int32) ([]string, error) {
