@@ -2,6 +2,8 @@ import { hclogSink } from './hclog.ts';
 import type { Plugin } from './plugin.ts';
 import { PluginServer } from './plugin-server.ts';
 
+const HOST_POLL_MS = 1000;
+
 /**
  * Runs a plugin in this process until its host ends it. The last line of a plugin's entry file.
  *
@@ -24,10 +26,19 @@ export async function servePlugin(plugin: Plugin): Promise<void> {
     };
     process.on('SIGINT', () => {}); // a terminal sends it to the whole group; the host decides
     process.on('SIGTERM', () => void stop());
+    whenHostIsGone(() => void stop());
     server.stdio.redirect(process.stdout);
     writeHandshake(`${server.handshake}\n`);
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     process.exit(1);
   }
+}
+
+/** A host that is killed cannot end its plugins; the kernel gives them another parent then. */
+function whenHostIsGone(stop: () => void): void {
+  const host = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== host) stop();
+  }, HOST_POLL_MS).unref();
 }

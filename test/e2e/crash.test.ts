@@ -23,7 +23,14 @@ async function startAndKill(name: 'server' | 'agent', startMs: number): Promise<
   await wait(Math.random() * 1.5 * startMs);
   expect(program.hasExited ? program.output : '').toBe('');
   await program.kill();
-  await expect.poll(() => program.pluginPids.filter((pid) => !isGone(pid)), WAIT).toEqual([]);
+}
+
+/** A killed program ends none of its plugins: they notice. */
+async function expectNoOrphans(): Promise<void> {
+  const killed = deployment.programs.filter(({ hasExited }) => hasExited);
+  const plugins = killed.flatMap(({ pluginPids }) => pluginPids);
+  expect(plugins.length).toBeGreaterThan(0);
+  await expect.poll(() => plugins.filter((pid) => !isGone(pid)), WAIT).toEqual([]);
 }
 
 /** Adds entries until the server is gone. @returns the paths that it confirmed. */
@@ -63,15 +70,18 @@ test(`a server that is killed ${KILLS} times keeps its authorities and every ent
     await startAndKill('server', ms).finally(() => killed.abort());
     confirmed.push(...(await adding));
   }
-  await deployment.startServer();
+  const last = await deployment.startServer();
+  await expectNoOrphans();
   expect((await deployment.admin('bundle', 'show')).stdout).toBe(bundle);
   const paths = await deployment.entryPaths();
   expect(confirmed.filter((path) => !paths.has(path))).toEqual([]);
   expect(paths).toContain('/workload');
   expect(deployment.programs.flatMap(complaints)).toEqual([]);
+  await last.stop();
 }, 300_000);
 
 test(`an agent that is killed ${KILLS} times goes on as the same agent, with nothing left in the TPM`, async () => {
+  await deployment.startServer();
   const { result: first, ms } = await timed(() => deployment.startAgent());
   const { spiffe_id } = await first.waitFor('agent is ready');
   await first.stop();
@@ -83,6 +93,7 @@ test(`an agent that is killed ${KILLS} times goes on as the same agent, with not
     .toMatchObject({ x509: [{ spiffeId: 'spiffe://example.org/workload' }] });
   expect(deployment.programs.flatMap(complaints)).toEqual([]);
   await last.stop();
+  await expectNoOrphans();
   await nothingLeftIn(deployment.tpm);
   await expectNoSecrets(deployment, []);
 }, 300_000);
