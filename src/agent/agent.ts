@@ -2,6 +2,7 @@ import type { AgentConfig } from '../config/agent-config.ts';
 import { requireDataFolder } from '../files/data-folder.ts';
 import type { Logger } from '../log/logger.ts';
 import { type BuiltinPlugins, PluginCatalog, type PluginStatus } from '../plugin-host/catalog.ts';
+import { SigningThread } from '../rpc/signing-thread.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import type { JoinOptions } from './attestation/join-trust-domain.ts';
@@ -64,6 +65,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   await requireNoSpireData(dataDir);
   const data = await AgentDataFile.open(dataDir, trustDomain);
   const trust = await TrustBundle.open(data, config.trustBundleSource, trustDomain);
+  stack.defer(warmUpSigning());
   const catalog = stack.use(
     await PluginCatalog.load({
       side: 'agent',
@@ -185,6 +187,17 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       await running.disposeAsync();
     },
   };
+}
+
+/** The thread that signs TLS handshakes takes a while to come up: it does so beside the plugins. @returns what lets it go. */
+function warmUpSigning(): () => Promise<void> {
+  const thread = SigningThread.acquire();
+  thread.catch(() => {}); // whoever opens a key is told
+  return () =>
+    thread.then(
+      (acquired) => acquired[Symbol.asyncDispose](),
+      () => {},
+    );
 }
 
 /** Waits for the server's first word; not for long where there is a cache to serve from. */
