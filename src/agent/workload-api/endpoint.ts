@@ -2,11 +2,14 @@ import type { Logger } from '../../log/logger.ts';
 import { RpcServer } from '../../rpc/server.ts';
 import type { BoundService } from '../../rpc/service.ts';
 import { listenUnix } from '../../rpc/unix-listener.ts';
+import { WorkloadConnections } from './connection-limits.ts';
 import { securityHeader } from './security-header.ts';
 
 /** Every process of the node may connect: what it gets, attestation decides. */
 const SOCKET_MODE = 0o777;
 const FOLDER_MODE = 0o755;
+/** Calls at a time on one connection: each has a process attested, and is told of changes while it lasts. */
+const MAX_CALLS = 100;
 /** A workload that asks for its SVIDs once cancels the stream that would tell it of changes, as often as it asks. */
 const CANCELS_A_SECOND = 20_000;
 
@@ -19,15 +22,26 @@ export async function openEndpoint(options: {
   const { socketPath: path, services, log } = options;
   await using stack = new AsyncDisposableStack();
   const server = stack.use(
-    RpcServer.create({ services, interceptors: [securityHeader], log, cancelsASecond: CANCELS_A_SECOND }),
+    RpcServer.create({
+      services,
+      interceptors: [securityHeader],
+      log,
+      maxConcurrentStreams: MAX_CALLS,
+      cancelsASecond: CANCELS_A_SECOND,
+    }),
   );
+  const connections = new WorkloadConnections();
   stack.use(
     await listenUnix({
       path,
       mode: SOCKET_MODE,
       folderMode: FOLDER_MODE,
       log,
-      onConnection: (socket, peer) => server.accept(socket, peer),
+      onConnection: (socket, peer) => {
+        if (connections.admit(socket, peer)) server.accept(socket, peer);
+        else
+          log.warning('a connection was refused', { path, pid: peer.pid, reason: 'its process or user has too many' });
+      },
     }),
   );
   return stack.move();

@@ -11,11 +11,10 @@ import { formatBundleDocument } from '../../spiffe/bundle-document.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { validateJwtSvid } from '../../spiffe/jwt-svid.ts';
 import { parseSpiffeId, trustDomainOf } from '../../spiffe/spiffe-id.ts';
+import { requireAudience } from './require-audience.ts';
 import type { WorkloadDeps } from './workload-deps.ts';
 import { bundlesOf, noIdentity, viewOf, viewsOf } from './workload-views.ts';
 import { byTrustDomainId, isSameList } from './x509.ts';
-
-const MAX_AUDIENCES = 128;
 
 /** `FetchJWTSVID`. Source: SPIFFE Workload API §6.2.1. */
 export const fetchJwtSvid =
@@ -68,15 +67,6 @@ function allowedClaims(
 ): Readonly<Record<string, unknown>> {
   const names = new Set([...STANDARD_CLAIMS, ...allowed]);
   return Object.fromEntries(Object.entries(claims).filter(([name]) => names.has(name)));
-}
-
-function requireAudience(audience: readonly string[]): void {
-  if (audience.length === 0 || audience.includes('')) {
-    throw new SpiffeError('ARGUMENT_INVALID', 'audience must be specified');
-  }
-  if (audience.length > MAX_AUDIENCES) {
-    throw new SpiffeError('ARGUMENT_INVALID', `${audience.length} audiences are too many, ${MAX_AUDIENCES} at most`);
-  }
 }
 
 /** A JWK Set of the JWT authorities. @see JWT-SVID §6.1 */
