@@ -64,7 +64,7 @@ export class EntryCache {
       for (const entry of this.#byParent.get(parent)?.values() ?? []) {
         if (isExpired(entry, now)) continue;
         authorized.set(entry.id, entry);
-        parents.push(entry.spiffeId);
+        if (this.#byParent.has(entry.spiffeId)) parents.push(entry.spiffeId);
       }
     }
     return [...authorized.values()];

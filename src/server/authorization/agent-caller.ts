@@ -3,7 +3,7 @@ import type { AttestedAgent } from '../../datastore/agent-rows.ts';
 import { PermissionDeniedDetails, PermissionDeniedDetails_Reason as Reason } from '../../gen/spire/api/types/types.ts';
 import type { TlsPeer } from '../../rpc/peer.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
-import { parseCertificate } from '../../x509/certificate.ts';
+import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
 import { decimalSerialNumber } from '../ca/serial-number.ts';
 
 /**
@@ -17,7 +17,7 @@ export async function requireAgent(peer: TlsPeer, agents: AgentRepository, now: 
   if (peer.spiffeId === undefined || leaf === undefined) {
     throw new SpiffeError('PERMISSION_DENIED', 'the caller is not an agent: it showed no X.509-SVID');
   }
-  const certificate = parseCertificate(leaf);
+  const certificate = leafOf(peer, leaf);
   if (certificate.notAfter <= now) {
     throw denied(`the X.509-SVID of agent "${peer.spiffeId}" has expired`, Reason.AGENT_EXPIRED);
   }
@@ -40,6 +40,17 @@ export async function requireAgent(peer: TlsPeer, agents: AgentRepository, now: 
     `agent "${peer.spiffeId}" is not active with the X.509-SVID it showed: another one was issued since`,
     Reason.AGENT_NOT_ACTIVE,
   );
+}
+
+const leaves = new WeakMap<TlsPeer, Certificate>();
+
+/** Parsed once a connection. */
+function leafOf(peer: TlsPeer, der: Uint8Array): Certificate {
+  const known = leaves.get(peer);
+  if (known !== undefined) return known;
+  const leaf = parseCertificate(der);
+  leaves.set(peer, leaf);
+  return leaf;
 }
 
 /** A refusal with the reason that agents act on. */

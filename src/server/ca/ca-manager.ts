@@ -28,6 +28,8 @@ export interface CaManagerOptions extends X509AuthorityOptions {
 /** How long an authority that expired stays in the bundle, for what it signed last. */
 const BUNDLE_GRACE_SECONDS = 24 * 3600;
 const RETRY_MS = 5_000;
+/** How often the keys are looked for: a key manager that started again may have lost them. */
+const KEY_CHECK_MS = 30_000;
 
 /**
  * Keeps one X.509 and one JWT authority that signs, makes their successors in time and lets them take over.
@@ -38,7 +40,8 @@ export class CaManager implements AsyncDisposable {
   readonly #timer: RotationTimer;
   #x509: X509SigningAuthority | undefined;
   #jwt: JwtSigningAuthority | undefined;
-  #turn: Promise<unknown> = Promise.resolve();
+  #running: Promise<unknown> = Promise.resolve();
+  #next: Promise<Date> | undefined;
 
   private constructor(options: CaManagerOptions) {
     this.#options = options;
@@ -49,9 +52,6 @@ export class CaManager implements AsyncDisposable {
   /** Ready to sign when it returns. */
   static async open(options: CaManagerOptions): Promise<CaManager> {
     const manager = new CaManager(options);
-    const { x509, jwt } = options.journal.content;
-    manager.#x509 = await manager.#findX509(recordIn(x509, 'active'));
-    manager.#jwt = await manager.#findJwt(recordIn(jwt, 'active'));
     manager.#timer.start(await manager.rotate());
     return manager;
   }
@@ -66,11 +66,15 @@ export class CaManager implements AsyncDisposable {
     return requireValid(this.#jwt, this.#now(), 'JWT');
   }
 
-  /** Does what is due, one call after the other. @returns when something is due next. */
-  async rotate(): Promise<Date> {
-    const turn = this.#turn.then(() => this.#rotate());
-    this.#turn = turn.catch(() => {}); // its caller learns of it
-    return turn;
+  /** Does what is due; calls made while one runs wait for its end and share the next. @returns when something is due next. */
+  rotate(): Promise<Date> {
+    this.#next ??= this.#running.then(() => {
+      const running = this.#rotate();
+      this.#next = undefined;
+      this.#running = running.catch(() => {}); // its callers learn of it
+      return running;
+    });
+    return this.#next;
   }
 
   async #rotate(): Promise<Date> {
@@ -80,7 +84,7 @@ export class CaManager implements AsyncDisposable {
     await this.#options.bundle.prune(now - BUNDLE_GRACE_SECONDS);
     const { x509, jwt } = this.#options.journal.content;
     const due = [nextDue(x509), ...(this.#options.disableJwt ? [] : [nextDue(jwt)])];
-    return new Date(Math.min(...due) * 1000);
+    return new Date(Math.min(...due.map((seconds) => seconds * 1000), now * 1000 + KEY_CHECK_MS));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -89,8 +93,10 @@ export class CaManager implements AsyncDisposable {
 
   async #rotateX509(now: number): Promise<void> {
     const { journal, bundle, log } = this.#options;
-    const lost = this.#x509 === undefined || this.#x509.notAfter <= now;
     const active = recordIn(journal.content.x509, 'active');
+    const current = await this.#findX509(active);
+    const lost = current === undefined;
+    if (!lost) this.#x509 = current;
     let next = await this.#findX509(recordIn(journal.content.x509, 'prepared'));
     if (next === undefined && (lost || isDue(active, 'prepareAt', now))) {
       const record = await prepareX509Authority(this.#options, freeSlot(journal.content.x509), now);
@@ -108,8 +114,10 @@ export class CaManager implements AsyncDisposable {
 
   async #rotateJwt(now: number): Promise<void> {
     const { journal, keyManager, bundle, log, jwtKeyType: keyType, ttlSeconds } = this.#options;
-    const lost = this.#jwt === undefined || this.#jwt.notAfter <= now;
     const active = recordIn(journal.content.jwt, 'active');
+    const current = await this.#findJwt(active);
+    const lost = current === undefined;
+    if (!lost) this.#jwt = current;
     let next = await this.#findJwt(recordIn(journal.content.jwt, 'prepared'));
     if (next === undefined && (lost || isDue(active, 'prepareAt', now))) {
       const record = await prepareJwtAuthority({ keyManager, keyType, ttlSeconds }, freeSlot(journal.content.jwt), now);

@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto';
+import { isSpiffeError } from '../../spiffe/error.ts';
 import { signJwtSvid } from '../../spiffe/jwt-svid.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
+import { Status } from '../../spiffe/status.ts';
 import { issueX509Svid } from '../../x509/svid-template.ts';
 import type { CaManager } from './ca-manager.ts';
+import type { JwtSigningAuthority } from './jwt-authorities.ts';
 import { randomSerialNumber } from './serial-number.ts';
-import { BACKDATE_SECONDS } from './x509-authorities.ts';
+import { BACKDATE_SECONDS, type X509SigningAuthority } from './x509-authorities.ts';
 
 export interface IssuedX509Svid {
   /** DER, leaf first, then what links it to the bundle. */
@@ -50,8 +53,41 @@ export class SvidIssuer {
     this.#jwtIssuer = options.jwtIssuer;
   }
 
-  async issueX509({ spiffeId, publicKey, dnsNames, subject, ttlSeconds }: X509SvidRequest): Promise<IssuedX509Svid> {
-    const { signer, certificate, intermediates, notAfter } = this.#authorities.x509;
+  async issueX509(request: X509SvidRequest): Promise<IssuedX509Svid> {
+    return this.#sign(
+      () => this.#authorities.x509,
+      (authority) => this.#issueX509(request, authority),
+    );
+  }
+
+  async issueJwt(request: JwtSvidRequest): Promise<IssuedJwtSvid> {
+    return this.#sign(
+      () => this.#authorities.jwt,
+      (authority) => this.#issueJwt(request, authority),
+    );
+  }
+
+  /** Where an authority does not sign, its key may be gone with the process that kept it: then another one signs. */
+  async #sign<Authority extends X509SigningAuthority | JwtSigningAuthority, Svid>(
+    authorityOf: () => Authority,
+    issue: (authority: Authority) => Promise<Svid>,
+  ): Promise<Svid> {
+    const authority = authorityOf();
+    try {
+      return await issue(authority);
+    } catch (error) {
+      if (isSpiffeError(error) && error.status === Status.InvalidArgument) throw error; // the request's own fault
+      await this.#authorities.rotate();
+      const next = authorityOf();
+      if (Buffer.compare(next.signer.publicKey, authority.signer.publicKey) === 0) throw error;
+      return await issue(next);
+    }
+  }
+
+  async #issueX509(
+    { spiffeId, publicKey, dnsNames, subject, ttlSeconds }: X509SvidRequest,
+    { signer, certificate, intermediates, notAfter }: X509SigningAuthority,
+  ): Promise<IssuedX509Svid> {
     const now = this.#now();
     const expiresAt = Math.min(now + ttlSeconds, notAfter);
     const serialNumber = randomSerialNumber();
@@ -68,8 +104,10 @@ export class SvidIssuer {
     return { chain: [svid, ...intermediates], serialNumber, expiresAt };
   }
 
-  async issueJwt({ spiffeId, audience, ttlSeconds, includeJti }: JwtSvidRequest): Promise<IssuedJwtSvid> {
-    const { signer, keyId, notAfter } = this.#authorities.jwt;
+  async #issueJwt(
+    { spiffeId, audience, ttlSeconds, includeJti }: JwtSvidRequest,
+    { signer, keyId, notAfter }: JwtSigningAuthority,
+  ): Promise<IssuedJwtSvid> {
     const issuedAt = this.#now();
     const expiresAt = Math.min(issuedAt + ttlSeconds, notAfter);
     const claims = {
