@@ -45,8 +45,9 @@ class Decoder {
     switch (input.kind) {
       case 'object':
         return this.#decodeObject(nodes, path, (key) => {
-          const known =
-            key in input.shape ? key : Object.keys(input.shape).find((k) => k.toLowerCase() === key.toLowerCase());
+          const known = Object.hasOwn(input.shape, key)
+            ? key
+            : Object.keys(input.shape).find((k) => k.toLowerCase() === key.toLowerCase());
           return { key: known ?? key, schema: known === undefined ? undefined : input.shape[known] };
         });
       case 'record':

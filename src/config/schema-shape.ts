@@ -41,7 +41,9 @@ export function inputShapeOf(schema: z.core.$ZodType): InputShape {
 export function knownKeysAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): readonly string[] {
   let at = inputShapeOf(schema);
   for (const step of path) {
-    const next = at.kind === 'object' ? at.shape[String(step)] : at.kind === 'record' ? at.value : undefined;
+    const key = String(step);
+    const own = at.kind === 'object' && Object.hasOwn(at.shape, key) ? at.shape[key] : undefined;
+    const next = at.kind === 'record' ? at.value : own;
     const inside = next ?? (at.kind === 'list' ? at.element : undefined);
     if (inside === undefined) return [];
     at = inputShapeOf(inside);

@@ -16,6 +16,8 @@ const mistakes: readonly [what: string, text: string, messages: readonly RegExp[
     server('bind_prot = 1'),
     [/:4:1: server\.bind_prot: is not a known key, did you mean "bind_port"\?/],
   ],
+  ['the name of what every object has', `${server()}\nconstructor {}`, [/constructor: is not a known key/]],
+  ['the name of the prototype', `${server()}\n__proto__ {}`, [/__proto__: is not a known key/]],
   ['an unknown section', `${server()}\nsrever {}`, [/srever: is not a known key, did you mean "server"\?/]],
   [
     'an unknown key without neighbour',
