@@ -1,4 +1,4 @@
-import { chmod, lstat, mkdir, stat, unlink } from 'node:fs/promises';
+import { chmod, lstat, mkdir, realpath, stat, unlink } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Logger } from '../log/logger.ts';
@@ -26,6 +26,7 @@ export interface UnixListener extends AsyncDisposable {
 const MAX_PATH_BYTES = 107;
 /** How long whoever holds a socket file has to accept, before the file counts as in use. */
 const PROBE_MS = 1_000;
+const ROOT = 0;
 
 /**
  * Listens on a Unix socket. A file that a dead process left there is removed; one that somebody listens on is not.
@@ -36,6 +37,7 @@ export async function listenUnix(options: UnixListenerOptions): Promise<UnixList
   const { path, mode, folderMode = 0o755 } = options;
   requireUsablePath(path);
   await createFolder(dirname(path), folderMode);
+  await requireOwnFolders(path);
   await removeStaleSocket(path);
   const server = createServer((socket) => identify(socket, options));
   await listen(server, path, mode);
@@ -67,6 +69,23 @@ async function createFolder(folder: string, mode: number): Promise<void> {
     await mkdirWithParents(folder, mode);
   } catch (cause) {
     throw unusable(folder, `its folder cannot be created: ${reasonOf(cause)}`, cause);
+  }
+}
+
+/**
+ * Who owns a folder on the way may put a socket of his own in the place of this one, and answer in its name: in /tmp,
+ * whoever makes the folder first.
+ */
+async function requireOwnFolders(path: string): Promise<void> {
+  const user = process.geteuid?.() ?? ROOT;
+  let folder = await realpath(dirname(path));
+  for (;;) {
+    const { uid } = await stat(folder);
+    if (uid !== ROOT && uid !== user) {
+      throw unusable(path, `the folder "${folder}" belongs to user ${uid}, remove it or choose one of your own`);
+    }
+    if (folder === dirname(folder)) return;
+    folder = dirname(folder);
   }
 }
 

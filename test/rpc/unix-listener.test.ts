@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { lstat, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { chown, lstat, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { createConnection, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
@@ -234,4 +234,19 @@ test('a path of 107 bytes is not too long', async () => {
   expect(Buffer.byteLength(path)).toBe(107);
   await listen({ path });
   expect(await exists(path)).toBe(true);
+});
+
+test.runIf(process.getuid?.() === 0)('a folder of another user is none to listen in, nor is one below it', async () => {
+  const folder = await temporaryFolder();
+  const taken = folder.join('taken');
+  await mkdir(taken);
+  await chown(taken, 65534, 65534);
+  const refusal = expect.objectContaining({
+    code: 'SOCKET_UNUSABLE',
+    message: expect.stringContaining('belongs to user 65534'),
+  });
+  await expect(listen({ path: `${taken}/s` })).rejects.toEqual(refusal);
+  await expect(listen({ path: `${taken}/public/s` })).rejects.toEqual(refusal);
+  await symlink(taken, folder.join('link'));
+  await expect(listen({ path: folder.join('link/s') })).rejects.toEqual(refusal);
 });
