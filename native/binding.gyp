@@ -18,6 +18,13 @@
       "target_name": "tpm",
       "sources": ["<!@(ls tpm/*.cc)"],
       "libraries": ["<!@(pkg-config --libs tss2-esys tss2-mu tss2-tctildr tss2-rc)"]
+    },
+    {
+      "target_name": "sandbox",
+      "type": "executable",
+      "product_extension": "",
+      "sources": ["<!@(ls sandbox/*.cc)"],
+      "ldflags": ["<!@(sh sandbox/static-flags.sh)"]
     }
   ]
 }

@@ -10,8 +10,11 @@ import { readStamp, removeStamp, stampFolder, writeStamp } from './stamps.js';
 /** Compiling happens on a copy, so that a program that runs keeps its addons until whole new ones take their place. */
 const workFolder = join(stampFolder, 'native');
 const isSource = (path) => !path.startsWith(join('native', 'build'));
+/** What is run as a program of its own. */
+const executables = ['sandbox'];
+const isProduct = (name) => (name.endsWith('.node') && !name.includes('/')) || executables.includes(name);
 const released = () =>
-  listFiles('native').filter((path) => path.startsWith('native/build/Release/') && path.endsWith('.node'));
+  listFiles('native').filter((path) => isProduct(path.replace(/^native\/build\/Release\//, '')));
 
 function wanted() {
   return fingerprint({
@@ -63,7 +66,7 @@ function publish() {
   mkdirSync(target, { recursive: true });
   for (const path of listFiles('.setup/native/build/Release')) {
     const name = path.slice('.setup/native/build/Release/'.length);
-    if (!name.endsWith('.node') || name.includes('/')) continue;
+    if (!isProduct(name)) continue;
     copyFileSync(join(checkout, path), join(target, `${name}.new`));
     renameSync(join(target, `${name}.new`), join(target, name));
   }
