@@ -87,6 +87,34 @@ export class AgentRepository {
     return this.#change(spiffeId, (agent) => ({ ...agent, ...changes }));
   }
 
+  /**
+   * Has the SVID that was issued for renewal in the place of the one in use, if it is the newest still: of an agent that
+   * attested again or was banned meanwhile it is not.
+   *
+   * @throws SpiffeError `AGENT_NOT_FOUND`
+   */
+  async useRenewed(spiffeId: SpiffeId, serialNumber: string): Promise<AttestedAgent> {
+    return this.#change(spiffeId, (agent) =>
+      agent.banned || agent.newSerialNumber !== serialNumber
+        ? agent
+        : { ...agent, serialNumber, expiresAt: agent.newExpiresAt, newSerialNumber: '', newExpiresAt: 0 },
+    );
+  }
+
+  /**
+   * Remembers an SVID that was issued to whoever showed the one in use.
+   *
+   * @throws SpiffeError `AGENT_NOT_FOUND`, `FAILED_PRECONDITION` where another one is in use by now
+   */
+  async renew(spiffeId: SpiffeId, shown: string, issued: { serialNumber: string; expiresAt: number }): Promise<void> {
+    await this.#change(spiffeId, (agent) => {
+      if (agent.serialNumber === shown) {
+        return { ...agent, newSerialNumber: issued.serialNumber, newExpiresAt: issued.expiresAt };
+      }
+      throw new SpiffeError('FAILED_PRECONDITION', `agent "${spiffeId}" attested or renewed meanwhile: call again`);
+    });
+  }
+
   /** @throws SpiffeError `AGENT_NOT_FOUND` */
   async setSelectors(spiffeId: SpiffeId, selectors: readonly Selector[]): Promise<void> {
     await this.update(spiffeId, { selectors });

@@ -49,6 +49,39 @@ describe.each(engines)('agents on $name', (engine) => {
     expect(await datastore.agents.get(NODE)).toEqual({ ...agent, ...change });
   });
 
+  describe('a renewed SVID', () => {
+    const shown = () => newAgent().serialNumber;
+    const renewed = { serialNumber: '100', expiresAt: 6 };
+
+    test('takes the place of the one in use, once', async () => {
+      const agent = await datastore.agents.create(newAgent());
+      await datastore.agents.renew(NODE, shown(), renewed);
+      expect(await datastore.agents.get(NODE)).toEqual({ ...agent, newSerialNumber: '100', newExpiresAt: 6 });
+      const used = { ...agent, ...renewed };
+      expect(await datastore.agents.useRenewed(NODE, '100')).toEqual(used);
+      expect(await datastore.agents.useRenewed(NODE, '100')).toEqual(used);
+      expect(await datastore.agents.get(NODE)).toEqual(used);
+    });
+
+    test('is not issued to whoever shows another than the one in use', async () => {
+      const agent = await datastore.agents.create(newAgent());
+      await expect(datastore.agents.renew(NODE, '99', renewed)).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' });
+      expect(await datastore.agents.get(NODE)).toEqual(agent);
+    });
+
+    test.each([
+      ['the agent attested again', () => datastore.agents.update(NODE, { serialNumber: '200', newSerialNumber: '' })],
+      ['the agent was banned', () => datastore.agents.ban(NODE)],
+    ])('counts no more where %s meanwhile', async (_what, change) => {
+      await datastore.agents.create(newAgent());
+      await datastore.agents.renew(NODE, shown(), renewed);
+      await change();
+      const agent = await datastore.agents.get(NODE);
+      expect(await datastore.agents.useRenewed(NODE, '100')).toEqual(agent);
+      expect(await datastore.agents.get(NODE)).toEqual(agent);
+    });
+  });
+
   test('setSelectors replaces them; a repeated one counts once', async () => {
     await datastore.agents.create(newAgent());
     await datastore.agents.setSelectors(NODE, selectors('a:1', 'b:2', 'a:1'));

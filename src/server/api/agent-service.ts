@@ -64,15 +64,13 @@ export function agentService(options: AgentServiceOptions): BoundService {
     },
     attestAgent: (requests, context) => attestAgent(requests, context, options),
     async renewAgent({ params }, context) {
-      const { spiffeId, canReattest } = callingAgent(context);
+      const { spiffeId, canReattest, serialNumber: shown } = callingAgent(context);
       if (canReattest) throw denied(`agent "${spiffeId}" has to attest again to renew`, Reason.AGENT_MUST_REATTEST);
       const { subjectPublicKeyInfo: publicKey } = requireCsr(params?.csr);
       const svid = await issuer.issueX509({ spiffeId, publicKey, dnsNames: [], ttlSeconds: agentTtlSeconds });
-      await agents.update(spiffeId, {
-        newSerialNumber: decimalSerialNumber(svid.serialNumber),
-        newExpiresAt: svid.expiresAt,
-      });
-      log.info('agent renewed', { agent_id: spiffeId, expires_at: svid.expiresAt });
+      const { serialNumber, expiresAt } = svid;
+      await agents.renew(spiffeId, shown, { serialNumber: decimalSerialNumber(serialNumber), expiresAt });
+      log.info('agent renewed', { agent_id: spiffeId, expires_at: expiresAt });
       return { svid: toApiX509Svid(svid, spiffeId) };
     },
     async createJoinToken(request) {

@@ -29,12 +29,8 @@ export async function requireAgent(peer: TlsPeer, agents: AgentRepository, now: 
   const serialNumber = decimalSerialNumber(certificate.serialNumber);
   if (serialNumber === agent.serialNumber) return agent;
   if (agent.newSerialNumber !== '' && serialNumber === agent.newSerialNumber) {
-    return agents.update(agent.spiffeId, {
-      serialNumber,
-      expiresAt: agent.newExpiresAt,
-      newSerialNumber: '',
-      newExpiresAt: 0,
-    });
+    const used = await agents.useRenewed(agent.spiffeId, serialNumber);
+    if (!used.banned && used.serialNumber === serialNumber) return used;
   }
   throw denied(
     `agent "${peer.spiffeId}" is not active with the X.509-SVID it showed: another one was issued since`,
