@@ -174,13 +174,14 @@ describe('a selection of plugins that a program cannot have', () => {
       /KeyManager "floppy" is not built in: name its executable with plugin_cmd/,
     ],
     [
-      'a type without support',
-      [
-        SQL,
-        pluginConfig({ type: 'KeyManager', name: 'k', command: '/bin/true' }),
-        pluginConfig({ type: 'Notifier', name: 'n', command: '/bin/true' }),
-      ],
-      /Notifier "n": plugins of this type are not supported/,
+      'a kind that the other program has',
+      [SQL, pluginConfig({ type: 'SVIDStore', name: 's', command: '/bin/true' })],
+      /"SVIDStore" is not a type of plugin that the server knows: known are DataStore, NodeAttestor, KeyManager, /,
+    ],
+    [
+      'two upstream authorities',
+      [SQL, ...['one', 'two'].map((name) => pluginConfig({ type: 'UpstreamAuthority', name, command: '/bin/true' }))],
+      /"UpstreamAuthority" constraint not satisfied: expected at most 1 but got 2/,
     ],
     [
       'join_token with a command',

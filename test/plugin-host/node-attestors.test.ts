@@ -6,7 +6,15 @@ import type { ServerNodeAttestor } from '../../src/plugin-host/kinds/server-node
 import { SpiffeError } from '../../src/spiffe/error.ts';
 import { Status } from '../../src/spiffe/status.ts';
 import { describeWithGo } from '../harness/requires.ts';
-import { goPlugin, pluginConfig, SQL, TestHost } from './go-plugins.ts';
+import {
+  GO_BUILDS,
+  GO_BUILDS_WITH_HOST_SERVICES,
+  type GoBuild,
+  goPlugin,
+  pluginConfig,
+  SQL,
+  TestHost,
+} from './go-plugins.ts';
 
 const csrPublicKey = Buffer.from('a key of a CSR');
 const never: (challenge: Uint8Array) => Promise<Uint8Array> = async () => {
@@ -14,17 +22,23 @@ const never: (challenge: Uint8Array) => Promise<Uint8Array> = async () => {
 };
 
 describeWithGo('a server node attestor made with SPIRE’s SDK', () => {
+  describe.each(GO_BUILDS_WITH_HOST_SERVICES)('with go-plugin $goPluginVersion, AutoMTLS $autoMtls', (build) =>
+    tryServerNodeAttestor(build),
+  );
+});
+
+function tryServerNodeAttestor({ goPluginVersion, autoMtls }: GoBuild): void {
   const host = new TestHost();
   let catalog: PluginCatalog;
   let attestor: ServerNodeAttestor;
 
   beforeAll(async () => {
-    const command = await goPlugin('server-node-attestor');
+    const command = await goPlugin('server-node-attestor', goPluginVersion);
     const data = { text: 'print_lines = 2000' };
     catalog = await host.load('server', [
       SQL,
       pluginConfig({ type: 'KeyManager', name: 'go_memory', command: await goPlugin('key-manager') }),
-      pluginConfig({ type: 'NodeAttestor', name: 'go_digest', command, data }),
+      pluginConfig({ type: 'NodeAttestor', name: 'go_digest', command, data, autoMtls }),
     ]);
     const found = catalog.findServerNodeAttestor('go_digest');
     if (found === undefined) throw new Error('the attestor was not loaded');
@@ -148,7 +162,7 @@ describeWithGo('a server node attestor made with SPIRE’s SDK', () => {
   test('a plugin that prints 2000 lines a call does not block (§4)', async () => {
     for (let call = 0; call < 5; call++) await attest('printer', digest('printer'));
   });
-});
+}
 
 describeWithGo('configuring a plugin (§5)', () => {
   const host = new TestHost();
@@ -193,13 +207,20 @@ describeWithGo('configuring a plugin (§5)', () => {
 });
 
 describeWithGo('an agent node attestor made with SPIRE’s SDK', () => {
+  describe.each(GO_BUILDS)('with go-plugin $goPluginVersion, AutoMTLS $autoMtls', (build) =>
+    tryAgentNodeAttestor(build),
+  );
+});
+
+function tryAgentNodeAttestor({ goPluginVersion, autoMtls }: GoBuild): void {
   const loadWith = async (node: string): Promise<{ catalog: PluginCatalog; attestor: AgentNodeAttestor }> => {
     const catalog = await new TestHost().load('agent', [
       pluginConfig({ type: 'KeyManager', name: 'km', command: await goPlugin('key-manager'), args: ['agent'] }),
       pluginConfig({
         type: 'NodeAttestor',
         name: 'go_digest',
-        command: await goPlugin('agent-node-attestor'),
+        command: await goPlugin('agent-node-attestor', goPluginVersion),
+        autoMtls,
         data: { text: `node = "${node}"` },
       }),
       pluginConfig({ type: 'WorkloadAttestor', name: 'go', command: await goPlugin('workload-attestor') }),
@@ -257,4 +278,4 @@ describeWithGo('an agent node attestor made with SPIRE’s SDK', () => {
       message: expect.stringMatching(message),
     });
   });
-});
+}
