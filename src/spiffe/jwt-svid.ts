@@ -57,6 +57,10 @@ export function validateJwtSvid(
   const authority = jwtAuthorityOf(bundle, keyId);
   if (authority === undefined)
     throw invalid(`key ${quoteText(keyId)} is not in the bundle of trust domain "${trustDomain}"`);
+  // What it signed in its time has ended with it, so a token that has not was signed by whoever took the key.
+  if (authority.expiresAt !== 0 && now.getTime() / 1000 - LEEWAY_SECONDS >= authority.expiresAt) {
+    throw invalid(`key ${quoteText(keyId)} of trust domain "${trustDomain}" has ended`);
+  }
   const key = keyObjectOf(authority.publicKey);
   if (!isKeyFor(algorithm, key)) throw invalid(`key ${quoteText(keyId)} is not of the kind that ${algorithm} wants`);
   if (!verifyJose(algorithm, key, Buffer.from(signedText), signature)) {

@@ -177,7 +177,11 @@ describe('for an agent', () => {
     expect(results[0]?.svid).toMatchObject({ id: apiId('/db') });
   });
 
-  test('BatchNewX509SVID refuses an empty batch', async () => {
+  test('BatchNewX509SVID refuses an empty batch, and one of more than 500', async () => {
+    const tooMany = { params: Array.from({ length: 501 }, () => ({ entryId: 'x', csr: Buffer.of(1) })) };
+    await expect(agent.client(SVIDDefinition).batchNewX509SVID(tooMany)).rejects.toMatchObject({
+      status: Status.ResourceExhausted,
+    });
     await expect(agent.client(SVIDDefinition).batchNewX509SVID({ params: [] })).rejects.toMatchObject({
       status: wrong,
     });

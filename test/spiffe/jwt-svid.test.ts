@@ -196,6 +196,17 @@ describe('serialization and signature (JWT-SVID §5.1, RFC 7515 §7)', () => {
     expect(() => validate(`${head}.${payload}.${forged}`)).toThrow(refused(/signature is not by/));
   });
 
+  test('a key that has ended verifies nothing, whatever the token says', () => {
+    const endingAt = (expiresAt: number): Bundle => ({
+      ...bundle,
+      jwtAuthorities: bundle.jwtAuthorities.map((authority) => ({ ...authority, expiresAt })),
+    });
+    const validateAt = (expiresAt: number) => validateJwtSvid(make(), 'db', () => endingAt(expiresAt), now);
+    expect(() => validateAt(nowSeconds - 60)).toThrow(refused(/key "p256" of trust domain "example\.org" has ended/));
+    expect(validateAt(nowSeconds - 59)).toMatchObject({ spiffeId: claims.sub });
+    expect(validateAt(nowSeconds + 1)).toMatchObject({ spiffeId: claims.sub });
+  });
+
   test('a DER signature is refused (RFC 7518 §3.4)', () => {
     const der = sign('sha256', Buffer.from(`${head}.${payload}`), keys.p256.privateKey).toString('base64url');
     expect(() => validate(`${head}.${payload}.${der}`)).toThrow(refused(/signature is not by/));

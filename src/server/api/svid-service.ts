@@ -26,6 +26,9 @@ export interface SvidServiceOptions {
   readonly authorizedEntries: (context: CallContext) => readonly RegistrationEntry[];
 }
 
+/** SPIRE's: more than its limit of signatures a second is more than it ever signs at once. */
+const MAX_BATCH = 500;
+
 /** Inventory R050, R051, R053, R054. */
 export function svidService(options: SvidServiceOptions): BoundService {
   const { issuer, trustDomain, x509SvidTtlSeconds, jwtSvidTtlSeconds, authorizedEntries } = options;
@@ -68,6 +71,12 @@ export function svidService(options: SvidServiceOptions): BoundService {
     },
     async batchNewX509SVID({ params }, context) {
       if (params.length === 0) throw new SpiffeError('ARGUMENT_INVALID', 'missing parameters');
+      if (params.length > MAX_BATCH) {
+        throw new SpiffeError(
+          'RATE_LIMITED',
+          `${params.length} X.509-SVIDs are too many at once, ${MAX_BATCH} at most`,
+        );
+      }
       const entries = byId(authorizedEntries(context));
       return { results: await Promise.all(params.map((one) => newX509Svid(one, entries, options))) };
     },
