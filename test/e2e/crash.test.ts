@@ -42,8 +42,9 @@ async function addEntries(prefix: string, until: AbortSignal): Promise<readonly 
       await deployment.createEntry(path);
       confirmed.push(path);
     } catch {
-      await wait(20); // not up yet, or not any more
+      // not up yet, or not any more
     }
+    await wait(20);
   }
   return confirmed;
 }
@@ -88,9 +89,12 @@ test(`an agent that is killed ${KILLS} times goes on as the same agent, with not
   for (let kill = 0; kill < KILLS; kill++) await startAndKill('agent', ms);
   const last = await deployment.startAgent();
   expect(await last.waitFor('agent is ready')).toMatchObject({ spiffe_id });
-  await expect
-    .poll(() => askForX509(deployment.workloadSocket), WAIT)
-    .toMatchObject({ x509: [{ spiffeId: 'spiffe://example.org/workload' }] });
+  const served = () => askForX509(deployment.workloadSocket);
+  try {
+    await expect.poll(served, WAIT).toMatchObject({ x509: [{ spiffeId: 'spiffe://example.org/workload' }] });
+  } catch (cause) {
+    throw new Error(`the agent does not serve:\n${last.output}`, { cause });
+  }
   expect(deployment.programs.flatMap(complaints)).toEqual([]);
   await last.stop();
   await expectNoOrphans();
