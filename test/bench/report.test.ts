@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest';
+import { measure } from '../../bench/driver/load.ts';
+import { parseOptions } from '../../bench/options.ts';
+import { cpuSecondsOf, memoryOf } from '../../bench/process/proc.ts';
+import { formatResults } from '../../bench/report/tables.ts';
+import { median, quantile } from '../../bench/results.ts';
+
+test('quantiles are values that occurred', () => {
+  expect([quantile([1, 2, 3, 4], 0.5), quantile([1, 2, 3, 4], 0.99), median([9, 1, 5])]).toEqual([2, 3, 5]);
+});
+
+test.each([['--seconds', '0'], ['--callers', 'many'], ['--unknown']])('refuses %s %s', (...args) => {
+  expect(() => parseOptions(args)).toThrow(args[0]?.slice(2));
+});
+
+test('a process has used time and memory', () => {
+  expect(cpuSecondsOf(process.pid)).toBeGreaterThan(0);
+  const { rssMiB, pssMiB } = memoryOf(process.pid);
+  expect(rssMiB).toBeGreaterThanOrEqual(pssMiB);
+  expect(pssMiB).toBeGreaterThan(1);
+});
+
+test('a load counts what was answered and what failed, and becomes a row', async () => {
+  let calls = 0;
+  const options = {
+    name: 'mint-jwt',
+    callers: 2,
+    seconds: 0.05,
+    warmUpSeconds: 0,
+    operationsACall: 10,
+    processes: [{ name: 'this', pid: process.pid }],
+  };
+  const result = await measure(options, async () => {
+    calls += 1;
+    const number = calls;
+    await new Promise((resolve) => setImmediate(resolve));
+    if (number === 1) throw new Error('the first');
+  });
+  expect(result).toMatchObject({ operations: (calls - 1) * 10, errors: 1, firstError: 'the first' });
+  const machine = { cpu: 'a CPU', cores: 2, memoryGiB: 4, kernel: '6', node: '24', loadBefore: 0 };
+  const text = formatResults({
+    takenAt: '2026-01-02T03:04:05Z',
+    machine,
+    secondsALoad: 1,
+    loads: [result],
+    starts: [],
+    handshakes: [],
+    signing: [],
+    memory: [],
+  });
+  expect(text).toMatch(/^\| mint-jwt \| +2 \| +[\d,]+ \| 3,640 \|/m);
+});
