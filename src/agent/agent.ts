@@ -2,12 +2,13 @@ import type { AgentConfig } from '../config/agent-config.ts';
 import { requireDataFolder } from '../files/data-folder.ts';
 import type { Logger } from '../log/logger.ts';
 import { type BuiltinPlugins, PluginCatalog, type PluginStatus } from '../plugin-host/catalog.ts';
+import { metricsService } from '../plugin-host/metrics-service.ts';
+import { healthService } from '../rpc/health-service.ts';
 import { SigningThread } from '../rpc/signing-thread.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import type { JoinOptions } from './attestation/join-trust-domain.ts';
 import { nodeEvidence } from './attestation/node-evidence.ts';
-import { agentHostServices } from './host-services.ts';
 import { findOrEarnSvid } from './identity/first-identity.ts';
 import { NodeIdentity, type NodeIdentityOptions } from './identity/node-identity.ts';
 import { ServerConnection } from './server-api/server-connection.ts';
@@ -19,7 +20,6 @@ import { Synchronizer } from './sync/synchronizer.ts';
 import { TrustBundle } from './trust-bundle.ts';
 import { findUnsupported } from './unsupported.ts';
 import { openEndpoint } from './workload-api/endpoint.ts';
-import { healthService } from './workload-api/health-service.ts';
 import { workloadService } from './workload-api/workload-service.ts';
 import { attestWorkload } from './workloads/attest-workload.ts';
 import { JwtSvids } from './workloads/jwt-svids.ts';
@@ -72,7 +72,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       plugins: config.plugins,
       trustDomain,
       builtins,
-      hostServices: agentHostServices(log),
+      hostServices: [metricsService(log)],
       log,
       signal,
     }),

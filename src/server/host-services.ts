@@ -1,11 +1,11 @@
 import type { AgentRepository } from '../datastore/agent-repository.ts';
-import { MetricsDefinition } from '../gen/spire/hostservice/common/metrics/v1/metrics.ts';
 import { AgentStoreDefinition } from '../gen/spire/hostservice/server/agentstore/v1/agentstore.ts';
 import { IdentityProviderDefinition } from '../gen/spire/hostservice/server/identityprovider/v1/identityprovider.ts';
 import type { Bundle as PluginBundle } from '../gen/spire/plugin/types/types.ts';
 import type { Logger } from '../log/logger.ts';
 import { LateHostService } from '../plugin-host/late-host-service.ts';
-import { type BoundService, bindService } from '../rpc/service.ts';
+import { metricsService } from '../plugin-host/metrics-service.ts';
+import type { BoundService } from '../rpc/service.ts';
 import type { Bundle } from '../spiffe/bundle.ts';
 import { parseSpiffeId } from '../spiffe/spiffe-id.ts';
 import type { BundleKeeper } from './bundle-keeper.ts';
@@ -65,19 +65,4 @@ function toPluginBundle(bundle: Bundle): PluginBundle {
     sequenceNumber: bundle.sequenceNumber,
     witAuthorities: [],
   };
-}
-
-/** What plugins measure, in the debug log. */
-function metricsService(log: Logger): BoundService {
-  const note = (kind: string) => async (request: { key: readonly string[]; val?: number; time?: bigint }) => {
-    log.debug('a plugin measured', { kind, key: request.key.join('.'), value: request.val ?? request.time });
-    return {};
-  };
-  return bindService(MetricsDefinition, {
-    setGauge: note('gauge'),
-    emitKey: note('key'),
-    incrCounter: note('counter'),
-    addSample: note('sample'),
-    measureSince: note('time'),
-  });
 }

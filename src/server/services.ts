@@ -4,12 +4,12 @@ import type { Datastore } from '../datastore/datastore.ts';
 import type { Logger } from '../log/logger.ts';
 import type { PluginCatalog } from '../plugin-host/catalog.ts';
 import type { CallContext } from '../rpc/call.ts';
+import { healthService } from '../rpc/health-service.ts';
 import type { BoundService } from '../rpc/service.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { agentService } from './api/agent-service.ts';
 import { bundleService } from './api/bundle-service.ts';
 import { entryService } from './api/entry-service.ts';
-import { healthService } from './api/health-service.ts';
 import { svidService } from './api/svid-service.ts';
 import type { Attestors } from './attestation/attestors.ts';
 import type { Authorizer } from './authorization/authorizer.ts';
@@ -67,6 +67,6 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
       authorizedEntries,
     }),
     bundleService({ own: bundle, bundles: datastore.bundles }),
-    healthService(async () => catalog.plugins.every(({ state }) => state !== 'unhealthy')),
+    healthService(() => catalog.plugins.every(({ state }) => state !== 'unhealthy')),
   ];
 }

@@ -2,19 +2,17 @@ import { MetricsDefinition } from '../gen/spire/hostservice/common/metrics/v1/me
 import type { Logger } from '../log/logger.ts';
 import { type BoundService, bindService } from '../rpc/service.ts';
 
-/** What the agent offers its plugins: what they measure goes to the debug log. */
-export function agentHostServices(log: Logger): readonly BoundService[] {
+/** The host service `Metrics`: what plugins measure goes to the debug log. */
+export function metricsService(log: Logger): BoundService {
   const note = (kind: string) => async (request: { key: readonly string[]; val?: number; time?: bigint }) => {
     log.debug('a plugin measured', { kind, key: request.key.join('.'), value: request.val ?? request.time });
     return {};
   };
-  return [
-    bindService(MetricsDefinition, {
-      setGauge: note('gauge'),
-      emitKey: note('key'),
-      incrCounter: note('counter'),
-      addSample: note('sample'),
-      measureSince: note('time'),
-    }),
-  ];
+  return bindService(MetricsDefinition, {
+    setGauge: note('gauge'),
+    emitKey: note('key'),
+    incrCounter: note('counter'),
+    addSample: note('sample'),
+    measureSince: note('time'),
+  });
 }
