@@ -22,7 +22,7 @@ export interface TlsPolicy {
 }
 
 /**
- * TLS 1.2 or later, without session tickets, and without an authority of OpenSSL's own: peers are verified by
+ * TLS 1.2 or later, without session tickets and renegotiation, and without an authority of OpenSSL's own: peers are verified by
  * {@link verifyPeer} alone, against the bundle of the moment and by the rules of X.509-SVIDs.
  *
  * @param use makes a context of the options.
@@ -37,7 +37,7 @@ export function withSecureContextOptions<T>(
     return use({
       ca: [], // absent would mean Mozilla's
       minVersion: requirePqKem ? 'TLSv1.3' : 'TLSv1.2',
-      secureOptions: constants.SSL_OP_NO_TICKET,
+      secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
       ...(requirePqKem ? { ecdhCurve: 'X25519MLKEM768' } : {}),
       ...(identity === undefined ? {} : identityOptions(identity)),
     });

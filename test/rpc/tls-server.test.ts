@@ -297,3 +297,20 @@ test('does not listen at all with an identity that is none', async () => {
     expect.objectContaining({ code: 'ARGUMENT_INVALID' }),
   );
 });
+
+test('a client does not renegotiate: who it is was settled in the handshake', async () => {
+  const { listener, peers } = await serve();
+  const socket = connect({
+    host: '127.0.0.1',
+    port: listener.port,
+    rejectUnauthorized: false,
+    maxVersion: 'TLSv1.2',
+    ALPNProtocols: ['h2'],
+  });
+  onTestFinished(() => void socket.destroy());
+  await once(socket, 'secureConnect');
+  const refused = once(socket, 'error');
+  socket.renegotiate({}, () => {});
+  expect(String(await refused)).toMatch(/no renegotiation/i);
+  expect(peers).toHaveLength(1);
+});
