@@ -136,8 +136,20 @@ describe('a crash in the first start', () => {
     plugin_data { keys_path = "${folder.path}/keys.json" }
   }`;
 
+  // The call may be one that is made again once the plugin has started again: then the start goes on.
   test.each([1, 2, 3, 4, 5, 6])('in call %d of the key manager does not hinder the next', async (calls) => {
-    expect(await refused({ plugins: fragile(calls) })).toMatch(/^PLUGIN_EXITED keymanager\(fragile\): /);
+    const before = await children();
+    const outcome = await start({ plugins: fragile(calls) }).then(
+      (server) => server[Symbol.asyncDispose](),
+      (error: unknown) => error,
+    );
+    if (outcome !== undefined) {
+      expect(outcome).toMatchObject({
+        code: 'PLUGIN_EXITED',
+        message: expect.stringMatching(/^keymanager\(fragile\): /),
+      });
+    }
+    expect(await children()).toEqual(before);
     await worksAgain(fragile(0));
   });
 
