@@ -38,7 +38,7 @@ describe('server run', () => {
       expect(plugins).toHaveLength(1);
       server.program.signal(signal);
       await server.program.waitFor('msg="stopped"');
-      expect(await server.program.stop()).toBe(0);
+      expect(await server.program.ended()).toBe(0);
       expect(existsSync(`${path}/admin.sock`)).toBe(false);
       expect(plugins.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]);
     },
