@@ -19,6 +19,7 @@ import { ServerHostServices } from './host-services.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { ServerIdentity } from './server-identity.ts';
 import { serverServices } from './services.ts';
+import { findUnsupported } from './unsupported.ts';
 
 export interface ServerOptions {
   readonly builtins: BuiltinPlugins;
@@ -45,6 +46,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   const { log, clock = () => new Date(), builtins, signal } = options;
   const { trustDomain } = config;
   await using stack = new AsyncDisposableStack();
+  for (const key of findUnsupported(config)) log.warning('this version does not have what is configured', { key });
   await requireDataFolder(config.dataDir);
   const datastore = stack.use(await openDatastore({ path: join(config.datastore.path), clock, log }));
   const hostServices = new ServerHostServices(log);

@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import { readServerConfig } from '../../src/config/server-config.ts';
+import { writeFileAtomically } from '../../src/files/write-file-atomically.ts';
+import { findUnsupported } from '../../src/server/unsupported.ts';
+import { createTemporaryFolder } from '../harness/temporary-folder.ts';
+
+async function read(settings: string, sections = '') {
+  await using folder = await createTemporaryFolder();
+  const path = folder.join('server.conf');
+  await writeFileAtomically(
+    path,
+    `server { trust_domain = "example.org" data_dir = "/d" ${settings} }
+     plugins {
+       DataStore "sql" { plugin_data { database_type = "sqlite3" connection_string = "/d/db" } }
+       KeyManager "memory" {}
+     }
+     ${sections}`,
+  );
+  return readServerConfig({ path });
+}
+
+test('nothing is told of a plain configuration', async () => {
+  expect(findUnsupported(await read(''))).toEqual([]);
+});
+
+test.each([
+  ['audit_log_enabled = true', '', 'server.audit_log_enabled'],
+  ['federation { bundle_endpoint { port = 8443 } }', '', 'server.federation'],
+  ['', 'telemetry { Prometheus { port = 9988 } }', 'telemetry'],
+  ['', 'health_checks { listener_enabled = true }', 'health_checks'],
+])('%s%s is told', async (settings, sections, key) => {
+  expect(findUnsupported(await read(settings, sections))).toEqual([key]);
+});
+
+test('the PROXY protocol is refused: no connection would get through', async () => {
+  const config = await read('proxy_protocol_trusted_cidrs = ["10.0.0.0/8"]');
+  expect(() => findUnsupported(config)).toThrow(/does not speak the PROXY protocol/);
+});
