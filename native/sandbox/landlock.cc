@@ -48,7 +48,9 @@ uint64_t HandledBy(long version) {
   return handled;
 }
 
-uint64_t AllowedAt(const Place& place) {
+/** Where no places are mounted, those that this would have made are others'. */
+uint64_t AllowedAt(const Place& place, bool mounts) {
+  if (place.kind == Place::Kind::kScratch && !mounts) return 0;
   switch (place.kind) {
     case Place::Kind::kReadOnly:
       return kReading;
@@ -87,8 +89,8 @@ void RestrictToPlaces(const Options& options) {
   const int ruleset = static_cast<int>(syscall(kCreateRuleset, &attributes, size, 0));
   if (ruleset < 0) Fail("landlock", errno, "the rules");
   for (const Place& place : options.places) {
-    const uint64_t allowed = AllowedAt(place) & handled;
-    if (allowed != 0) Allow(ruleset, options.mounts ? place.path : place.source.empty() ? place.path : place.source, allowed);
+    const uint64_t allowed = AllowedAt(place, options.mounts) & handled;
+    if (allowed != 0) Allow(ruleset, place.path, allowed);
   }
   if (syscall(kRestrictSelf, ruleset, 0) != 0) Fail("landlock", errno, "this process");
   close(ruleset);

@@ -1,8 +1,6 @@
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { SpiffeError } from '../spiffe/error.ts';
+import { findBuilt } from './find-built.ts';
 
 /** The addons of `native/`, one a purpose. */
 export type AddonName = 'tpm' | 'peer' | 'key';
@@ -13,7 +11,7 @@ export type AddonName = 'tpm' | 'peer' | 'key';
  * @throws SpiffeError `FAILED_PRECONDITION` where it was not built for this machine.
  */
 export function loadAddon(name: AddonName): unknown {
-  const path = findAddon(name);
+  const path = findBuilt(`${name}.node`);
   if (path === undefined) {
     throw new SpiffeError('FAILED_PRECONDITION', `the addon "${name}" is not built, run "npm run setup"`);
   }
@@ -23,16 +21,5 @@ export function loadAddon(name: AddonName): unknown {
     throw new SpiffeError('FAILED_PRECONDITION', `the addon "${name}" does not load, run "npm run setup" again`, {
       cause,
     });
-  }
-}
-
-function findAddon(name: AddonName): string | undefined {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  for (;;) {
-    const path = join(folder, 'native', 'build', 'Release', `${name}.node`);
-    if (existsSync(path)) return path;
-    const parent = dirname(folder);
-    if (parent === folder) return undefined;
-    folder = parent;
   }
 }

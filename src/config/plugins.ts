@@ -4,6 +4,7 @@ import { flag, onEveryBlock, optionalText, orUnset, textList } from './fields.ts
 import { printHcl } from './print.ts';
 import type { ConfigProblem } from './problem.ts';
 import { readConfigTree } from './read-config.ts';
+import { type SandboxConfig, sandboxConfig } from './sandbox-config.ts';
 import type { ConfigNode, ObjectNode, Position } from './syntax-tree.ts';
 
 /** One block `Type "name" { … }` of the section `plugins`. Source: inventory C137 to C142. */
@@ -19,6 +20,8 @@ export interface PluginConfig {
   readonly enabled: boolean;
   /** `auto_mtls`, which SPIRE does not have: ask the plugin for go-plugin's AutoMTLS. */
   readonly autoMtls: boolean;
+  /** `sandbox`, which SPIRE does not have either. */
+  readonly sandbox?: SandboxConfig;
 }
 
 /** HCL text for `Configure`, or a file that holds it and is read again at SIGUSR1. */
@@ -43,6 +46,7 @@ const pluginBlock = z
     plugin_data_file: z.string().optional(),
     enabled: z.boolean().default(true),
     auto_mtls: flag,
+    sandbox: sandboxConfig.optional(),
   })
   .superRefine((raw, ctx) => {
     if (raw.plugin_data !== undefined && raw.plugin_data_file !== undefined) {
@@ -97,6 +101,7 @@ export function readPlugins(
         data: raw.plugin_data_file === undefined ? textData(data) : { file: raw.plugin_data_file },
         enabled: raw.enabled,
         autoMtls: raw.auto_mtls,
+        ...(raw.sandbox === undefined ? {} : { sandbox: raw.sandbox }),
       },
     });
   }

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { requirePluginConstraints } from '../config/plugin-constraints.ts';
 import type { PluginConfig } from '../config/plugins.ts';
+import type { ManifestOf } from '../config/sandbox-config.ts';
 import type { Logger } from '../log/logger.ts';
 import { PLUGIN_TYPES, type PluginSide, type PluginType } from '../rpc/go-plugin.ts';
 import type { BoundService } from '../rpc/service.ts';
@@ -17,12 +18,20 @@ import { createUpstreamAuthority, type UpstreamAuthority } from './kinds/upstrea
 import { createWorkloadAttestor, type WorkloadAttestor } from './kinds/workload-attestor.ts';
 import { Plugin } from './plugin.ts';
 import { DEFAULT_DEADLINES, type PluginDeadlines, type PluginSpec, pluginLogFields } from './plugin-spec.ts';
+import { Sandbox } from './sandbox/sandbox.ts';
+import { SocketFolder } from './socket-folder.ts';
 
 /** The executable of a plugin that comes with the program; undefined where there is none of that name. */
-export type BuiltinPlugins = (
-  type: PluginType,
-  name: string,
-) => { readonly command: string; readonly args: readonly string[] } | undefined;
+export type BuiltinPlugins = (type: PluginType, name: string) => BuiltinPlugin | undefined;
+
+export interface BuiltinPlugin {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** What it needs of the system; without one it is confined no more than a plugin of others. */
+  readonly manifest?: ManifestOf;
+  /** Files and folders that it runs from, beside the command. */
+  readonly program?: readonly string[];
+}
 
 export interface CatalogOptions {
   readonly side: PluginSide;
@@ -31,6 +40,8 @@ export interface CatalogOptions {
   readonly builtins: BuiltinPlugins;
   /** Offered to every plugin, in this order. */
   readonly hostServices: readonly BoundService[];
+  /** Where it is kept which user each plugin has; absent, they get new ones at every start. */
+  readonly dataDir?: string;
   readonly log: Logger;
   readonly signal?: AbortSignal;
   readonly deadlines?: Partial<PluginDeadlines>;
@@ -104,8 +115,10 @@ export class PluginCatalog implements AsyncDisposable {
     const internal = enabled.filter(isInternal);
     const specs = enabled.filter((config) => !isInternal(config)).map((config) => toSpec(config, options));
     const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines };
+    const sandbox = new Sandbox({ dataDir: options.dataDir, log });
+    await SocketFolder.removeStale();
     const results = await Promise.allSettled(
-      specs.map((spec) => Plugin.start(spec, { trustDomain, hostServices, deadlines, log, signal })),
+      specs.map((spec) => Plugin.start(spec, { trustDomain, hostServices, deadlines, sandbox, log, signal })),
     );
     const loaded = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failures = results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []));
@@ -143,19 +156,19 @@ function isInternal({ type, name }: PluginConfig): boolean {
 }
 
 function toSpec(config: PluginConfig, { side, builtins }: CatalogOptions): PluginSpec {
-  const { name, checksum, data, autoMtls } = config;
+  const { name, checksum, data, autoMtls, sandbox } = config;
   const label = `${config.type} ${JSON.stringify(name)}`;
   const type = PLUGIN_TYPES.find((known) => known === config.type);
   if (type === undefined) throw new SpiffeError('CONFIG_INVALID', `${label}: there are no plugins of this type`);
   if (config.command) {
     const command = resolve(config.command);
-    return { side, type, name, builtin: false, command, args: config.args, checksum, data, autoMtls };
+    return { side, type, name, builtin: false, command, args: config.args, checksum, data, autoMtls, sandbox };
   }
   const found = builtins(type, name);
   if (found === undefined) {
     throw new SpiffeError('CONFIG_INVALID', `${label} is not built in: name its executable with plugin_cmd`);
   }
-  return { side, type, name, builtin: true, ...found, checksum, data, autoMtls };
+  return { side, type, name, builtin: true, ...found, checksum, data, autoMtls, sandbox };
 }
 
 async function disposeAll(plugins: readonly Plugin[]): Promise<void> {

@@ -1,4 +1,4 @@
-import { chmod } from 'node:fs/promises';
+import { chmod, chown } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import type { Logger } from '../log/logger.ts';
 import type { AutoMtls } from '../rpc/auto-mtls.ts';
@@ -20,11 +20,13 @@ export class HostServiceServer implements AsyncDisposable {
   /** @param autoMtls the listener is the TLS server of a brokered connection, whichever process it is in. */
   static async listen(options: {
     readonly path: string;
+    /** The plugin's user, which may connect; undefined for the host's. */
+    readonly userId?: number | undefined;
     readonly services: readonly BoundService[];
     readonly autoMtls: AutoMtls | undefined;
     readonly log: Logger;
   }): Promise<HostServiceServer> {
-    const { path, services, autoMtls, log } = options;
+    const { path, userId, services, autoMtls, log } = options;
     const server = RpcServer.create({ services, log });
     const listener = createServer((socket) => {
       if (autoMtls === undefined) server.accept(socket, { kind: 'plugin' });
@@ -35,6 +37,7 @@ export class HostServiceServer implements AsyncDisposable {
       listener.listen(path, resolve);
     });
     await chmod(path, 0o600);
+    if (userId !== undefined) await chown(path, userId, userId);
     return new HostServiceServer(path, server, listener);
   }
 

@@ -13,8 +13,10 @@ import { requireUsableHandshake } from './handshake-policy.ts';
 import { HostServiceServer } from './host-service-server.ts';
 import { PluginConnection } from './plugin-connection.ts';
 import { type LoadStep, toLoadError } from './plugin-error.ts';
-import { describeExit, type PluginExit, PluginProcess, withLastWords } from './plugin-process.ts';
+import { describeExit, type PluginExit, type PluginProcess, withLastWords } from './plugin-process.ts';
 import type { PluginDeadlines, PluginSpec } from './plugin-spec.ts';
+import type { Sandbox } from './sandbox/sandbox.ts';
+import { startConfined } from './sandbox/start-confined.ts';
 import { matchServices } from './services.ts';
 import { SocketFolder } from './socket-folder.ts';
 
@@ -22,6 +24,7 @@ export interface GenerationOptions {
   readonly trustDomain: TrustDomain;
   readonly hostServices: readonly BoundService[];
   readonly deadlines: PluginDeadlines;
+  readonly sandbox: Sandbox;
   /** Already says which plugin it is for. */
   readonly log: Logger;
   readonly signal?: AbortSignal | undefined;
@@ -90,7 +93,7 @@ export class PluginGeneration implements AsyncDisposable {
         undo.use(connection);
         const { hostServices: services, log, deadlines, trustDomain } = options;
         const hostServer = undo.use(
-          await HostServiceServer.listen({ path: folder.join('host'), services, autoMtls, log }),
+          await HostServiceServer.listen({ path: folder.join('host'), userId: folder.userId, services, autoMtls, log }),
         );
         const hasConfig = await init(spec, connection, hostServer.path, options);
         step = 'configure';
@@ -175,24 +178,26 @@ async function startProcess(
   spec: PluginSpec,
   folder: SocketFolder,
   identity: OneTimeIdentity | undefined,
-  { deadlines, log, signal }: GenerationOptions,
+  { deadlines, sandbox, log, signal }: GenerationOptions,
 ): Promise<PluginProcess> {
   if (spec.checksum !== undefined) await requireChecksum(spec.command, spec.checksum);
   else if (!spec.builtin) log.warning('plugin checksum not configured');
-  return await PluginProcess.start({
-    command: spec.command,
-    args: spec.args,
-    environment: {
-      ...handshakeEnvironment(spec.type),
-      [PLUGIN_ENVIRONMENT.socketFolder]: folder.path,
-      TMPDIR: folder.path, // for plugins that do not know the variable above: go-plugin before 1.5
-      ...(identity === undefined ? {} : { [PLUGIN_ENVIRONMENT.clientCertificate]: identity.certificatePem }),
+  return await startConfined(
+    spec,
+    { sandbox, folder },
+    {
+      environment: {
+        ...handshakeEnvironment(spec.type),
+        [PLUGIN_ENVIRONMENT.socketFolder]: folder.pluginPath,
+        TMPDIR: folder.pluginPath, // for plugins that do not know the variable above: go-plugin before 1.5
+        ...(identity === undefined ? {} : { [PLUGIN_ENVIRONMENT.clientCertificate]: identity.certificatePem }),
+      },
+      handshakeDeadlineMs: deadlines.handshakeMs,
+      graceMs: deadlines.graceMs,
+      log,
+      signal,
     },
-    handshakeDeadlineMs: deadlines.handshakeMs,
-    graceMs: deadlines.graceMs,
-    log,
-    signal,
-  });
+  );
 }
 
 async function connect(

@@ -1,8 +1,7 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { access, constants, stat } from 'node:fs/promises';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { Logger } from '../log/logger.ts';
-import { PLUGIN_ENVIRONMENT, PLUGIN_TYPES } from '../rpc/go-plugin.ts';
 import { type Handshake, parseHandshake } from '../rpc/handshake.ts';
 import { RemoteError } from '../rpc/status.ts';
 import { SpiffeError } from '../spiffe/error.ts';
@@ -11,12 +10,15 @@ import { Status } from '../spiffe/status.ts';
 import { cleanUpOnExit } from './exit-cleanup.ts';
 import { readFirstLine } from './handshake-reader.ts';
 import { PluginLog } from './plugin-log.ts';
+import { readLaunchReport } from './sandbox/launch-report.ts';
 
 export interface PluginProcessOptions {
   /** Absolute path of the executable; no shell and no search path is involved. */
   readonly command: string;
   readonly args: readonly string[];
-  /** Added to the host's own variables, less those of the handshake. */
+  /** Confines itself, then becomes the command; absent, the command is started by itself. */
+  readonly launcher?: { readonly command: string; readonly args: readonly string[] } | undefined;
+  /** All that the plugin finds in its environment. */
   readonly environment: Readonly<Record<string, string>>;
   readonly handshakeDeadlineMs: number;
   /** How long disposal waits for the process to end by itself. */
@@ -31,6 +33,8 @@ export interface PluginExit {
   readonly signal: string | null;
 }
 
+/** Where the launcher says what became of it. */
+const REPORT_DESCRIPTOR = 3;
 /** How long output that was written before the end may take to arrive. */
 const LAST_OUTPUT_MS = 500;
 
@@ -43,18 +47,22 @@ export class PluginProcess implements AsyncDisposable {
   readonly handshake: Handshake;
   /** Settles when the process has ended, however it did. */
   readonly exited: Promise<PluginExit>;
+  /** Of the process group: the plugin's own, or the launcher's that stays beside it. */
+  readonly #leader: number;
   readonly #graceMs: number;
   readonly #pluginLog: PluginLog;
   #exit: PluginExit | undefined;
 
   private constructor(parts: {
     readonly pid: number;
+    readonly leader: number;
     readonly handshake: Handshake;
     readonly exited: Promise<PluginExit>;
     readonly graceMs: number;
     readonly pluginLog: PluginLog;
   }) {
     this.pid = parts.pid;
+    this.#leader = parts.leader;
     this.handshake = parts.handshake;
     this.exited = parts.exited;
     this.#graceMs = parts.graceMs;
@@ -64,7 +72,10 @@ export class PluginProcess implements AsyncDisposable {
     });
   }
 
-  /** @throws SpiffeError `PLUGIN_NOT_LOADED` or `PLUGIN_PROTOCOL`, with the last words on stderr; nothing is left running. */
+  /**
+   * @throws SpiffeError `PLUGIN_NOT_LOADED` or `PLUGIN_PROTOCOL`, with the last words on stderr; LaunchFailure. Nothing is
+   *   left running.
+   */
   static async start(options: PluginProcessOptions): Promise<PluginProcess> {
     await requireExecutable(options.command);
     const child = await spawnPlugin(options);
@@ -80,9 +91,12 @@ export class PluginProcess implements AsyncDisposable {
       });
     });
     try {
+      const report = child.stdio[REPORT_DESCRIPTOR];
+      const pid = (report instanceof Readable ? await readLaunchReport(report) : undefined) ?? child.pid;
       const line = await waitForHandshake(child, exited, outputEnded, options);
       const handshake = parseHandshake(line);
-      return new PluginProcess({ pid: child.pid, handshake, exited, graceMs: options.graceMs, pluginLog });
+      const { graceMs } = options;
+      return new PluginProcess({ pid, leader: child.pid, handshake, exited, graceMs, pluginLog });
     } catch (error) {
       killGroup(child.pid);
       await exited;
@@ -111,12 +125,12 @@ export class PluginProcess implements AsyncDisposable {
 
   /** Ends it at once. */
   kill(): void {
-    if (this.#exit === undefined) killGroup(this.pid);
+    if (this.#exit === undefined) killGroup(this.#leader);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#exit !== undefined) return;
-    const insist = setTimeout(() => killGroup(this.pid), this.#graceMs);
+    const insist = setTimeout(() => killGroup(this.#leader), this.#graceMs);
     await this.exited;
     clearTimeout(insist);
   }
@@ -130,12 +144,18 @@ export function describeExit({ status, signal }: PluginExit): string {
 type PluginChild = ChildProcessByStdio<null, Readable, Readable> & { readonly pid: number };
 
 async function spawnPlugin(options: PluginProcessOptions): Promise<PluginChild> {
-  const child = spawn(options.command, options.args, {
-    env: { ...hostEnvironment(), ...options.environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    shell: false,
-    detached: true,
-  });
+  const { launcher, command, args } = options;
+  const own = ['--report', String(REPORT_DESCRIPTOR), '--parent', String(process.pid)];
+  const child = spawn(
+    launcher?.command ?? command,
+    launcher ? [...own, ...launcher.args, '--', command, ...args] : args,
+    {
+      env: options.environment,
+      stdio: ['ignore', 'pipe', 'pipe', ...(launcher === undefined ? [] : (['pipe'] as const))],
+      shell: false,
+      detached: true,
+    },
+  );
   try {
     await new Promise((resolve, reject) => {
       child.once('spawn', resolve);
@@ -147,7 +167,7 @@ async function spawnPlugin(options: PluginProcessOptions): Promise<PluginChild> 
     });
   }
   child.on('error', () => {}); // a signal that could not be sent: `exited` tells what matters
-  if (!hasPid(child))
+  if (!isPlugin(child))
     throw new SpiffeError('INTERNAL', `${quoteText(options.command)} was started without a process ID`);
   return child;
 }
@@ -161,14 +181,8 @@ function killGroup(pid: number): void {
   }
 }
 
-function hasPid(child: ChildProcessByStdio<null, Readable, Readable>): child is PluginChild {
-  return child.pid !== undefined;
-}
-
-/** The host's own variables; one left from a host of the host would change how a plugin speaks. */
-function hostEnvironment(): Record<string, string | undefined> {
-  const names = new Set<string>([...PLUGIN_TYPES, ...Object.values(PLUGIN_ENVIRONMENT)]);
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !names.has(name)));
+function isPlugin(child: ChildProcess): child is PluginChild {
+  return child.pid !== undefined && child.stdin === null && child.stdout !== null && child.stderr !== null;
 }
 
 async function waitForHandshake(

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { PluginData } from '../config/plugins.ts';
+import type { ManifestOf, SandboxConfig } from '../config/sandbox-config.ts';
 import type { LogFields } from '../log/logger.ts';
 import type { PluginSide, PluginType } from '../rpc/go-plugin.ts';
 
@@ -18,6 +19,11 @@ export interface PluginSpec {
   /** `plugin_data` as text, or the file that holds it. */
   readonly data: PluginData | undefined;
   readonly autoMtls: boolean;
+  /** What it needs of the system; undefined where that is not known. */
+  readonly manifest?: ManifestOf | undefined;
+  /** Files and folders that it runs from, beside the command. */
+  readonly program?: readonly string[] | undefined;
+  readonly sandbox?: SandboxConfig | undefined;
 }
 
 /** How long each step of a plugin's life may take. */

@@ -1,24 +1,34 @@
 import { rmSync } from 'node:fs';
-import { lstat, mkdtemp, realpath, rm } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
 import { cleanUpOnExit } from './exit-cleanup.ts';
+import { hostTag, isTagOfTheDead, TAG_PATTERN } from './sandbox/host-tag.ts';
 
 /** Room in `sun_path`, without its zero. Source: unix(7). */
 const MAX_SOCKET_PATH_BYTES = 107;
 /** Longest name that go-plugin gives a socket: `plugin` and a random 32-bit number; ours are shorter. */
-const MAX_SOCKET_NAME_BYTES = '/plugin4294967295'.length;
+const MAX_SOCKET_NAME_BYTES = '/p/plugin4294967295'.length;
+const PREFIX = 'assayer-';
 
-/** A folder for the sockets between the host and one plugin process, closed to everybody else. */
+/**
+ * A folder for the sockets between the host and one plugin process, closed to everybody else. The host's are in it, which
+ * the plugin cannot write; the plugin's are in a folder within.
+ */
 export class SocketFolder implements AsyncDisposable {
   readonly path: string;
+  /** Where the plugin makes its sockets. */
+  readonly pluginPath: string;
+  /** Whom that belongs to; undefined for the host's user. */
+  #userId: number | undefined;
 
   readonly #noRest: Disposable;
 
   private constructor(path: string) {
     this.path = path;
+    this.pluginPath = join(path, 'p');
     this.#noRest = cleanUpOnExit(() => rmSync(path, { recursive: true, force: true }));
   }
 
@@ -32,9 +42,41 @@ export class SocketFolder implements AsyncDisposable {
         `the temporary folder ${quoteText(parent)} has too long a path for sockets: set TMPDIR to a shorter one`,
       );
     }
-    return new SocketFolder(folder);
+    const made = new SocketFolder(folder);
+    await mkdir(made.pluginPath, { mode: 0o700 });
+    return made;
   }
 
+  get userId(): number | undefined {
+    return this.#userId;
+  }
+
+  /** Lets a plugin of that user reach its own part; undefined for the host's user. */
+  async giveTo(userId: number | undefined): Promise<void> {
+    if (userId === this.#userId) return;
+    const owner = userId ?? process.geteuid?.() ?? 0;
+    await chown(this.pluginPath, owner, owner);
+    await chmod(this.path, userId === undefined ? 0o700 : 0o711);
+    this.#userId = userId;
+  }
+
+  /** Clears away the folders of hosts that were killed. */
+  static async removeStale(parent: string = tmpdir()): Promise<void> {
+    const pattern = new RegExp(`^${PREFIX}${TAG_PATTERN}-[0-9A-Za-z]{6}$`);
+    const names = await readdir(parent).catch(() => []);
+    await Promise.all(
+      names.map(async (name) => {
+        const [, tag] = pattern.exec(name) ?? [];
+        if (tag === undefined || !isTagOfTheDead(tag)) return;
+        const path = join(parent, name);
+        const found = await lstat(path).catch(() => undefined);
+        if (!found?.isDirectory() || found.uid !== process.geteuid?.()) return;
+        await rm(path, { recursive: true, force: true }).catch(() => {});
+      }),
+    );
+  }
+
+  /** The path of a socket of the host's. */
   join(name: string): string {
     return join(this.path, name);
   }
@@ -50,7 +92,7 @@ export class SocketFolder implements AsyncDisposable {
         },
       );
     });
-    if ((await realpath(dirname(path))) !== this.path) {
+    if ((await realpath(dirname(path))) !== this.pluginPath) {
       throw new SpiffeError(
         'PLUGIN_PROTOCOL',
         `its handshake names the socket ${quoteText(path)}, outside the folder that PLUGIN_UNIX_SOCKET_DIR and TMPDIR give it`,
@@ -69,7 +111,7 @@ export class SocketFolder implements AsyncDisposable {
 
 async function makeFolder(parent: string): Promise<string> {
   try {
-    return await realpath(await mkdtemp(join(parent, 'assayer-')));
+    return await realpath(await mkdtemp(join(parent, `${PREFIX}${hostTag()}-`)));
   } catch (cause) {
     throw new SpiffeError('SOCKET_UNUSABLE', `cannot make a folder for sockets in ${quoteText(parent)}`, { cause });
   }

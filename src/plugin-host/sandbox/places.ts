@@ -1,0 +1,86 @@
+import { lstat, mkdir, readlink, realpath, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+/** One option of the launcher that shows a place, with its two words. */
+export interface Place {
+  readonly kind: 'read-only' | 'writable' | 'device' | 'scratch' | 'link';
+  /** As the plugin names it. */
+  readonly path: string;
+  /** The path without symbolic links; the text of a link; the size of a scratch folder, in bytes. */
+  readonly source: string;
+}
+
+/** Programs and libraries; on many systems all but the first are links into it. */
+const SYSTEM_FOLDERS = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/nix/store', '/gnu/store'];
+/** What libraries read of the system's configuration; nothing in it is secret. */
+const SYSTEM_FILES = [
+  ...['alternatives', 'ca-certificates', 'gai.conf', 'group', 'host.conf', 'hosts', 'ld.so.cache', 'ld.so.conf'],
+  ...['ld.so.conf.d', 'localtime', 'nsswitch.conf', 'passwd', 'pki', 'protocols', 'resolv.conf', 'services'],
+  ...['ssl/certs', 'ssl/openssl.cnf', 'timezone'],
+].map((name) => join('/etc', name));
+const SYSTEM_DEVICES = ['null', 'zero', 'full', 'random', 'urandom'].map((name) => join('/dev', name));
+const SCRATCH_BYTES = 64 * 1024 * 1024;
+
+/** What every program needs to run at all. */
+export async function systemPlaces(): Promise<readonly Place[]> {
+  const shown = await Promise.all([
+    ...SYSTEM_FOLDERS.map(systemFolder),
+    ...SYSTEM_FILES.map((path) => placeAt('read-only', path)),
+    ...SYSTEM_DEVICES.map((path) => placeAt('device', path)),
+  ]);
+  return [
+    ...shown.filter((place) => place !== undefined),
+    { kind: 'scratch', path: '/tmp', source: String(SCRATCH_BYTES) },
+    { kind: 'link', path: '/dev/fd', source: '/proc/self/fd' },
+    { kind: 'link', path: '/dev/stderr', source: '/proc/self/fd/2' },
+  ];
+}
+
+/** Undefined where nothing is there. */
+export async function placeAt(kind: 'read-only' | 'writable' | 'device', path: string): Promise<Place | undefined> {
+  const source = await realpath(path).catch(() => undefined);
+  return source === undefined ? undefined : { kind, path, source };
+}
+
+/** A folder that the plugin writes; made where it is missing. */
+export async function writablePlace(path: string): Promise<Place | undefined> {
+  await makeFolder(path);
+  return await placeAt('writable', path);
+}
+
+/** In the order in which they can be shown: what is above comes first; one that is given twice, with its greatest rights. */
+export function inOrder(places: readonly Place[]): readonly Place[] {
+  const rank = (place: Place) => (place.kind === 'writable' ? 1 : 0);
+  const byPath = new Map<string, Place>();
+  for (const place of places) {
+    const known = byPath.get(place.path);
+    if (known === undefined || rank(place) > rank(known)) byPath.set(place.path, place);
+  }
+  return [...byPath.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** Whether everybody may read what is there. */
+export async function isReadableByAll({ source }: Place): Promise<boolean> {
+  const found = await stat(source).catch(() => undefined);
+  if (found === undefined) return true;
+  const wanted = found.isDirectory() ? 0o005 : 0o004;
+  return (found.mode & wanted) === wanted;
+}
+
+/** Whether `path` is `folder` or below it. */
+export function isWithin(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(folder.endsWith('/') ? folder : `${folder}/`);
+}
+
+async function systemFolder(path: string): Promise<Place | undefined> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found?.isSymbolicLink()) return { kind: 'link', path, source: await readlink(path) };
+  return found?.isDirectory() ? await placeAt('read-only', path) : undefined;
+}
+
+async function makeFolder(path: string): Promise<void> {
+  if ((await stat(path).catch(() => undefined)) !== undefined) return;
+  const parent = dirname(path);
+  if (parent !== path) await makeFolder(parent);
+  await mkdir(path, { mode: 0o700 }).catch(() => {}); // the plugin says what it cannot write
+}

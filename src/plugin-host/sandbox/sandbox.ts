@@ -1,0 +1,206 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { findBuilt } from '../../addon/find-built.ts';
+import type { SandboxManifest } from '../../config/sandbox-config.ts';
+import type { Logger } from '../../log/logger.ts';
+import { SpiffeError } from '../../spiffe/error.ts';
+import type { PluginSpec } from '../plugin-spec.ts';
+import type { SocketFolder } from '../socket-folder.ts';
+import { allVariables, handedOnVariables } from './environment.ts';
+import { type LaunchPlan, MEASURES, type Measure, planLaunch } from './launch-plan.ts';
+import type { LaunchFailure } from './launch-report.ts';
+import { giveFolder, reasonNotToOwn } from './ownership.ts';
+import { inOrder, isReadableByAll, type Place, placeAt, systemPlaces, writablePlace } from './places.ts';
+import { PluginUsers } from './plugin-users.ts';
+import { numberOf, type SandboxPolicy, toPolicy } from './policy.ts';
+
+/** How to start one plugin. */
+export interface Launch {
+  /** Undefined where it is started without a sandbox. */
+  readonly launcher: { readonly command: string; readonly args: readonly string[] } | undefined;
+  /** Of the host's variables. */
+  readonly variables: Readonly<Record<string, string>>;
+  /** User and group that the plugin runs as; undefined for the host's. */
+  readonly userId: number | undefined;
+  readonly measures: readonly Measure[];
+}
+
+/** What a process needs to give a folder to another user and still use it. */
+const RIGHTS_OVER_USERS = ['CHOWN', 'DAC_OVERRIDE', 'SETGID', 'SETUID'].map(numberOf);
+const READ_ALL = numberOf('DAC_READ_SEARCH');
+/** A mount that fails there would fail for every plugin. */
+const OF_EVERY_PLUGIN = new Set(['', '/', '/proc', 'the root', 'the kernel has it not, or it is not switched on']);
+
+/** Confines the plugins of one program, as well as this host can. */
+export class Sandbox {
+  readonly #launcher = findBuilt('sandbox');
+  readonly #users: PluginUsers;
+  readonly #dataDir: string | undefined;
+  readonly #log: Logger;
+  /** Why a measure is not possible; a key is a measure, of one plugin or of all. */
+  readonly #impossible = new Map<string, string>();
+  #system: Promise<readonly Place[]> | undefined;
+  #capabilities: Promise<readonly number[]> | undefined;
+
+  /** @param options.dataDir keeps the users of plugins; it is shared by all of the program. */
+  constructor(options: { readonly dataDir: string | undefined; readonly log: Logger }) {
+    this.#dataDir = options.dataDir;
+    this.#log = options.log;
+    this.#users = new PluginUsers(options.dataDir && join(options.dataDir, 'plugin-users.json'));
+  }
+
+  /** @throws SpiffeError `PLUGIN_NOT_LOADED` where a measure is required that is not possible. */
+  async prepare(spec: PluginSpec, folder: SocketFolder): Promise<Launch> {
+    const policy = toPolicy(await readManifest(spec), spec.sandbox);
+    const isOff = spec.sandbox?.enabled === false;
+    if (this.#launcher === undefined && !isOff) this.#miss('launcher', 'it is not built, run "npm run setup"', policy);
+    if (this.#launcher === undefined || isOff) {
+      const launcher = this.#launcher === undefined ? undefined : { command: this.#launcher, args: [] };
+      return {
+        launcher,
+        variables: isOff ? allVariables() : handedOnVariables(policy.variables),
+        userId: undefined,
+        measures: [],
+      };
+    }
+    const own = await this.#ownUser(spec, policy);
+    const places = await this.#places(spec, policy, folder);
+    for (const { kind, source } of places) if (kind === 'writable') await this.#give(source, own);
+    await folder.giveTo(own);
+    const plan = await this.#plan(spec, policy, { userId: own, places });
+    return {
+      launcher: { command: this.#launcher, args: plan.args },
+      variables: handedOnVariables(policy.variables),
+      userId: own,
+      measures: plan.measures,
+    };
+  }
+
+  /**
+   * Takes note that a measure is not possible, for the next {@link prepare}.
+   *
+   * @throws SpiffeError `PLUGIN_NOT_LOADED` where the plugin does not start for another reason, or requires the measure.
+   */
+  withdraw(spec: PluginSpec, failure: LaunchFailure): void {
+    const measure = MEASURES.find((known) => known === failure.measure);
+    if (measure === undefined) {
+      const hint =
+        failure.reason === 'ENOENT' ? '; is its interpreter where it may read, in sandbox { readable }?' : '';
+      throw new SpiffeError('PLUGIN_NOT_LOADED', `cannot start it: ${failure.message}${hint}`, { cause: failure });
+    }
+    const isGeneral = OF_EVERY_PLUGIN.has(failure.detail) || !['mounts', 'landlock', 'control-group'].includes(measure);
+    const reason = failure.detail === '' ? failure.reason : `${failure.detail}: ${failure.reason}`;
+    this.#miss(isGeneral ? measure : keyOf(measure, spec), reason, toPolicy(undefined, spec.sandbox), measure);
+  }
+
+  async #plan(
+    spec: PluginSpec,
+    policy: SandboxPolicy,
+    { userId, places }: { readonly userId: number | undefined; readonly places: readonly Place[] },
+  ): Promise<LaunchPlan> {
+    this.#capabilities ??= readOwnCapabilities();
+    const isReadable = (await Promise.all(places.map(isReadableByAll))).every(Boolean);
+    const needed = userId === undefined || isReadable ? [] : [READ_ALL]; // the places are all that it can read by it
+    const capabilities = policy.capabilities && [...new Set([...policy.capabilities, ...needed])];
+    return planLaunch(
+      { ...policy, capabilities },
+      {
+        isRoot: isRoot(),
+        userId,
+        places,
+        ownCapabilities: await this.#capabilities,
+        controlGroups: [],
+        isImpossible: (measure) => {
+          const key = [measure, keyOf(measure, spec)].find((known) => this.#impossible.has(known));
+          if (key !== undefined) this.#miss(key, this.#impossible.get(key) ?? '', policy, measure);
+          return key !== undefined;
+        },
+      },
+    );
+  }
+
+  async #ownUser(spec: PluginSpec, policy: SandboxPolicy): Promise<number | undefined> {
+    if (!policy.ownUser || this.#isImpossible('user', spec)) return undefined;
+    const miss = (reason: string, key = 'user') => {
+      this.#miss(key, reason, policy, 'user');
+      return undefined;
+    };
+    if (!isRoot()) return miss('this program does not run as root');
+    this.#capabilities ??= readOwnCapabilities();
+    const capabilities = await this.#capabilities;
+    if (!RIGHTS_OVER_USERS.every((right) => capabilities.includes(right))) {
+      return miss('CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_SETGID and CAP_SETUID are needed');
+    }
+    if (policy.places !== undefined && this.#isImpossible('mounts', spec)) {
+      return miss('without its own mounts it could not reach its files');
+    }
+    const userId = await this.#users.findId(`${spec.side} ${spec.type} ${spec.name}`);
+    if (userId === undefined) return miss('this container has no user IDs to spare');
+    for (const path of policy.places?.writable ?? []) {
+      await writablePlace(path);
+      const reason = await reasonNotToOwn(path, { userId, dataDir: this.#dataDir });
+      if (reason !== undefined) return miss(reason, keyOf('user', spec));
+    }
+    return userId;
+  }
+
+  async #places(spec: PluginSpec, policy: SandboxPolicy, folder: SocketFolder): Promise<readonly Place[]> {
+    if (policy.places === undefined) return [];
+    const { readable, writable, devices } = policy.places;
+    const program = [spec.command, ...(spec.program ?? spec.args.filter((argument) => argument.startsWith('/')))];
+    this.#system ??= systemPlaces();
+    const shown = await Promise.all([
+      ...[...program, ...readable, folder.path].map((path) => placeAt('read-only', path)),
+      ...writable.map(writablePlace),
+      ...devices.map((path) => placeAt('device', path)),
+      placeAt('writable', folder.pluginPath),
+    ]);
+    return inOrder([...(await this.#system), ...shown.filter((place) => place !== undefined)]);
+  }
+
+  /** A folder of the plugin's is its user's; or the host's again, once the plugin has no user of its own any more. */
+  async #give(path: string, userId: number | undefined): Promise<void> {
+    const host = process.geteuid?.();
+    if (!isRoot() || host === undefined) return;
+    if (userId !== undefined) return await giveFolder(path, userId);
+    if (await this.#users.isPluginFolder(path)) await giveFolder(path, host);
+  }
+
+  #isImpossible(measure: Measure, spec: PluginSpec): boolean {
+    return this.#impossible.has(measure) || this.#impossible.has(keyOf(measure, spec));
+  }
+
+  #miss(key: string, reason: string, { required }: Pick<SandboxPolicy, 'required'>, measure = key): void {
+    if (!this.#impossible.has(key)) {
+      this.#log.warning('a measure of the plugins’ sandbox is not possible here', { measure, reason });
+    }
+    this.#impossible.set(key, reason);
+    if (!required) return;
+    throw new SpiffeError(
+      'PLUGIN_NOT_LOADED',
+      `its sandbox is required, and "${measure}" is not possible here: ${reason}; allow it, or set required = false`,
+    );
+  }
+}
+
+function keyOf(measure: Measure, { type, name }: PluginSpec): string {
+  return `${measure} ${type} ${name}`;
+}
+
+function isRoot(): boolean {
+  return process.geteuid?.() === 0;
+}
+
+async function readManifest({ manifest, data }: PluginSpec): Promise<SandboxManifest | undefined> {
+  if (manifest === undefined) return undefined;
+  if (data === undefined) return manifest('');
+  // A file that cannot be read is reported once the plugin is to be configured with it.
+  return manifest('text' in data ? data.text : await readFile(data.file, 'utf8').catch(() => ''));
+}
+
+/** Source: proc_pid_status(5), CapPrm. */
+async function readOwnCapabilities(): Promise<readonly number[]> {
+  const status = await readFile('/proc/self/status', 'utf8').catch(() => '');
+  const set = BigInt(`0x${/^CapPrm:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  return Array.from({ length: 64 }, (_, number) => number).filter((number) => ((set >> BigInt(number)) & 1n) === 1n);
+}

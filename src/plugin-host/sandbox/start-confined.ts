@@ -1,0 +1,29 @@
+import { PluginProcess, type PluginProcessOptions } from '../plugin-process.ts';
+import type { PluginSpec } from '../plugin-spec.ts';
+import type { SocketFolder } from '../socket-folder.ts';
+import { LaunchFailure } from './launch-report.ts';
+import type { Sandbox } from './sandbox.ts';
+
+/**
+ * Starts a plugin with all measures that are possible here: one that turns out not to be is left out, and the start is
+ * done again.
+ *
+ * @throws SpiffeError `PLUGIN_NOT_LOADED` or `PLUGIN_PROTOCOL`; nothing is left running.
+ */
+export async function startConfined(
+  spec: PluginSpec,
+  { sandbox, folder }: { readonly sandbox: Sandbox; readonly folder: SocketFolder },
+  options: Omit<PluginProcessOptions, 'command' | 'args' | 'launcher'>,
+): Promise<PluginProcess> {
+  const { command, args } = spec;
+  for (;;) {
+    const { launcher, variables } = await sandbox.prepare(spec, folder);
+    try {
+      const environment = { ...variables, ...options.environment };
+      return await PluginProcess.start({ ...options, command, args, launcher, environment });
+    } catch (error) {
+      if (!(error instanceof LaunchFailure)) throw error;
+      sandbox.withdraw(spec, error);
+    }
+  }
+}
