@@ -7,6 +7,7 @@ import { buildGo } from '../harness/go.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { startSwtpm } from '../harness/swtpm.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
+import { digest } from './sdk-plugins/describe.ts';
 
 interface PluginSpec {
   readonly command: readonly string[];
@@ -14,20 +15,43 @@ interface PluginSpec {
 }
 
 interface Job {
-  readonly try: 'key-manager' | 'node-attestor' | 'workload-attestor';
+  readonly try:
+    | 'key-manager'
+    | 'node-attestor'
+    | 'workload-attestor'
+    | 'workload-references'
+    | 'upstream-authority'
+    | 'upstream-cancel'
+    | 'notifier'
+    | 'bundle-publisher'
+    | 'credential-composer'
+    | 'svid-store';
   readonly side?: 'server' | 'agent';
   readonly autoMtls: boolean;
   readonly plugin: PluginSpec;
   readonly agentPlugin?: PluginSpec;
   readonly pids?: readonly number[];
+  /** What is asked of an upstream authority. */
+  readonly ttls?: readonly number[];
 }
 
-const reportSchema = z.object({ services: z.array(z.string()), seen: z.array(z.string()), stopped: z.boolean() });
+const reportSchema = z.object({
+  services: z.array(z.string()),
+  seen: z.array(z.string()),
+  counters: z.array(z.string()),
+  stopped: z.boolean(),
+});
 
 const folder = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const ours = (name: string, side: 'server' | 'agent', config = ''): PluginSpec => ({
   command: [process.execPath, folder(`../../src/plugins/${name}/${side}.main.ts`)],
   config,
+});
+
+/** A plugin of the suite, which says how to misbehave. */
+const example = (name: string, ...args: readonly string[]): PluginSpec => ({
+  command: [process.execPath, folder(`sdk-plugins/${name}.ts`), ...args],
+  config: '',
 });
 
 const SIGNED = ['EC_P256', 'EC_P384', 'RSA_2048', 'RSA_4096'].flatMap((type) => [
@@ -58,6 +82,7 @@ describeWithGo("our plugins in a host made of go-plugin v1.8.0 and SPIRE's plugi
       expect(report).toEqual({
         services: [`spire.plugin.${side}.keymanager.v1.KeyManager`, 'spire.service.common.config.v1.Config'],
         seen: KEY_MANAGER_SEEN,
+        counters: [],
         stopped: true,
       });
     });
@@ -101,6 +126,145 @@ describeWithGo("our plugins in a host made of go-plugin v1.8.0 and SPIRE's plugi
       expect(reattest).toBe('reattest true');
       expect(selectors).toContain(`selector pub_hash:${id.slice(-64)}`);
       expect(selectors).toContain('selector ek:virtual');
+    });
+
+    const services = (side: 'server' | 'agent', type: string) => [
+      `spire.plugin.${side}.${type.toLowerCase()}.v1.${type}`,
+      'spire.service.common.config.v1.Config',
+    ];
+
+    test('Notifier, which counts with the metrics of the host', async () => {
+      expect(await run({ try: 'notifier', autoMtls, plugin: example('notifier') })).toEqual({
+        services: services('server', 'Notifier'),
+        seen: [
+          'updated OK',
+          'loaded OK',
+          'updated PermissionDenied: not that bundle',
+          'loaded PermissionDenied: not that bundle',
+          'updated without a bundle InvalidArgument: the message has no bundle',
+          'an event that is not known OK',
+        ],
+        counters: ['updated', 'loaded', 'updated', 'loaded'].map((event) => `notifier.${event}`),
+        stopped: true,
+      });
+    });
+
+    test('Notifier without functions, which takes every event', async () => {
+      const { seen } = await run({ try: 'notifier', autoMtls, plugin: example('notifier', 'silent') });
+      expect(seen.filter((line) => !line.endsWith(' OK'))).toEqual([]);
+    });
+
+    test('BundlePublisher', async () => {
+      expect(await run({ try: 'bundle-publisher', autoMtls, plugin: example('bundle-publisher') })).toMatchObject({
+        services: services('server', 'BundlePublisher'),
+        seen: [
+          'publish OK',
+          'publish Unavailable: nobody takes that bundle',
+          'publish nothing InvalidArgument: the message has no bundle',
+        ],
+        stopped: true,
+      });
+    });
+
+    test('SVIDStore', async () => {
+      expect(await run({ try: 'svid-store', autoMtls, plugin: example('svid-store') })).toMatchObject({
+        services: services('agent', 'SVIDStore'),
+        seen: [
+          'put OK',
+          'put Unavailable: the store is busy',
+          'put nothing InvalidArgument: the SVID is missing',
+          'delete OK',
+          'delete InvalidArgument: the metadata makes no sense',
+        ],
+        stopped: true,
+      });
+    });
+
+    test('CredentialComposer', async () => {
+      expect(await run({ try: 'credential-composer', autoMtls, plugin: example('credential-composer') })).toMatchObject(
+        {
+          services: services('server', 'CredentialComposer'),
+          seen: [
+            'ca c=US ou=one,composed serial=42 cn=ca 2.5.4.12=title 0.9.2342.19200300.100.1.25=example 2.5.29.32.0,1.3.6.1.4.1.99999.1 1.3.6.1.4.1.99999.2:0500:true',
+            'server OK kept',
+            expect.stringMatching(/^agent Unimplemented: /),
+            `workload OK c= ou= serial= cn=${digest(Buffer.from('key'))} one.example.org `,
+            'workload PermissionDenied: not for that workload',
+            'without attributes InvalidArgument: the attributes are missing',
+            'jwt map[aud:[a] exp:1.9e+09 list:[1 two <nil>] map:map[of:it] nothing:<nil> number:1.5 text:x yes:true]',
+          ],
+          stopped: true,
+        },
+      );
+    });
+
+    test('UpstreamAuthority', async () => {
+      const plugin = example('upstream-authority');
+      expect(await run({ try: 'upstream-authority', autoMtls, plugin, ttls: [3600, 1, 6, 7, 9] })).toMatchObject({
+        services: services('server', 'UpstreamAuthority'),
+        seen: [
+          'mint 3600 roots 1 tainted 0 ca true verified true',
+          'mint 3600 end',
+          'mint 1 end',
+          'mint 6 roots 1 tainted 0 ca true verified true',
+          'mint 6 roots 1 tainted 0 ca true verified true',
+          'mint 6 roots 0 tainted 0',
+          'mint 6 roots that do not parse',
+          'mint 6 roots 1 tainted 1',
+          'mint 6 end',
+          'mint 7 PermissionDenied: no CA for you',
+          'mint 9 roots 1 tainted 0 ca true verified true',
+          'mint 9 Unavailable: the upstream went away',
+          'publish one keys 1 one/1900000000/true',
+          'publish one keys 2 one/1900000000/true bad/0/false',
+          'publish one keys 0',
+          'publish one end',
+          'publish deny PermissionDenied: no key from you',
+          'publish nothing InvalidArgument: the JWT key is missing',
+          'local roots 1 keys 0',
+          'local roots 0 keys 0',
+          'local roots 1 keys 1 up/1900000000/false',
+          'local end',
+        ],
+        stopped: true,
+      });
+    });
+
+    test('UpstreamAuthority that only mints', async () => {
+      const plugin = example('upstream-authority', 'mint');
+      const { seen } = await run({ try: 'upstream-authority', autoMtls, plugin, ttls: [3600] });
+      expect(seen.slice(2)).toEqual(
+        ['publish one', 'publish deny', 'publish nothing', 'local'].map((what) =>
+          expect.stringMatching(new RegExp(`^${what} Unimplemented: `)),
+        ),
+      );
+    });
+
+    test('UpstreamAuthority whose host leaves', async () => {
+      const report = await run({ try: 'upstream-cancel', autoMtls, plugin: example('upstream-authority') });
+      expect(report).toMatchObject({ seen: [expect.stringMatching(/^cancelled Canceled: /)], stopped: true });
+    });
+
+    test('WorkloadAttestor by reference', async () => {
+      const plugin = example('workload-attestor');
+      expect(await run({ try: 'workload-references', autoMtls, plugin, pids: [1, 2 ** 31 - 1] })).toMatchObject({
+        services: services('agent', 'WorkloadAttestor'),
+        seen: [
+          'pods.:shop/web-0/42 caller:spiffe://example.org/broker',
+          'refused InvalidArgument: references of type "type.googleapis.com/example.Reference" are not supported',
+          expect.stringMatching(/^refused InvalidArgument: the reference of type .* does not parse$/),
+          'refused InvalidArgument: the reference is missing',
+          'pid:1 by:reference caller:spiffe://example.org/broker',
+          'refused NotFound: no process 2147483647',
+        ],
+        stopped: true,
+      });
+    });
+
+    test('WorkloadAttestor that takes no references', async () => {
+      const plugin = example('workload-attestor', 'pid');
+      const { seen } = await run({ try: 'workload-references', autoMtls, plugin, pids: [1] });
+      expect(seen).toEqual(seen.map(() => expect.stringMatching(/^refused Unimplemented: /)));
     });
   });
 });

@@ -35,6 +35,7 @@ describePlugins('a notifier', (implementation) => {
         }),
       ),
     );
+    if (implementation.made === 'ours') expect(host.metrics).toContain(`notifier.${message}`);
   });
 
   test.each(['notify', 'notifyAndAdvise'] as const)(

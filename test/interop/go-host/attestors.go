@@ -10,7 +10,10 @@ import (
 	workloadattestorv1 "github.com/spiffe/spire-plugin-sdk/proto/spire/plugin/agent/workloadattestor/v1"
 	nodeattestorv1 "github.com/spiffe/spire-plugin-sdk/proto/spire/plugin/server/nodeattestor/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/types/known/anypb"
 )
 
 // attest relays between the two halves of a node attestor until the server's half has its verdict.
@@ -68,6 +71,38 @@ func attestWorkload(ctx context.Context, conn *grpc.ClientConn, pids []int32) ([
 			continue
 		}
 		seen = append(seen, fmt.Sprintf("%d %s", pid, strings.Join(answer.SelectorValues, " ")))
+	}
+	return seen, nil
+}
+
+// attestReferences refers to a process, to a pod and to something that nobody knows, on behalf of a caller.
+func attestReferences(ctx context.Context, conn *grpc.ClientConn, pids []int32) ([]string, error) {
+	ctx = metadata.AppendToOutgoingContext(ctx, "spire-agent-broker-caller-id", "spiffe://example.org/broker")
+	// The SDK has no types for references yet.
+	resource := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), "pods")
+	object := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), "shop")
+	object = protowire.AppendString(protowire.AppendTag(object, 2, protowire.BytesType), "web-0")
+	pod := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), resource)
+	pod = protowire.AppendBytes(protowire.AppendTag(pod, 2, protowire.BytesType), object)
+	pod = protowire.AppendString(protowire.AppendTag(pod, 3, protowire.BytesType), "42")
+	references := []*anypb.Any{
+		{TypeUrl: "type.googleapis.com/spiffe.broker.KubernetesObjectReference", Value: pod},
+		{TypeUrl: "type.googleapis.com/example.Reference"},
+		{TypeUrl: "type.googleapis.com/spiffe.broker.WorkloadPIDReference", Value: []byte{0xff}},
+		nil,
+	}
+	for _, pid := range pids {
+		value := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(pid))
+		references = append(references, &anypb.Any{TypeUrl: "type.googleapis.com/spiffe.broker.WorkloadPIDReference", Value: value})
+	}
+	var seen []string
+	for _, reference := range references {
+		answer, err := workloadattestorv1.NewWorkloadAttestorClient(conn).AttestReference(ctx, &workloadattestorv1.AttestReferenceRequest{Reference: reference})
+		if err != nil {
+			seen = append(seen, outcome("refused", err))
+			continue
+		}
+		seen = append(seen, strings.Join(answer.SelectorValues, " "))
 	}
 	return seen, nil
 }

@@ -16,7 +16,7 @@ type pluginSpec struct {
 }
 
 type job struct {
-	// Of what to try: "key-manager", "node-attestor" or "workload-attestor".
+	// Of what to try: a key of kinds.
 	Try      string      `json:"try"`
 	Side     string      `json:"side"`
 	AutoMTLS bool        `json:"autoMtls"`
@@ -24,11 +24,29 @@ type job struct {
 	// The agent's half of a node attestor.
 	AgentPlugin *pluginSpec `json:"agentPlugin"`
 	Pids        []int32     `json:"pids"`
+	// What is asked of an upstream authority.
+	TTLs []int32 `json:"ttls"`
+}
+
+// kinds says which type of plugin each trial is for.
+var kinds = map[string]string{
+	"key-manager":         "KeyManager",
+	"node-attestor":       "NodeAttestor",
+	"workload-attestor":   "WorkloadAttestor",
+	"workload-references": "WorkloadAttestor",
+	"upstream-authority":  "UpstreamAuthority",
+	"upstream-cancel":     "UpstreamAuthority",
+	"notifier":            "Notifier",
+	"bundle-publisher":    "BundlePublisher",
+	"credential-composer": "CredentialComposer",
+	"svid-store":          "SVIDStore",
 }
 
 type report struct {
 	Services []string `json:"services"`
 	Seen     []string `json:"seen"`
+	// What the plugin counted with the host's metrics.
+	Counters []string `json:"counters"`
 	Stopped  bool     `json:"stopped"`
 }
 
@@ -46,9 +64,10 @@ func run() error {
 	if err := json.NewDecoder(os.Stdin).Decode(&todo); err != nil {
 		return err
 	}
-	kind := map[string]string{
-		"key-manager": "KeyManager", "node-attestor": "NodeAttestor", "workload-attestor": "WorkloadAttestor",
-	}[todo.Try]
+	kind, known := kinds[todo.Try]
+	if !known {
+		return fmt.Errorf("nothing is known of %q", todo.Try)
+	}
 	load := func(spec *pluginSpec) (*runningPlugin, error) {
 		return start(ctx, startOptions{
 			kind: kind, command: spec.Command, config: spec.Config, trustDomain: "example.org", autoMTLS: todo.AutoMTLS,
@@ -72,10 +91,25 @@ func run() error {
 		}
 		defer agent.client.Kill()
 		result.Seen, err = attest(ctx, loaded.conn, agent.conn)
+	case "workload-references":
+		result.Seen, err = attestReferences(ctx, loaded.conn, todo.Pids)
+	case "upstream-authority":
+		result.Seen, err = tryUpstream(ctx, loaded.conn, todo.TTLs)
+	case "upstream-cancel":
+		result.Seen, err = tryCancel(ctx, loaded.conn)
+	case "notifier":
+		result.Seen, err = tryNotifier(ctx, loaded.conn)
+	case "bundle-publisher":
+		result.Seen, err = tryBundlePublisher(ctx, loaded.conn)
+	case "credential-composer":
+		result.Seen, err = tryComposer(ctx, loaded.conn)
+	case "svid-store":
+		result.Seen, err = trySVIDStore(ctx, loaded.conn)
 	}
 	if err != nil {
 		return err
 	}
+	result.Counters = counted()
 	result.Stopped = loaded.stop(ctx)
 	return json.NewEncoder(os.Stdout).Encode(result)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -130,6 +132,21 @@ type metrics struct {
 	metricsv1.UnimplementedMetricsServer
 }
 
-func (metrics) IncrCounter(context.Context, *metricsv1.IncrCounterRequest) (*emptypb.Empty, error) {
+var counters struct {
+	mtx  sync.Mutex
+	keys []string
+}
+
+func (metrics) IncrCounter(_ context.Context, request *metricsv1.IncrCounterRequest) (*emptypb.Empty, error) {
+	counters.mtx.Lock()
+	defer counters.mtx.Unlock()
+	counters.keys = append(counters.keys, strings.Join(request.Key, "."))
 	return &emptypb.Empty{}, nil
+}
+
+// counted is what the plugins counted so far.
+func counted() []string {
+	counters.mtx.Lock()
+	defer counters.mtx.Unlock()
+	return append([]string{}, counters.keys...)
 }

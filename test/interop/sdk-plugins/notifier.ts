@@ -10,8 +10,9 @@ import { describeBundle } from './describe.ts';
 
 // A notifier that logs what it is told. A refresh hint of 13 seconds brings bad luck.
 
-async function take(event: string, bundle: Bundle, { log }: PluginContext): Promise<void> {
+async function take(event: string, bundle: Bundle, { log, host }: PluginContext): Promise<void> {
   log.info(event, { bundle: describeBundle(bundle) });
+  await (await host.metrics()).incrCounter({ key: ['notifier', event], val: 1, labels: [] });
   if (bundle.refreshHintSeconds === 13) throw new SpiffeError('PERMISSION_DENIED', 'not that bundle');
 }
 
