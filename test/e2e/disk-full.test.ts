@@ -69,9 +69,15 @@ test.runIf(isRoot)(
         for (let count = 0; count < 200; count++) await deployment.createEntry(`/full-${count}`);
       })(),
     ).rejects.toThrow(/disk|space|full/);
-    const kept = await deployment.entryPaths();
+    await agent.waitFor('the workload cache cannot be kept, a restart needs the server');
     expect(await entitled()).toHaveProperty('x509');
     expect([server.hasExited, agent.hasExited]).toEqual([false, false]);
+
+    await rm(filler);
+    await agent.waitFor('the workload cache is kept again');
+    await deployment.createEntry('/after');
+    const kept = await deployment.entryPaths();
+    await fillDisk();
     await Promise.all([server.stop(), agent.stop()]);
     await runsOrExplains(await deployment.launch('server'), 'server is ready');
     await runsOrExplains(await deployment.launch('agent'), 'agent is ready');

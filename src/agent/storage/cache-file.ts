@@ -55,17 +55,22 @@ export class CacheFile {
     }
   }
 
-  /** A failure is logged once: the agent works without, but not across a restart while the server is away. */
+  /**
+   * A failure is logged, the first of several: the agent works without, but not across a restart while the server is away.
+   * The next content is tried again.
+   */
   async write(agentId: SpiffeId, content: CacheContent): Promise<void> {
-    if (this.#isBroken) return;
+    const { keyManager, log } = this.#options;
+    const wasBroken = this.#isBroken;
     try {
-      this.#key ??= await createCacheKey(this.#options.keyManager);
+      this.#key ??= await createCacheKey(keyManager);
       await writeFileAtomically(this.#path, encrypt(this.#key, formatCacheContent(agentId, content)));
+      this.#isBroken = false;
+      if (wasBroken) log.info('the workload cache is kept again');
     } catch (error) {
       this.#isBroken = true;
-      this.#options.log.warning('the workload cache cannot be kept, a restart needs the server', {
-        reason: reasonOf(error),
-      });
+      if (wasBroken) return;
+      log.warning('the workload cache cannot be kept, a restart needs the server', { reason: reasonOf(error) });
     }
   }
 
