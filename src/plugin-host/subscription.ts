@@ -20,6 +20,9 @@ export interface SubscribeOptions<Message, First, Update> {
   /** What it throws is logged, and the message is skipped. */
   readonly parseUpdate: (message: Message) => Update;
   readonly log: Logger;
+  /** Asking twice does no harm: the first message is waited for once more where the plugin ended before it. */
+  readonly repeatable: boolean;
+  readonly signal: AbortSignal;
 }
 
 /** SPIRE has none: it waits for the first message as long as its caller does. */
@@ -30,24 +33,32 @@ export async function subscribe<Message, First, Update>(
   plugin: Plugin,
   options: SubscribeOptions<Message, First, Update>,
 ): Promise<Subscription<First, Update>> {
-  return await plugin.run(async (generation) => {
-    const call = options.open(generation);
-    try {
-      const message = await receiveFirst(call);
-      if (message === undefined) {
-        throw new SpiffeError('PLUGIN_PROTOCOL', 'the plugin closed the stream before its first message');
-      }
-      const first = options.parseFirst(message);
-      return {
-        first,
-        updates: readUpdates(plugin, generation, call, options),
-        [Symbol.asyncDispose]: () => call[Symbol.asyncDispose](),
-      };
-    } catch (error) {
-      call.cancel();
-      throw error;
-    }
+  return await plugin.run(async (generation) => await open(plugin, generation, options), {
+    repeatable: options.repeatable,
+    signal: options.signal,
   });
+}
+
+async function open<Message, First, Update>(
+  plugin: Plugin,
+  generation: PluginGeneration,
+  options: SubscribeOptions<Message, First, Update>,
+): Promise<Subscription<First, Update>> {
+  const call = options.open(generation);
+  try {
+    const message = await receiveFirst(call);
+    if (message === undefined) {
+      throw new SpiffeError('PLUGIN_PROTOCOL', 'the plugin closed the stream before its first message');
+    }
+    return {
+      first: options.parseFirst(message),
+      updates: readUpdates(plugin, generation, call, options),
+      [Symbol.asyncDispose]: () => call[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    call.cancel();
+    throw error;
+  }
 }
 
 async function receiveFirst<Message>(call: ServerStreamCall<Message>): Promise<Message | undefined> {

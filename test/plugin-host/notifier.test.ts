@@ -60,4 +60,10 @@ describePlugins('a notifier', (implementation) => {
       status: Status.Cancelled,
     });
   });
+  test('one whose process was killed is told once it runs again', async () => {
+    const { pid } = requireLoaded(catalog.plugins.find(({ name }) => name === 'told'));
+    process.kill(requireLoaded(pid), 'SIGKILL');
+    await notifier('told').notify(SAMPLE_BUNDLE, signal);
+    expect(requireLoaded(catalog.plugins.find(({ name }) => name === 'told')).pid).not.toBe(pid);
+  });
 });

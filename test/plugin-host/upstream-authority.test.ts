@@ -135,6 +135,20 @@ describePlugins('an upstream authority', (implementation) => {
       controller.abort();
       await expect(minting).rejects.toMatchObject({ status: Status.Cancelled });
     });
+
+    test('ends where its first message does not come in two minutes', async () => {
+      const before = cancelled();
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      const minting = mint('staysSilent');
+      minting.catch(() => {});
+      await vi.advanceTimersByTimeAsync(120_000);
+      vi.useRealTimers();
+      await expect(minting).rejects.toMatchObject({
+        code: 'DEADLINE_EXCEEDED',
+        message: 'upstreamauthority(above): the plugin sent no message within 120 s',
+      });
+      await vi.waitFor(() => expect(cancelled()).toBeGreaterThan(before));
+    });
   });
 
   test('a JWT key is published; bad updates are skipped, none are an update too (§8.4)', async () => {
@@ -200,5 +214,8 @@ describePlugins('an upstream authority that only mints', (implementation) => {
       status: Status.Unavailable,
       message: "upstreamauthority(above): the plugin's process was ended by SIGKILL",
     });
+    const upstream = requireLoaded(catalog.upstreamAuthority);
+    await using again = await upstream.mintX509Ca({ csr, preferredTtlSeconds: ASK_FOR.ca }, signal);
+    expect(again.first.certificates).toHaveLength(1);
   });
 });

@@ -19,8 +19,9 @@ export function createBundlePublisher(plugin: Plugin): BundlePublisher {
     name: plugin.name,
     publishBundle: async (bundle, signal) => {
       const request = { bundle: toWireBundle(bundle) };
-      await plugin.run((generation) =>
-        service.of(generation).publishBundle(request, { signal, deadlineMs: DEADLINE_MS }),
+      await plugin.run(
+        (generation) => service.of(generation).publishBundle(request, { signal, deadlineMs: DEADLINE_MS }),
+        { repeatable: true, signal },
       );
     },
   };

@@ -55,15 +55,18 @@ export function createCredentialComposer(plugin: Plugin): CredentialComposer {
     parse: (attributes: Wire) => Attributes,
     signal: AbortSignal,
   ): Promise<Attributes> =>
-    plugin.run(async (generation) => {
-      try {
-        const { attributes } = await call(service.of(generation), { signal, deadlineMs: DEADLINE_MS });
-        return attributes === undefined ? given : requireGood(attributes, parse);
-      } catch (error) {
-        if (error instanceof RemoteError && error.status === Status.Unimplemented) return given;
-        throw error;
-      }
-    });
+    plugin.run(
+      async (generation) => {
+        try {
+          const { attributes } = await call(service.of(generation), { signal, deadlineMs: DEADLINE_MS });
+          return attributes === undefined ? given : requireGood(attributes, parse);
+        } catch (error) {
+          if (error instanceof RemoteError && error.status === Status.Unimplemented) return given;
+          throw error;
+        }
+      },
+      { repeatable: true, signal },
+    );
   return {
     name: plugin.name,
     composeServerX509Ca: (given, signal) => {

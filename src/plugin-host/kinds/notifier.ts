@@ -21,12 +21,16 @@ export function createNotifier(plugin: Plugin): Notifier {
     name: plugin.name,
     notify: async (bundle, signal) => {
       const event = { $case: 'bundleUpdated', value: { bundle: toWireBundle(bundle) } } as const;
-      await plugin.run((generation) => service.of(generation).notify({ event }, { signal, deadlineMs: DEADLINE_MS }));
+      await plugin.run((generation) => service.of(generation).notify({ event }, { signal, deadlineMs: DEADLINE_MS }), {
+        repeatable: true,
+        signal,
+      });
     },
     notifyAndAdvise: async (bundle, signal) => {
       const event = { $case: 'bundleLoaded', value: { bundle: toWireBundle(bundle) } } as const;
-      await plugin.run((generation) =>
-        service.of(generation).notifyAndAdvise({ event }, { signal, deadlineMs: DEADLINE_MS }),
+      await plugin.run(
+        (generation) => service.of(generation).notifyAndAdvise({ event }, { signal, deadlineMs: DEADLINE_MS }),
+        { repeatable: true, signal },
       );
     },
   };

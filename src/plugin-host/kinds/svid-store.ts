@@ -42,19 +42,23 @@ export function createSvidStore(plugin: Plugin): SvidStore {
     name: plugin.name,
     putX509Svid: async (stored, signal) => {
       const request = toPutRequest(stored);
-      await plugin.run((generation) =>
-        service.of(generation).putX509SVID(request, { signal, deadlineMs: DEADLINE_MS }),
+      await plugin.run(
+        (generation) => service.of(generation).putX509SVID(request, { signal, deadlineMs: DEADLINE_MS }),
+        { repeatable: true, signal },
       );
     },
     deleteX509Svid: async (metadata, signal) => {
-      await plugin.run(async (generation) => {
-        try {
-          const request = { metadata: [...metadata] };
-          await service.of(generation).deleteX509SVID(request, { signal, deadlineMs: DEADLINE_MS });
-        } catch (error) {
-          if (!(error instanceof RemoteError && error.status === Status.InvalidArgument)) throw error;
-        }
-      });
+      const request = { metadata: [...metadata] };
+      await plugin.run(
+        async (generation) => {
+          try {
+            await service.of(generation).deleteX509SVID(request, { signal, deadlineMs: DEADLINE_MS });
+          } catch (error) {
+            if (!(error instanceof RemoteError && error.status === Status.InvalidArgument)) throw error;
+          }
+        },
+        { repeatable: true, signal },
+      );
     },
   };
 }

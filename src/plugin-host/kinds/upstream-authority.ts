@@ -69,6 +69,8 @@ export function createUpstreamAuthority(plugin: Plugin, log: Logger): UpstreamAu
       const preferredTtl = Math.min(Math.trunc(preferredTtlSeconds), MAX_TTL_SECONDS);
       return await subscribe(plugin, {
         open: (generation) => service.of(generation).mintX509CAAndSubscribe({ csr, preferredTtl }, { signal }),
+        repeatable: false, // a second CA would be made
+        signal,
         parseFirst: parseMinted,
         parseUpdate: parseMintUpdate,
         log,
@@ -79,6 +81,8 @@ export function createUpstreamAuthority(plugin: Plugin, log: Logger): UpstreamAu
       const subscription = await unlessUnimplemented(
         subscribe(plugin, {
           open: (generation) => service.of(generation).publishJWTKeyAndSubscribe(request, { signal }),
+          repeatable: true,
+          signal,
           parseFirst: parseJwtKeys,
           parseUpdate: parseJwtKeys,
           log,
@@ -94,6 +98,8 @@ export function createUpstreamAuthority(plugin: Plugin, log: Logger): UpstreamAu
       unlessUnimplemented(
         subscribe(plugin, {
           open: (generation) => service.of(generation).subscribeToLocalBundle({}, { signal }),
+          repeatable: true,
+          signal,
           parseFirst: parseLocalBundle,
           parseUpdate: parseLocalBundle,
           log,

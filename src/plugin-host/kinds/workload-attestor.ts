@@ -54,14 +54,20 @@ export function createWorkloadAttestor(plugin: Plugin): WorkloadAttestor {
     name: plugin.name,
     attest: async (pid, signal) => {
       requirePid(pid);
-      return await plugin.run(async (generation) => toSelectors(await attest(generation, pid, signal)));
+      return await plugin.run(async (generation) => toSelectors(await attest(generation, pid, signal)), {
+        repeatable: true,
+        signal,
+      });
     },
     attestReference: async (reference, options) => {
       const pid = pidOf(reference);
-      return await plugin.run(async (generation) => {
-        const values = await attestReference(generation, reference, pid, options);
-        return values && toSelectors(values);
-      });
+      return await plugin.run(
+        async (generation) => {
+          const values = await attestReference(generation, reference, pid, options);
+          return values && toSelectors(values);
+        },
+        { repeatable: true, signal: options.signal },
+      );
     },
   };
 }
