@@ -1,6 +1,6 @@
 import type { AgentConfig } from '../config/agent-config.ts';
 
-/** Keys of the section `agent` that are set and that nothing comes of yet. */
+/** Keys of the configuration that are set and that nothing comes of yet. */
 export function findUnsupported(config: AgentConfig): readonly string[] {
   const { ratelimit, broker } = config.experimental;
   const set: Readonly<Record<string, boolean>> = {
@@ -10,5 +10,6 @@ export function findUnsupported(config: AgentConfig): readonly string[] {
     'experimental.broker': broker !== undefined,
     'experimental.ratelimit': Object.values(ratelimit).some((limit) => limit > 0),
   };
-  return Object.keys(set).filter((key) => set[key]);
+  const unused = config.plugins.filter(({ type, enabled }) => enabled && type === 'SVIDStore');
+  return [...Object.keys(set).filter((key) => set[key]), ...unused.map(({ type, name }) => `plugins.${type}.${name}`)];
 }

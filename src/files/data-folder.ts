@@ -16,7 +16,13 @@ export async function requireDataFolder(path: string): Promise<void> {
   } catch (cause) {
     throw new SpiffeError('FILE_UNUSABLE', `the data folder "${path}" cannot be written: ${explain(cause)}`, { cause });
   }
-  const { mode } = await stat(path);
+  const { mode, uid } = await stat(path);
+  if (uid !== 0 && uid !== process.getuid?.()) {
+    throw new SpiffeError(
+      'FILE_UNUSABLE',
+      `the data folder "${path}" belongs to another user: make the user of this program its owner`,
+    );
+  }
   if ((mode & 0o007) !== 0) {
     throw new SpiffeError('FILE_UNUSABLE', `the data folder "${path}" is open to every user: run chmod o-rwx on it`);
   }

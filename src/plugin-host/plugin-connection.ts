@@ -15,8 +15,8 @@ import { RemoteError, statusOf } from '../rpc/status.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { Status } from '../spiffe/status.ts';
 
-/** Bytes; what a plugin sends is as large as it likes, as with SPIRE. */
-const NO_LIMIT = -1;
+/** SPIRE has no limit; a plugin that is not what it was could fill the host's memory. */
+const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 
 /** The one gRPC connection to a plugin's process, with the services that go-plugin itself needs. */
 export class PluginConnection implements Disposable {
@@ -34,7 +34,7 @@ export class PluginConnection implements Disposable {
 
   /** @throws where nobody answers at `path` within `deadlineMs`. */
   static async open(path: string, autoMtls: AutoMtls | undefined, deadlineMs: number): Promise<PluginConnection> {
-    const options = { maxMessageBytes: NO_LIMIT };
+    const options = { maxMessageBytes: MAX_MESSAGE_BYTES };
     const channel =
       autoMtls === undefined ? RpcChannel.unixForManyCalls(path, options) : autoMtls.openChannel(path, options);
     try {

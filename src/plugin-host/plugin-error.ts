@@ -1,6 +1,6 @@
 import type { PluginType } from '../rpc/go-plugin.ts';
 import { RemoteError } from '../rpc/status.ts';
-import { SpiffeError } from '../spiffe/error.ts';
+import { type ErrorDetail, SpiffeError } from '../spiffe/error.ts';
 
 /** Longer messages of a plugin are cut. */
 const MAX_MESSAGE_CHARACTERS = 4_096;
@@ -25,12 +25,22 @@ export function errorPrefix({ type, name }: PluginName): string {
  */
 export function toPluginError(plugin: PluginName, error: unknown): unknown {
   if (error instanceof RemoteError) {
-    return new RemoteError(error.status, withPrefix(plugin, error.message), error.details, { cause: error });
+    return new RemoteError(error.status, withPrefix(plugin, error.message), smallDetails(error.details), {
+      cause: error,
+    });
   }
   if (error instanceof SpiffeError) {
     return new SpiffeError(error.code, withPrefix(plugin, error.message), { cause: error, details: error.details });
   }
   return error;
+}
+
+/** Details travel in a header; more than this would end the connection that they are handed on by. */
+const MAX_DETAIL_BYTES = 2_048;
+
+function smallDetails(details: readonly ErrorDetail[]): readonly ErrorDetail[] {
+  const bytes = details.reduce((sum, { typeUrl, value }) => sum + typeUrl.length + value.length, 0);
+  return bytes <= MAX_DETAIL_BYTES ? details : [];
 }
 
 function withPrefix(plugin: PluginName, message: string): string {

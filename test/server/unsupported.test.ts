@@ -4,7 +4,7 @@ import { writeFileAtomically } from '../../src/files/write-file-atomically.ts';
 import { findUnsupported } from '../../src/server/unsupported.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
 
-async function read(settings: string, sections = '') {
+async function read(settings: string, sections = '', plugins = '') {
   await using folder = await createTemporaryFolder();
   const path = folder.join('server.conf');
   await writeFileAtomically(
@@ -13,6 +13,7 @@ async function read(settings: string, sections = '') {
      plugins {
        DataStore "sql" { plugin_data { database_type = "sqlite3" connection_string = "/d/db" } }
        KeyManager "memory" {}
+       ${plugins}
      }
      ${sections}`,
   );
@@ -30,6 +31,22 @@ test.each([
   ['', 'health_checks { listener_enabled = true }', 'health_checks'],
 ])('%s%s is told', async (settings, sections, key) => {
   expect(findUnsupported(await read(settings, sections))).toEqual([key]);
+});
+
+test('a plugin that is told nothing yet is told', async () => {
+  const config = await read(
+    '',
+    '',
+    'Notifier "n" { plugin_cmd = "/n" }\nNotifier "off" { plugin_cmd = "/n" enabled = false }',
+  );
+  expect(findUnsupported(config)).toEqual(['plugins.Notifier.n']);
+});
+
+test('an upstream authority is refused: the server would sign its own', async () => {
+  const config = await read('', '', 'UpstreamAuthority "disk" { plugin_cmd = "/u" }');
+  expect(() => findUnsupported(config)).toThrow(
+    /plugins\.UpstreamAuthority\.disk: this version signs its own authority only/,
+  );
 });
 
 test('the PROXY protocol is refused: no connection would get through', async () => {
