@@ -48,9 +48,15 @@ export class RefusalFixture implements AsyncDisposable {
     return tpmServer(this.#resources, trust);
   }
 
-  /** The node attests, somebody tampers, the server refuses: the peer is told the check and the reason. */
+  /** The node attests, somebody tampers, the server refuses: the peer is told the check and the reason, and so is the log. */
   async refused(tampering: Tampering, check: string, reason: RegExp): Promise<void> {
     await expectRefusal(this.node.attest(this.server, tampering), check, reason);
+    const [last] = this.server.records.filter(({ message }) => message === 'agent refused').slice(-1);
+    expect(last).toMatchObject({
+      level: 'warning',
+      fields: { attestor: 'tpm', reason: expect.stringMatching(reason) },
+    });
+    expect(last?.fields.reason).toContain(`(check ${check})`);
   }
 
   /** No agent, no server in trouble, nothing in the TPMs. */

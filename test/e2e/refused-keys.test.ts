@@ -68,7 +68,7 @@ describe('an endorsement key', () => {
     await fixture.refused(tampering, 'A1', /follow/);
   });
 
-  test('with two certificates in one in its TPM: the node tells nobody of the second (check A1)', async () => {
+  test('with two certificates in one in its TPM: the node tells nobody of the second (check A11)', async () => {
     const { node, server, tpm } = fixture;
     const own = await readNv(tpm, EK_NV);
     await tpm.removeNv(EK_NV);

@@ -16,6 +16,7 @@ export interface AttestAgentOptions extends AdmissionOptions {
 const MAX_PAYLOAD_BYTES = 3 * 1024 * 1024;
 /** Of the whole exchange; the slowest TPMs take half a minute to make their keys. */
 const DEADLINE_MS = 180_000;
+const MAX_LOGGED_CHARACTERS = 1000;
 
 /** Inventory R006: parameters first, then an answer for every challenge, until the verdict. */
 export async function* attestAgent(
@@ -42,13 +43,19 @@ export async function* attestAgent(
     .finally(() => challenges.end());
   attestation.catch(() => {}); // its failure is awaited below, once the challenges have ended
   for await (const challenge of challenges) yield { step: { $case: 'challenge', value: challenge } };
-  const node = await attestation.catch((error: unknown) => {
-    throw incoming.signal.aborted ? incoming.signal.reason : error;
-  });
-  const svid = await admitAgent(node, data.type, csrPublicKey, options);
-  yield {
-    step: { $case: 'result', value: { svid: toApiX509Svid(svid, node.spiffeId), reattestable: node.canReattest } },
-  };
+  try {
+    const node = await attestation;
+    const svid = toApiX509Svid(await admitAgent(node, data.type, csrPublicKey, options), node.spiffeId);
+    yield { step: { $case: 'result', value: { svid, reattestable: node.canReattest } } };
+  } catch (error) {
+    const cause: unknown = incoming.signal.aborted ? incoming.signal.reason : error;
+    options.log.warning('agent refused', {
+      attestor: data.type.slice(0, MAX_LOGGED_CHARACTERS),
+      ...(peer.kind === 'tls' ? { address: peer.address } : {}),
+      reason: (cause instanceof Error ? cause.message : String(cause)).slice(0, MAX_LOGGED_CHARACTERS),
+    });
+    throw cause;
+  }
 }
 
 async function receiveParams(incoming: ExpectedRequests<AttestAgentRequest>) {
