@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, open, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { type FileHandle, lstat, mkdir, open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { SpiffeError } from '../../spiffe/error.ts';
@@ -31,7 +30,7 @@ export class TpmLock implements AsyncDisposable {
     tcti: string,
     options: { tryLock(fd: number): boolean; timeoutMs: number; signal: AbortSignal | undefined },
   ): Promise<TpmLock> {
-    const path = lockPath(tcti);
+    const path = await lockPath(tcti);
     const deadline = performance.now() + options.timeoutMs;
     for (;;) {
       const file = await openLockFile(path);
@@ -76,9 +75,34 @@ export class TpmLock implements AsyncDisposable {
   }
 }
 
-function lockPath(tcti: string): string {
+/**
+ * Where every plugin process of this user finds the locks: not in TMPDIR, which a host gives each process anew.
+ *
+ * @throws SpiffeError `FILE_UNUSABLE` for a folder that somebody else made.
+ */
+export async function openLockFolder(): Promise<string> {
+  const uid = process.getuid?.() ?? 0;
+  const runtime = `/run/user/${uid}`;
+  const folder = uid === 0 ? '/run/assayer' : (await isFolder(runtime)) ? `${runtime}/assayer` : `/tmp/assayer-${uid}`;
+  try {
+    await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    });
+    const { uid: owner, mode } = await lstat(folder);
+    if (owner === uid && (mode & 0o022) === 0) return folder;
+  } catch (cause) {
+    throw new SpiffeError('FILE_UNUSABLE', `cannot make the folder ${folder} for the TPM's lock`, { cause });
+  }
+  throw new SpiffeError('FILE_UNUSABLE', `the folder ${folder} for the TPM's lock belongs to another user: remove it`);
+}
+
+async function lockPath(tcti: string): Promise<string> {
   const hash = createHash('sha256').update(tcti).digest('hex').slice(0, 16);
-  return join(tmpdir(), `assayer-tpm-${process.getuid?.() ?? 0}-${hash}.lock`);
+  return join(await openLockFolder(), `tpm-${hash}.lock`);
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 }
 
 async function openLockFile(path: string): Promise<FileHandle> {
