@@ -29,6 +29,7 @@ export function demoPaths(folder: string): DemoPaths {
 export async function writeServerConfig(
   { folder, serverConfig, serverSocket }: DemoPaths,
   { trust }: DemoTpm,
+  port: number,
 ): Promise<void> {
   await writeFile(
     serverConfig,
@@ -36,7 +37,7 @@ export async function writeServerConfig(
   trust_domain = "${TRUST_DOMAIN}"
   data_dir = "${folder}/server"
   bind_address = "127.0.0.1"
-  bind_port = 0
+  bind_port = ${port}
   socket_path = "${serverSocket}"
   log_format = "json"
 }

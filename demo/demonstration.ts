@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Admin } from './admin.ts';
 import { type DemoPaths, demoPaths, TRUST_DOMAIN, writeAgentConfig, writeServerConfig } from './configuration.ts';
+import { findFreePort } from './free-port.ts';
 import type { Narrator } from './narrator.ts';
 import { type LogLine, Program } from './program.ts';
 import { proofOf } from './proof-lines.ts';
@@ -79,7 +80,7 @@ export class Demonstration implements AsyncDisposable {
     mark('tpmReady');
 
     narrator.heading('A server');
-    await writeServerConfig(paths, tpm);
+    await writeServerConfig(paths, tpm, await findFreePort());
     const server = await launch('server', paths.serverConfig, 'server is ready');
     narrator.step(`the server is process ${server.program.pid}`, `trust domain ${TRUST_DOMAIN}`);
     using admin = new Admin(paths.serverSocket);
