@@ -17,6 +17,7 @@ import { createSvidStore, type SvidStore } from './kinds/svid-store.ts';
 import { createUpstreamAuthority, type UpstreamAuthority } from './kinds/upstream-authority.ts';
 import { createWorkloadAttestor, type WorkloadAttestor } from './kinds/workload-attestor.ts';
 import { Plugin } from './plugin.ts';
+import { type GenerationOptions, PluginGeneration } from './plugin-generation.ts';
 import { DEFAULT_DEADLINES, type PluginDeadlines, type PluginSpec, pluginLogFields } from './plugin-spec.ts';
 import { Sandbox } from './sandbox/sandbox.ts';
 import { SocketFolder } from './socket-folder.ts';
@@ -109,22 +110,38 @@ export class PluginCatalog implements AsyncDisposable {
    * plugin that failed and why; `CANCELLED` by the signal.
    */
   static async load(options: CatalogOptions): Promise<PluginCatalog> {
-    const { side, plugins: configs, hostServices, trustDomain, log, signal } = options;
-    requirePluginConstraints(side, configs);
-    const enabled = configs.filter(({ enabled }) => enabled);
-    const internal = enabled.filter(isInternal);
-    const specs = enabled.filter((config) => !isInternal(config)).map((config) => toSpec(config, options));
-    const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines };
-    const sandbox = new Sandbox({ dataDir: options.dataDir, log });
-    await SocketFolder.removeStale();
-    const results = await Promise.allSettled(
-      specs.map((spec) => Plugin.start(spec, { trustDomain, hostServices, deadlines, sandbox, log, signal })),
-    );
+    const { side, plugins: configs, log } = options;
+    const internal = configs.filter((config) => config.enabled && isInternal(config));
+    const specs = toSpecs(options);
+    const generation = await generationOptions(options);
+    const results = await Promise.allSettled(specs.map((spec) => Plugin.start(spec, generation)));
     const loaded = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failures = results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []));
     if (failures.length === 0) return new PluginCatalog(side, loaded, internal, log);
     await disposeAll(loaded);
     throw toOneError(failures);
+  }
+
+  /**
+   * Starts all plugins that are enabled, asks each what it thinks of its configuration, and ends them.
+   *
+   * @returns what is wrong, a sentence each; nothing where all is well.
+   * @throws SpiffeError `CONFIG_INVALID` for a selection that the program cannot have
+   */
+  static async validate(options: CatalogOptions): Promise<readonly string[]> {
+    const specs = toSpecs(options);
+    const generation = await generationOptions(options);
+    const problems = specs.map(async (spec): Promise<readonly string[]> => {
+      try {
+        const log = options.log.child(pluginLogFields(spec));
+        await using _validated = await PluginGeneration.start(spec, { ...generation, log }, 'validate');
+        return [];
+      } catch (error) {
+        if (!isSpiffeError(error)) throw error;
+        return [error.message];
+      }
+    });
+    return (await Promise.all(problems)).flat();
   }
 
   /** In the order of the configuration, but for what is part of the program, which comes last. */
@@ -148,6 +165,19 @@ export class PluginCatalog implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await disposeAll(this.#plugins);
   }
+}
+
+function toSpecs(options: CatalogOptions): readonly PluginSpec[] {
+  requirePluginConstraints(options.side, options.plugins);
+  const enabled = options.plugins.filter((config) => config.enabled && !isInternal(config));
+  return enabled.map((config) => toSpec(config, options));
+}
+
+async function generationOptions(options: CatalogOptions): Promise<GenerationOptions> {
+  const { hostServices, trustDomain, log, signal, dataDir } = options;
+  await SocketFolder.removeStale();
+  const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines };
+  return { trustDomain, hostServices, deadlines, sandbox: new Sandbox({ dataDir, log }), log, signal };
 }
 
 /** What is configured like a plugin and is none. */

@@ -3,8 +3,10 @@ import { readFile, stat } from 'node:fs/promises';
 import type { PluginData } from '../config/plugins.ts';
 import { ConfigDefinition } from '../gen/spire/service/common/config/v1/config.ts';
 import type { CallOptions, Client } from '../rpc/client.ts';
+import { statusOf } from '../rpc/status.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
+import { Status } from '../spiffe/status.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 
 const MAX_DATA_BYTES = 16 * 1024 * 1024;
@@ -30,6 +32,28 @@ export async function configure(
   }
   const hclConfiguration = data === undefined ? '' : await readPluginData(data);
   await client.configure({ coreConfiguration: { trustDomain }, hclConfiguration }, options);
+}
+
+/**
+ * Asks a plugin what it thinks of its configuration, which is not put into force. One that cannot tell has nothing against it.
+ *
+ * @throws SpiffeError `CONFIG_INVALID` with everything that the plugin notes
+ */
+export async function validate(
+  client: Pick<Client<typeof ConfigDefinition>, 'validate'> | undefined,
+  data: PluginData | undefined,
+  trustDomain: TrustDomain,
+  options: CallOptions,
+): Promise<void> {
+  if (client === undefined) return await configure(undefined, data, trustDomain, options);
+  const hclConfiguration = data === undefined ? '' : await readPluginData(data);
+  const { valid, notes } = await client
+    .validate({ coreConfiguration: { trustDomain }, hclConfiguration }, options)
+    .catch((error: unknown) => {
+      if (statusOf(error) !== Status.Unimplemented) throw error;
+      return { valid: true, notes: [] };
+    });
+  if (!valid || notes.length > 0) throw new SpiffeError('CONFIG_INVALID', notes.join('; ') || 'it does not say why');
 }
 
 /** The text of `plugin_data`, or `plugin_data_file` byte for byte. @throws SpiffeError `FILE_UNUSABLE` */

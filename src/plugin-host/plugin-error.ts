@@ -12,7 +12,7 @@ export interface PluginName {
 }
 
 /** The part of a plugin's life in which it failed. */
-export type LoadStep = 'load' | 'configure';
+export type LoadStep = 'load' | 'configure' | 'validate';
 
 /** `<type in lower case>(<name>): `, as SPIRE writes before a plugin's message. */
 export function errorPrefix({ type, name }: PluginName): string {
@@ -51,7 +51,7 @@ function withPrefix(plugin: PluginName, message: string): string {
   return prefix + rest.slice(0, MAX_MESSAGE_CHARACTERS);
 }
 
-/** `failed to load plugin "x": …` or `failed to configure plugin "x": …`. */
+/** `failed to load plugin "x": …`, and so on with the other steps. */
 export function toLoadError({ name }: PluginName, step: LoadStep, error: unknown): SpiffeError {
   const reason = error instanceof Error ? error.message : String(error);
   const message = `failed to ${step} plugin ${JSON.stringify(name)}: ${reason.slice(0, MAX_MESSAGE_CHARACTERS)}`;

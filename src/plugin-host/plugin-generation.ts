@@ -8,7 +8,7 @@ import type { BoundService } from '../rpc/service.ts';
 import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { requireChecksum } from './checksum.ts';
-import { configure } from './configure.ts';
+import { configure, validate } from './configure.ts';
 import { requireUsableHandshake } from './handshake-policy.ts';
 import { HostServiceServer } from './host-service-server.ts';
 import { PluginConnection } from './plugin-connection.ts';
@@ -29,6 +29,10 @@ export interface GenerationOptions {
   readonly log: Logger;
   readonly signal?: AbortSignal | undefined;
 }
+
+/** What is done with a configuration once the plugin can be called. */
+type LastStep = 'configure' | 'validate';
+const LAST_STEPS = { configure, validate } as const satisfies Record<LastStep, unknown>;
 
 /** Where the plugin's services can be called, for a thread that makes a connection of its own. */
 export interface PluginEndpoint {
@@ -71,9 +75,14 @@ export class PluginGeneration implements AsyncDisposable {
   /**
    * Starts a plugin and makes it ready: process, connection, Init, Configure.
    *
+   * @param last `validate` asks it about its configuration instead: it is to be disposed then.
    * @throws SpiffeError `PLUGIN_NOT_LOADED`, or `CANCELLED` by the signal; nothing is left running.
    */
-  static async start(spec: PluginSpec, options: GenerationOptions): Promise<PluginGeneration> {
+  static async start(
+    spec: PluginSpec,
+    options: GenerationOptions,
+    last: LastStep = 'configure',
+  ): Promise<PluginGeneration> {
     await using undo = new AsyncDisposableStack();
     let step: LoadStep = 'load';
     try {
@@ -96,9 +105,9 @@ export class PluginGeneration implements AsyncDisposable {
           await HostServiceServer.listen({ path: folder.join('host'), userId: folder.userId, services, autoMtls, log }),
         );
         const hasConfig = await init(spec, connection, hostServer.path, options);
-        step = 'configure';
+        step = last;
         const config = hasConfig ? connection.client(ConfigDefinition) : undefined;
-        await configure(config, spec.data, trustDomain, callOptions(deadlines.configureMs, options));
+        await LAST_STEPS[last](config, spec.data, trustDomain, callOptions(deadlines.configureMs, options));
         undo.move();
         const surroundings = new AsyncDisposableStack();
         surroundings.use(folder);

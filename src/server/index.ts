@@ -1,1 +1,2 @@
 export { type RunningServer, type ServerOptions, startServer } from './server.ts';
+export { validateServer } from './validate.ts';

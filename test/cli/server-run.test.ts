@@ -286,6 +286,17 @@ describe('server validate', () => {
     expect(stderr).toMatch(/^Warning: default_x509_svid_ttl is too high.*\n$/);
     expect(existsSync(`${path}/data`)).toBe(false);
   });
+
+  test('hands on what plugins have against their configuration, all of it', async () => {
+    const path = await caseFolder();
+    const plugins = `KeyManager "disk" { plugin_data { keys_pth = "${path}/keys" } }
+      NodeAttestor "tpm" { plugin_data { ca_path = "${path}/absent" } }`;
+    const config = await writeServerConf({ folder: path, plugins });
+    const { code, stdout, stderr } = await runCli(['server', 'validate', '-config', config]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/failed to validate plugin "disk": .*keys_pth.*did you mean "keys_path"/);
+    expect(stderr).toMatch(/failed to validate plugin "tpm": .*absent/);
+  });
 });
 
 /** Digests of what stands below a folder; sockets and SQLite's own side files aside. */

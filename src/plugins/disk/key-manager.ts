@@ -18,10 +18,11 @@ export function diskKeyManager(side: 'server' | 'agent'): Plugin {
     name: 'disk',
     side,
     config: CONFIGS[side],
-    async configure(keysPath) {
-      await mkdir(dirname(keysPath), { recursive: true, mode: 0o700 });
-      return new SoftwareKeys(await readKeyFile(keysPath), (keys) => writeKeyFile(keysPath, keys));
-    },
+    configure: async (keysPath) =>
+      new SoftwareKeys(await readKeyFile(keysPath), async (keys) => {
+        await mkdir(dirname(keysPath), { recursive: true, mode: 0o700 });
+        await writeKeyFile(keysPath, keys);
+      }),
     generateKey: (id, type, keys) => keys.generate(id, type),
     findKey: async (id, keys) => keys.find(id),
     getKeys: async (keys) => keys.list(),
