@@ -3,6 +3,7 @@ import { requireDataFolder } from '../files/data-folder.ts';
 import type { Logger } from '../log/logger.ts';
 import { type BuiltinPlugins, PluginCatalog, type PluginStatus } from '../plugin-host/catalog.ts';
 import { metricsService } from '../plugin-host/metrics-service.ts';
+import { isOwnUser, pluginListService } from '../plugin-host/plugin-list-service.ts';
 import { healthService } from '../rpc/health-service.ts';
 import { SigningThread } from '../rpc/signing-thread.ts';
 import { SpiffeError } from '../spiffe/error.ts';
@@ -110,7 +111,11 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   // Before the node attests, which may use up a join token: a socket that cannot be had costs nothing then.
   const endpoint = await openEndpoint({
     socketPath: config.socketPath,
-    services: [healthService(isHealthy), ...(config.disableWorkloadApi ? [] : [workloads])],
+    services: [
+      healthService(isHealthy),
+      pluginListService(() => catalog.plugins, isOwnUser),
+      ...(config.disableWorkloadApi ? [] : [workloads]),
+    ],
     log,
   });
   await using unlessStarted = new AsyncDisposableStack();

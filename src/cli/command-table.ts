@@ -21,6 +21,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['server bundle count', async () => (await import('./commands/server/bundle-count.ts')).bundleCount],
   ['server x509 mint', async () => (await import('./commands/server/x509-mint.ts')).x509Mint],
   ['server jwt mint', async () => (await import('./commands/server/jwt-mint.ts')).jwtMint],
+  ['server plugin list', async () => (await import('./commands/server/plugin-list.ts')).serverPluginList],
   ['agent run', async () => (await import('./commands/agent/run.ts')).agentRun],
   ['agent validate', async () => (await import('./commands/agent/validate.ts')).agentValidate],
   ['agent healthcheck', async () => (await import('./commands/agent/healthcheck.ts')).agentHealthcheck],
@@ -29,4 +30,5 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['agent api fetch jwt', async () => (await import('./commands/agent/api-fetch-jwt.ts')).apiFetchJwt],
   ['agent api validate jwt', async () => (await import('./commands/agent/api-validate-jwt.ts')).apiValidateJwt],
   ['agent api watch', async () => (await import('./commands/agent/api-watch.ts')).apiWatch],
+  ['agent plugin list', async () => (await import('./commands/agent/plugin-list.ts')).agentPluginList],
 ]);

@@ -3,6 +3,7 @@ import type { AttestedAgent } from '../datastore/agent-rows.ts';
 import type { Datastore } from '../datastore/datastore.ts';
 import type { Logger } from '../log/logger.ts';
 import type { PluginCatalog } from '../plugin-host/catalog.ts';
+import { pluginListService } from '../plugin-host/plugin-list-service.ts';
 import type { CallContext } from '../rpc/call.ts';
 import { healthService } from '../rpc/health-service.ts';
 import type { BoundService } from '../rpc/service.ts';
@@ -30,7 +31,7 @@ export interface ServerServicesOptions {
   readonly log: Logger;
 }
 
-/** SPIRE's server API. Which of it a caller reaches, the authorizer decides. */
+/** SPIRE's server API, and the list of plugins. Which of it a caller reaches, the authorizer decides. */
 export function serverServices(options: ServerServicesOptions): readonly BoundService[] {
   const { config, datastore, bundle, issuer, entries, attestors, authorizer, catalog, clock, log } = options;
   const { trustDomain } = config;
@@ -67,6 +68,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
       authorizedEntries,
     }),
     bundleService({ own: bundle, bundles: datastore.bundles }),
+    pluginListService(() => catalog.plugins),
     healthService(() => catalog.plugins.every(({ state }) => state !== 'unhealthy')),
   ];
 }

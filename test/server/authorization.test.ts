@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PluginsDefinition } from '../../src/gen/assayer/plugin/v1/plugin.ts';
 import { HealthDefinition } from '../../src/gen/grpc/health/v1/health.ts';
 import { AgentDefinition } from '../../src/gen/spire/api/server/agent/v1/agent.ts';
 import { BundleDefinition } from '../../src/gen/spire/api/server/bundle/v1/bundle.ts';
@@ -62,6 +63,7 @@ const POLICY: readonly (readonly [ServiceDefinition, string, readonly Caller[]])
   [SVIDDefinition, 'MintJWTSVID', ADMIN],
   [SVIDDefinition, 'BatchNewX509SVID', AGENT],
   [SVIDDefinition, 'NewJWTSVID', AGENT],
+  [PluginsDefinition, 'ListPlugins', LOCAL],
   [HealthDefinition, 'Check', LOCAL],
   [HealthDefinition, 'List', LOCAL],
   [HealthDefinition, 'Watch', LOCAL],
@@ -139,7 +141,14 @@ test.each(['adminById', 'adminByEntry'] as const)(
 );
 
 test('the policy has every method that the server implements', async () => {
-  const services = [AgentDefinition, BundleDefinition, EntryDefinition, SVIDDefinition, HealthDefinition];
+  const services = [
+    AgentDefinition,
+    BundleDefinition,
+    EntryDefinition,
+    SVIDDefinition,
+    HealthDefinition,
+    PluginsDefinition,
+  ];
   const methods = services.flatMap((service: ServiceDefinition) =>
     Object.values(service.methods).map(({ name }) => [service, name] as const),
   );
