@@ -73,6 +73,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       plugins: config.plugins,
       trustDomain,
       builtins,
+      dataDir,
       hostServices: [metricsService(log)],
       log,
       signal,

@@ -1,25 +1,45 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { ManifestOf } from '../config/sandbox-config.ts';
+import { diskManifest } from '../plugins/disk/manifest.ts';
+import { memoryManifest } from '../plugins/memory/manifest.ts';
+import { tpmAgentManifest, tpmServerManifest } from '../plugins/tpm/manifest.ts';
+import { unixManifest } from '../plugins/unix/manifest.ts';
 
-/** The plugins that come with the program: `<side> <type> <name>`. */
-const BUILTINS: ReadonlySet<string> = new Set([
-  'server KeyManager memory',
-  'server KeyManager disk',
-  'server NodeAttestor tpm',
-  'agent KeyManager memory',
-  'agent KeyManager disk',
-  'agent NodeAttestor tpm',
-  'agent WorkloadAttestor unix',
+/** The plugins that come with the program, `<side> <type> <name>`, and what each needs of the system. */
+const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
+  ['server KeyManager memory', memoryManifest],
+  ['server KeyManager disk', diskManifest],
+  ['server NodeAttestor tpm', tpmServerManifest],
+  ['agent KeyManager memory', memoryManifest],
+  ['agent KeyManager disk', diskManifest],
+  ['agent NodeAttestor tpm', tpmAgentManifest],
+  ['agent WorkloadAttestor unix', unixManifest],
 ]);
+
+interface BuiltinPlugin {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly manifest: ManifestOf;
+  readonly program: readonly string[];
+}
 
 /** Finds the executable of a built-in plugin: a bundle beside the built program, a source file beside the sources. */
 export function builtinPlugins(side: 'server' | 'agent') {
-  return (type: string, name: string): { readonly command: string; readonly args: readonly string[] } | undefined => {
-    if (!BUILTINS.has(`${side} ${type} ${name}`)) return undefined;
+  return (type: string, name: string): BuiltinPlugin | undefined => {
+    const manifest = BUILTINS.get(`${side} ${type} ${name}`);
+    if (manifest === undefined) return undefined;
     const here = fileURLToPath(import.meta.url);
-    const path = here.endsWith('.ts')
-      ? join(dirname(here), '..', 'plugins', name, `${side}.main.ts`)
+    const isSource = here.endsWith('.ts');
+    const root = join(dirname(here), ...(isSource ? ['..', '..'] : ['..']));
+    const path = isSource
+      ? join(root, 'src', 'plugins', name, `${side}.main.ts`)
       : join(dirname(here), 'plugins', `${side}-${name}.js`);
-    return { command: process.execPath, args: [path] };
+    const parts = [
+      ...(isSource ? ['src', 'node_modules'] : ['dist']),
+      'package.json',
+      join('native', 'build', 'Release'),
+    ];
+    return { command: process.execPath, args: [path], manifest, program: parts.map((part) => join(root, part)) };
   };
 }

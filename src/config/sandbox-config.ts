@@ -32,8 +32,8 @@ export interface SandboxManifest {
   readonly allProcesses?: boolean;
 }
 
-/** Tells what a built-in plugin needs with this `plugin_data`. */
-export type ManifestOf = (data: string) => SandboxManifest;
+/** Tells what a built-in plugin needs with this `plugin_data`; undefined where that cannot be known. */
+export type ManifestOf = (data: string) => SandboxManifest | undefined;
 
 /** The block `sandbox { … }` of a plugin: what is given goes before what the plugin's manifest says, or is added to it. */
 export interface SandboxConfig {

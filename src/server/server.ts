@@ -56,6 +56,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
       plugins: config.plugins,
       trustDomain,
       builtins,
+      dataDir: config.dataDir,
       hostServices: hostServices.services,
       log,
       ...(signal === undefined ? {} : { signal }),

@@ -28,6 +28,8 @@ export interface LaunchContext {
   /** Numbers of the capabilities that this process could hand on. */
   readonly ownCapabilities: readonly number[];
   readonly places: readonly Place[];
+  /** Where relative paths begin. */
+  readonly folder: string;
   readonly controlGroups: readonly string[];
   readonly isImpossible: (measure: Measure) => boolean;
 }
@@ -77,7 +79,7 @@ export function planLaunch(policy: SandboxPolicy, context: LaunchContext): Launc
       ...option(pidNamespace, '--pid-namespace'),
       ...option(network, '--network-namespace'),
       ...option(ipc, '--ipc-namespace'),
-      ...option(mounts, '--mounts'),
+      ...option(mounts, '--mounts', '--folder', context.folder),
       ...option(mounts || landlock, ...context.places.flatMap(({ kind, path, source }) => [`--${kind}`, path, source])),
       ...option(ownProc, '--proc-own'),
       ...option(mounts && ofOthers, '--proc-all'),

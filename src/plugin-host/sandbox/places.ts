@@ -56,7 +56,26 @@ export function inOrder(places: readonly Place[]): readonly Place[] {
     const known = byPath.get(place.path);
     if (known === undefined || rank(place) > rank(known)) byPath.set(place.path, place);
   }
-  return [...byPath.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const sorted = [...byPath.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  return sorted.flatMap((place) => shownWithin(sorted, place));
+}
+
+/**
+ * A place below a folder that is shown as well needs nothing of its own: mounted alone, a file would stay what it was when
+ * somebody replaces it. Only what a link in there leads to is shown, where that is.
+ */
+function shownWithin(places: readonly Place[], place: Place): readonly Place[] {
+  if (place.kind !== 'read-only') return [place];
+  const above = places.find((other) => {
+    return other !== place && /^(?:read-only|writable)$/.test(other.kind) && isWithin(place.path, other.path);
+  });
+  if (above === undefined) return [place];
+  if (isWithin(place.source, above.source)) return [];
+  return [{ ...place, path: place.source }].filter(({ path }) => !places.some((other) => isShown(path, other)));
+}
+
+function isShown(path: string, { kind, path: shown }: Place): boolean {
+  return (kind === 'read-only' || kind === 'writable') && isWithin(path, shown);
 }
 
 /** Whether everybody may read what is there. */

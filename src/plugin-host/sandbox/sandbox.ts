@@ -67,7 +67,7 @@ export class Sandbox {
     const places = await this.#places(spec, policy, folder);
     for (const { kind, source } of places) if (kind === 'writable') await this.#give(source, own);
     await folder.giveTo(own);
-    const plan = await this.#plan(spec, policy, { userId: own, places });
+    const plan = await this.#plan(spec, policy, folder, { userId: own, places });
     return {
       launcher: { command: this.#launcher, args: plan.args },
       variables: handedOnVariables(policy.variables),
@@ -96,10 +96,12 @@ export class Sandbox {
   async #plan(
     spec: PluginSpec,
     policy: SandboxPolicy,
+    folder: SocketFolder,
     { userId, places }: { readonly userId: number | undefined; readonly places: readonly Place[] },
   ): Promise<LaunchPlan> {
     this.#capabilities ??= readOwnCapabilities();
-    const isReadable = (await Promise.all(places.map(isReadableByAll))).every(Boolean);
+    const read = places.filter(({ kind, path }) => kind === 'read-only' && path !== folder.path);
+    const isReadable = (await Promise.all(read.map(isReadableByAll))).every(Boolean);
     const needed = userId === undefined || isReadable ? [] : [READ_ALL]; // the places are all that it can read by it
     const capabilities = policy.capabilities && [...new Set([...policy.capabilities, ...needed])];
     return planLaunch(
@@ -108,6 +110,7 @@ export class Sandbox {
         isRoot: isRoot(),
         userId,
         places,
+        folder: process.cwd(),
         ownCapabilities: await this.#capabilities,
         controlGroups: [],
         isImpossible: (measure) => {
@@ -136,7 +139,11 @@ export class Sandbox {
     }
     const userId = await this.#users.findId(`${spec.side} ${spec.type} ${spec.name}`);
     if (userId === undefined) return miss('this container has no user IDs to spare');
-    for (const path of policy.places?.writable ?? []) {
+    const writable = policy.places?.writable ?? [];
+    if (writable.length > 0 && this.#dataDir === undefined) {
+      return miss('its folder would have another owner at every start', keyOf('user', spec));
+    }
+    for (const path of writable) {
       await writablePlace(path);
       const reason = await reasonNotToOwn(path, { userId, dataDir: this.#dataDir });
       if (reason !== undefined) return miss(reason, keyOf('user', spec));
@@ -172,7 +179,7 @@ export class Sandbox {
 
   #miss(key: string, reason: string, { required }: Pick<SandboxPolicy, 'required'>, measure = key): void {
     if (!this.#impossible.has(key)) {
-      this.#log.warning('a measure of the plugins’ sandbox is not possible here', { measure, reason });
+      this.#log.info('a measure of the plugins’ sandbox is not possible here', { measure, reason });
     }
     this.#impossible.set(key, reason);
     if (!required) return;

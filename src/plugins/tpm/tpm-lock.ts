@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { tpmBusy } from './device-error.ts';
+import { lockFolder } from './lock-folder.ts';
 
 const POLL_MS = 25;
 const MAX_RECORD_BYTES = 4096;
@@ -82,8 +83,7 @@ export class TpmLock implements AsyncDisposable {
  */
 export async function openLockFolder(): Promise<string> {
   const uid = process.getuid?.() ?? 0;
-  const runtime = `/run/user/${uid}`;
-  const folder = uid === 0 ? '/run/assayer' : (await isFolder(runtime)) ? `${runtime}/assayer` : `/tmp/assayer-${uid}`;
+  const folder = lockFolder(uid);
   try {
     await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
       if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
@@ -99,10 +99,6 @@ export async function openLockFolder(): Promise<string> {
 async function lockPath(tcti: string): Promise<string> {
   const hash = createHash('sha256').update(tcti).digest('hex').slice(0, 16);
   return join(await openLockFolder(), `tpm-${hash}.lock`);
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 }
 
 async function openLockFile(path: string): Promise<FileHandle> {
