@@ -8,23 +8,17 @@ const UNUSED_TYPES: readonly string[] = ['Notifier', 'BundlePublisher', 'Credent
 /**
  * Keys of the configuration that are set and that nothing comes of yet.
  *
- * @throws SpiffeError `CONFIG_INVALID` for one that decides who is connected or what is trusted.
+ * @throws SpiffeError `CONFIG_INVALID` for those that decide who is connected or what is trusted, a line each.
  */
 export function findUnsupported(config: ServerConfig): readonly string[] {
-  if (config.proxyProtocolTrustedCidrs.length > 0) {
-    throw new SpiffeError(
-      'CONFIG_INVALID',
-      'server.proxy_protocol_trusted_cidrs: this version does not speak the PROXY protocol, remove the key and let the proxy pass connections on as they are',
-    );
-  }
   const plugins = config.plugins.filter(({ enabled }) => enabled);
-  const upstream = plugins.find(({ type }) => type === 'UpstreamAuthority');
-  if (upstream !== undefined) {
-    throw new SpiffeError(
-      'CONFIG_INVALID',
-      `plugins.UpstreamAuthority.${upstream.name}: this version signs its own authority only, remove the plugin or set enabled = false`,
-    );
-  }
+  const refusals = [
+    ...(config.proxyProtocolTrustedCidrs.length === 0 ? [] : [NO_PROXY_PROTOCOL]),
+    ...plugins
+      .filter(({ type }) => type === 'UpstreamAuthority')
+      .map(({ type, name }) => `plugins.${type}.${name}: ${NO_UPSTREAM_AUTHORITY}`),
+  ];
+  if (refusals.length > 0) throw new SpiffeError('CONFIG_INVALID', refusals.join('\n'));
   const unused = plugins.filter(({ type }) => UNUSED_TYPES.includes(type));
   const set: Readonly<Record<string, boolean>> = {
     'server.audit_log_enabled': config.auditLogEnabled,
@@ -35,6 +29,11 @@ export function findUnsupported(config: ServerConfig): readonly string[] {
   };
   return [...Object.keys(set).filter((key) => set[key]), ...unused.map(({ type, name }) => `plugins.${type}.${name}`)];
 }
+
+const NO_PROXY_PROTOCOL =
+  'server.proxy_protocol_trusted_cidrs: this version does not speak the PROXY protocol, remove the key and let the proxy pass connections on as they are';
+const NO_UPSTREAM_AUTHORITY =
+  'this version signs with an authority of its own only, remove the plugin or set enabled = false';
 
 function hasSink({ prometheus, dogStatsd, statsd, m3 }: TelemetryConfig): boolean {
   return prometheus !== undefined || dogStatsd.length + statsd.length + m3.length > 0;

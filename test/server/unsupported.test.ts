@@ -45,11 +45,20 @@ test('a plugin that is told nothing yet is told', async () => {
 test('an upstream authority is refused: the server would sign its own', async () => {
   const config = await read('', '', 'UpstreamAuthority "disk" { plugin_cmd = "/u" }');
   expect(() => findUnsupported(config)).toThrow(
-    /plugins\.UpstreamAuthority\.disk: this version signs its own authority only/,
+    /plugins\.UpstreamAuthority\.disk: this version signs with an authority of its own only/,
   );
 });
 
 test('the PROXY protocol is refused: no connection would get through', async () => {
   const config = await read('proxy_protocol_trusted_cidrs = ["10.0.0.0/8"]');
   expect(() => findUnsupported(config)).toThrow(/does not speak the PROXY protocol/);
+});
+
+test('what is refused is refused all at once', async () => {
+  const config = await read(
+    'proxy_protocol_trusted_cidrs = ["10.0.0.0/8"]',
+    '',
+    'UpstreamAuthority "disk" { plugin_cmd = "/u" }',
+  );
+  expect(() => findUnsupported(config)).toThrow(/PROXY protocol.*\nplugins\.UpstreamAuthority\.disk/);
 });
