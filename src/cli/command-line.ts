@@ -21,19 +21,39 @@ export async function runCommandLine(args: readonly string[], terminal: Terminal
       terminal.print(`assayer ${await readVersion()}\n`);
       return EXIT.ok;
     }
-    const name = words.join(' ');
-    const load = COMMANDS.get(name);
-    if (load === undefined) return await showOverview(words, isHelp || asksForHelp(flagArgs), terminal);
-    const command = await load();
+    const found = await findCommand(words);
+    if (found === undefined) return await showOverview(words, isHelp || asksForHelp(flagArgs), terminal);
+    const { name, command, extra } = found;
     if (isHelp) return showUsage(name, command, terminal);
-    const { values, helpWanted } = parseFlags(command.flags, flagArgs);
+    const takesOperands = command.operands !== undefined;
+    const { values, helpWanted, operands } = parseFlags(command.flags, [...extra, ...flagArgs], takesOperands);
     if (helpWanted) return showUsage(name, command, terminal);
-    await command.run(values, terminal);
+    await command.run(values, terminal, operands);
     return EXIT.ok;
   } catch (error) {
     terminal.printError(formatFailure(error));
     return EXIT.failed;
   }
+}
+
+interface FoundCommand {
+  readonly name: string;
+  readonly command: Command;
+  /** Words behind the command's own: it takes operands. */
+  readonly extra: readonly string[];
+}
+
+/** The command of these words, or one of the first of them which takes the others as operands. */
+async function findCommand(words: readonly string[]): Promise<FoundCommand | undefined> {
+  for (let count = words.length; count > 0; count--) {
+    const name = words.slice(0, count).join(' ');
+    const command = await COMMANDS.get(name)?.();
+    const extra = words.slice(count);
+    if (command !== undefined && (extra.length === 0 || command.operands !== undefined)) {
+      return { name, command, extra };
+    }
+  }
+  return undefined;
 }
 
 /** Every mistake of a configuration has its line. */

@@ -31,4 +31,5 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['agent api validate jwt', async () => (await import('./commands/agent/api-validate-jwt.ts')).apiValidateJwt],
   ['agent api watch', async () => (await import('./commands/agent/api-watch.ts')).apiWatch],
   ['agent plugin list', async () => (await import('./commands/agent/plugin-list.ts')).agentPluginList],
+  ['plugin inspect', async () => (await import('./commands/plugin/inspect.ts')).pluginInspect],
 ]);

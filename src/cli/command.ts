@@ -6,8 +6,13 @@ export interface Command<F extends Flags = Flags> {
   /** One line, as in a list of commands. */
   readonly summary: string;
   readonly flags: F;
-  /** @throws what is told to the user, with exit code 1 */
-  run(values: FlagValues<F>, terminal: Terminal): Promise<void>;
+  /** What follows the flags, such as `COMMAND [ARGUMENT…]`; absent, nothing may. */
+  readonly operands?: string;
+  /**
+   * @param operands the words from the first one on that belongs to no flag
+   * @throws what is told to the user, with exit code 1
+   */
+  run(values: FlagValues<F>, terminal: Terminal, operands: readonly string[]): Promise<void>;
 }
 
 /** Lets the compiler see the flags' types in `run`. */

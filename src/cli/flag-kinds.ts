@@ -1,4 +1,4 @@
-import { findDurationMs } from '../config/duration.ts';
+import { findDurationMs, formatDurationSeconds } from '../config/duration.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import type { Flag } from './flags.ts';
 
@@ -66,13 +66,15 @@ export function durationSeconds(summary: string, initialSeconds = 0): Flag<numbe
     summary,
     valueName: 'DURATION',
     initial: initialSeconds,
+    initialText: formatDurationSeconds(initialSeconds),
     read: (given) => Math.ceil(readDurationMs(given) / 1000),
   };
 }
 
 /** 0 stands for no limit. */
 export function timeoutMs(summary: string, initialMs: number): Flag<number> {
-  return { summary, valueName: 'DURATION', initial: initialMs, read: readDurationMs };
+  const initialText = formatDurationSeconds(initialMs / 1000);
+  return { summary, valueName: 'DURATION', initial: initialMs, initialText, read: readDurationMs };
 }
 
 /** @param allowed the first one is the default */

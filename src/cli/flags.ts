@@ -7,6 +7,8 @@ export interface Flag<Value> {
   /** What stands for the value in the usage, such as `SECONDS`; absent for a switch, which may stand alone. */
   readonly valueName?: string;
   readonly initial: Value;
+  /** `initial` as a user writes it; absent, it is written as it is. */
+  readonly initialText?: string;
   /**
    * @param previous of the same flag given before, or `initial`
    * @throws SpiffeError `ARGUMENT_INVALID`, without the flag's name
@@ -23,6 +25,8 @@ export interface ParsedFlags<F extends Flags> {
   readonly values: FlagValues<F>;
   /** `-h` or `-help` was among them; what follows it was not looked at. */
   readonly helpWanted: boolean;
+  /** What follows the flags, where that was allowed. */
+  readonly operands: readonly string[];
 }
 
 const NAME = /^--?([^-=][^=]*)(?:=([\s\S]*))?$/;
@@ -30,15 +34,23 @@ const NAME = /^--?([^-=][^=]*)(?:=([\s\S]*))?$/;
 /**
  * Reads flags as Go's package `flag` does; words that are neither flags nor values are refused, not passed over.
  *
+ * @param takesOperands the first such word and all that follows it are operands instead.
  * @throws SpiffeError `ARGUMENT_INVALID`
  */
-export function parseFlags<F extends Flags>(flags: F, args: readonly string[]): ParsedFlags<F> {
+export function parseFlags<F extends Flags>(flags: F, args: readonly string[], takesOperands = false): ParsedFlags<F> {
   const values = new Map<string, unknown>(Object.entries(flags).map(([name, { initial }]) => [name, initial]));
-  const parsed = (helpWanted: boolean) => ({ values: Object.fromEntries(values) as FlagValues<F>, helpWanted });
+  const parsed = (helpWanted: boolean, operands: readonly string[] = []) => ({
+    values: Object.fromEntries(values) as FlagValues<F>,
+    helpWanted,
+    operands,
+  });
   const rest = [...args];
   for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
     if (arg === '--') break;
-    if (!arg.startsWith('-') || arg === '-') throw unexpected(arg);
+    if (!arg.startsWith('-') || arg === '-') {
+      if (takesOperands) return parsed(false, [arg, ...rest]);
+      throw unexpected(arg);
+    }
     const [, name, attached] = NAME.exec(arg) ?? [];
     if (name === undefined) throw invalid(`${JSON.stringify(arg)} is no flag: write -name or -name=value`);
     const flag = Object.hasOwn(flags, name) ? flags[name] : undefined;
@@ -50,6 +62,7 @@ export function parseFlags<F extends Flags>(flags: F, args: readonly string[]): 
     if (text === undefined) throw invalid(`flag -${name} needs a value: -${name} ${flag.valueName}`);
     values.set(name, read(name, flag, text, values.get(name)));
   }
+  if (takesOperands) return parsed(false, rest);
   const [first] = rest;
   if (first !== undefined) throw unexpected(first);
   return parsed(false);

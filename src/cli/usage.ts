@@ -1,15 +1,15 @@
-import { formatDurationSeconds } from '../config/duration.ts';
 import type { Command } from './command.ts';
 import type { Flag } from './flags.ts';
 
 /** The answer to `-h` for one command. */
-export function formatUsage(words: string, { summary, flags }: Command): string {
+export function formatUsage(words: string, { summary, flags, operands }: Command): string {
   const names = Object.keys(flags).toSorted((a, b) => a.localeCompare(b));
   const rows = names.flatMap((name) => {
     const flag = flags[name];
     return flag === undefined ? [] : [[flagHead(name, flag), `${flag.summary}${defaultOf(flag)}`] as const];
   });
-  const lines = [`${summary}.`, '', `Usage: assayer ${words}${rows.length === 0 ? '' : ' [flags]'}`];
+  const usage = ['assayer', words, rows.length === 0 ? '' : '[flags]', operands ?? ''].filter(Boolean).join(' ');
+  const lines = [`${summary}.`, '', `Usage: ${usage}`];
   if (rows.length > 0) lines.push('', 'Flags, with one dash or two:', ...formatRows(rows));
   return `${lines.join('\n')}\n`;
 }
@@ -25,10 +25,10 @@ function flagHead(name: string, { valueName }: Flag<unknown>): string {
   return valueName === undefined ? `-${name}` : `-${name} ${valueName}`;
 }
 
-function defaultOf({ initial, valueName }: Flag<unknown>): string {
+function defaultOf({ initial, initialText }: Flag<unknown>): string {
   if (typeof initial === 'string' && initial !== '') return ` (default ${initial})`;
   if (typeof initial !== 'number' || initial === 0) return '';
-  return ` (default ${valueName === 'DURATION' ? formatDurationSeconds(initial) : initial})`;
+  return ` (default ${initialText ?? initial})`;
 }
 
 function formatRows(rows: readonly (readonly [string, string])[]): readonly string[] {

@@ -98,7 +98,11 @@ const rejected = [
 
 describe('flags', () => {
   test.each(accepted)('take %s', (_what, args, values) => {
-    expect(parseFlags(flags, args)).toEqual({ values: { ...defaults, ...values }, helpWanted: false });
+    expect(parseFlags(flags, args)).toEqual({
+      values: { ...defaults, ...values },
+      helpWanted: false,
+      operands: [],
+    });
   });
 
   test.each(rejected)('refuse %s', (_what, args, message) => {
@@ -113,6 +117,22 @@ describe('flags', () => {
   });
 
   test('leave -h to a command that has one', () => {
-    expect(parseFlags({ h: toggle('its own') }, ['-h'])).toEqual({ values: { h: true }, helpWanted: false });
+    expect(parseFlags({ h: toggle('its own') }, ['-h'])).toEqual({
+      values: { h: true },
+      helpWanted: false,
+      operands: [],
+    });
+  });
+
+  test.each([
+    ['the first word of its own', ['-admin', './run', '-name', 'b'], ['./run', '-name', 'b']],
+    ['what follows --', ['-admin', '--', '-x', 'y'], ['-x', 'y']],
+    ['nothing', ['-admin'], []],
+  ])('hand on operands where they are allowed: %s', (_what, args, operands) => {
+    expect(parseFlags(flags, args, true)).toEqual({
+      values: { ...defaults, admin: true },
+      helpWanted: false,
+      operands,
+    });
   });
 });

@@ -1,0 +1,2 @@
+export { type InspectOptions, inspectPlugin } from './inspect-plugin.ts';
+export type { Inspection } from './inspection.ts';
