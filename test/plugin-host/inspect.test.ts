@@ -190,6 +190,56 @@ const broken: readonly (readonly [string, readonly string[], string, RegExp])[] 
   ['names a socket elsewhere', [says({ address: '/dev/null' }), 'sleep 60'], 'socket', /outside the folder/],
 ];
 
+describe('a plugin with no more than a host needs', () => {
+  const NOTIFIER = 'spire.plugin.server.notifier.v1.Notifier';
+  const CONFIG = 'spire.service.common.config.v1.Config';
+
+  test('can be loaded; what it is without is told', async () => {
+    const args = ['well', NOTIFIER, CONFIG, 'company.Extra'];
+    const inspection = await inspectOurs('odd-plugin.ts', { args, configFile: '/dev/null' });
+    expect(inspection).toMatchObject({
+      loadable: true,
+      kinds: [{ side: 'server', type: 'Notifier' }],
+      services: [NOTIFIER, CONFIG, 'company.Extra'],
+      configured: true,
+      optional: { health: false, stdio: false, validate: false, deinit: false },
+      warnings: [
+        { step: 'services', message: 'it serves "company.Extra", which hosts pass over' },
+        { step: 'end', message: 'it did not end within 2 s and had to be killed' },
+      ],
+      autoMtls: { works: false, reason: expect.stringContaining('no TLS certificate') },
+    });
+  });
+
+  test.each([
+    ['says that it is not well', ['sick', NOTIFIER], 'health', /answers 2, which is not SERVING$/],
+    ['serves nothing', ['well'], 'services', /^it serves no kind of plugin: its services are none$/],
+    ['serves no kind', ['well', CONFIG, 'a.B'], 'services', /^it serves no kind of plugin: its services are "a\.B"$/],
+    [
+      'serves another version',
+      ['well', NOTIFIER.replace('v1', 'v2')],
+      'services',
+      /\.v2\.Notifier": version 2 of an interface, hosts take version 1$/,
+    ],
+    ['claims too much', ['well', ...Array(65).fill('a.B')], 'services', /claims 65 services, more than 64$/],
+  ])('%s', async (_what, args, step, message) => {
+    await expect(inspectOurs('odd-plugin.ts', { args })).resolves.toMatchObject({
+      loadable: false,
+      kinds: [],
+      problems: [{ step, message: expect.stringMatching(message) }],
+    });
+  });
+
+  test('takes no configuration, and is given one', async () => {
+    const args = ['well', NOTIFIER];
+    await expect(inspectOurs('odd-plugin.ts', { args, configFile: '/dev/null' })).resolves.toMatchObject({
+      loadable: false,
+      configured: false,
+      problems: [{ step: 'configuration', message: expect.stringContaining('remove its plugin_data') }],
+    });
+  });
+});
+
 describe('a plugin that is broken', () => {
   test.each(broken)('%s', async (_what, lines, step, message) => {
     const inspection = await inspect({ command: await script(...lines), handshakeDeadlineMs: 1_000 });
