@@ -78,7 +78,7 @@ describe('plugin inspect', () => {
     expect(stdout).toBe(
       [
         `Command           : ${command} -output json`,
-        'Problem           : handshake: first line on stdout is not a handshake of 4 to 7 fields between "|": "hello"; it wrote nothing to stderr',
+        'Problem           : handshake: first line on stdout is not a handshake of 4 to 7 fields between "|": "hello"; it wrote nothing to stderr; the first line on stdout has to be the handshake, 1|1|unix|<path of its socket>|grpc| and nothing before it: print to stderr',
         'Can be loaded     : no',
         '',
       ].join('\n'),

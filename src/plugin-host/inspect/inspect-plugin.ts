@@ -35,6 +35,9 @@ export interface InspectOptions {
   readonly handshakeDeadlineMs?: number;
 }
 
+const HANDSHAKE_ADVICE =
+  'the first line on stdout has to be the handshake, 1|1|unix|<path of its socket>|grpc| and nothing before it: print to stderr';
+
 type Found = { -readonly [Name in keyof Omit<Inspection, 'loadable'>]: Inspection[Name] } & {
   problems: Finding[];
   warnings: Finding[];
@@ -50,10 +53,9 @@ export async function inspectPlugin(options: InspectOptions): Promise<Inspection
     await using trial = await startWithAnyCookie(trialOptions);
     await examine(trial, options, found);
   } catch (error) {
-    found.problems.push({
-      step: isSpiffeError(error, 'PLUGIN_PROTOCOL') ? 'handshake' : 'start',
-      message: messageOf(error),
-    });
+    const isHandshake = isSpiffeError(error, 'PLUGIN_PROTOCOL');
+    const message = isHandshake ? `${error.message}; ${HANDSHAKE_ADVICE}` : messageOf(error);
+    found.problems.push({ step: isHandshake ? 'handshake' : 'start', message });
   }
   const [kind] = found.kinds.filter(({ side }) => options.side === undefined || side === options.side);
   if (kind !== undefined) await startAsHost(kind.type, trialOptions, found);
