@@ -53,11 +53,11 @@ export interface SandboxConfig {
   readonly env: readonly string[];
 }
 
-const UNITS: Readonly<Record<string, number>> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+const UNITS: Readonly<Record<string, number>> = { MiB: 2 ** 20, GiB: 2 ** 30 };
 const sizeSentence = 'must be a size in quotes, such as "256MiB" or "1GiB"';
 
 const size = z.string({ error: sizeSentence }).transform((text, ctx) => {
-  const [, digits = '', unit = ''] = /^(\d{1,12}) ?(KiB|MiB|GiB)?$/.exec(text) ?? [];
+  const [, digits = '', unit = ''] = /^(\d{1,12}) ?(MiB|GiB)$/.exec(text) ?? [];
   const bytes = Number(digits) * (UNITS[unit] ?? 0);
   if (bytes > 0 && Number.isSafeInteger(bytes)) return bytes;
   ctx.addIssue(sizeSentence);

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findBuilt } from '../../addon/find-built.ts';
-import type { SandboxManifest } from '../../config/sandbox-config.ts';
+import { CAPABILITIES, type SandboxManifest } from '../../config/sandbox-config.ts';
 import type { Logger } from '../../log/logger.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { PluginSpec } from '../plugin-spec.ts';
@@ -63,17 +63,22 @@ export class Sandbox {
         measures: [],
       };
     }
-    const own = await this.#ownUser(spec, policy);
-    const places = await this.#places(spec, policy, folder);
-    for (const { kind, source } of places) if (kind === 'writable') await this.#give(source, own);
-    await folder.giveTo(own);
-    const plan = await this.#plan(spec, policy, folder, { userId: own, places });
-    return {
-      launcher: { command: this.#launcher, args: plan.args },
-      variables: handedOnVariables(policy.variables),
-      userId: own,
-      measures: plan.measures,
-    };
+    await this.#requireToHandOn(spec, policy);
+    for (;;) {
+      const own = await this.#ownUser(spec, policy);
+      const places = await this.#places(spec, policy, folder);
+      for (const { kind, source } of places) if (kind === 'writable') await this.#give(source, own);
+      await folder.giveTo(own);
+      const plan = await this.#plan(spec, policy, folder, { userId: own, places });
+      // Meanwhile the start of another plugin may have told what is not possible.
+      if (own !== undefined && !(plan.measures.includes('user') && hasItsFiles(policy, plan))) continue;
+      return {
+        launcher: { command: this.#launcher, args: plan.args },
+        variables: handedOnVariables(policy.variables),
+        userId: own,
+        measures: plan.measures,
+      };
+    }
   }
 
   /**
@@ -122,6 +127,17 @@ export class Sandbox {
     );
   }
 
+  /** As root without a capability that it asks for, a plugin does better with all that this program has. */
+  async #requireToHandOn(spec: PluginSpec, policy: SandboxPolicy): Promise<void> {
+    this.#capabilities ??= readOwnCapabilities();
+    const own = await this.#capabilities;
+    const missing = isRoot() ? (policy.capabilities ?? []).filter((number) => !own.includes(number)) : [];
+    if (missing.length === 0) return;
+    const names = missing.map((number) => `CAP_${CAPABILITIES[number]}`).join(', ');
+    this.#miss(keyOf('capabilities', spec), `this program has no ${names} to hand on`, policy, 'capabilities');
+    this.#impossible.set(keyOf('user', spec), `it needs ${names}`);
+  }
+
   async #ownUser(spec: PluginSpec, policy: SandboxPolicy): Promise<number | undefined> {
     if (!policy.ownUser || this.#isImpossible('user', spec)) return undefined;
     const miss = (reason: string, key = 'user') => {
@@ -134,9 +150,7 @@ export class Sandbox {
     if (!RIGHTS_OVER_USERS.every((right) => capabilities.includes(right))) {
       return miss('CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_SETGID and CAP_SETUID are needed');
     }
-    if (policy.places !== undefined && this.#isImpossible('mounts', spec)) {
-      return miss('without its own mounts it could not reach its files');
-    }
+    if (policy.places !== undefined && this.#isImpossible('mounts', spec)) return undefined; // it could not reach its files
     const userId = await this.#users.findId(`${spec.side} ${spec.type} ${spec.name}`);
     if (userId === undefined) return miss('this container has no user IDs to spare');
     const writable = policy.places?.writable ?? [];
@@ -188,6 +202,10 @@ export class Sandbox {
       `its sandbox is required, and "${measure}" is not possible here: ${reason}; allow it, or set required = false`,
     );
   }
+}
+
+function hasItsFiles({ places }: SandboxPolicy, { measures }: LaunchPlan): boolean {
+  return places === undefined || measures.includes('mounts');
 }
 
 function keyOf(measure: Measure, { type, name }: PluginSpec): string {
