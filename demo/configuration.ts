@@ -74,6 +74,8 @@ export async function writeAgentConfig(
   socket_path = "${agentSocket}"
   trust_bundle_path = "${bundle}"
   log_format = "json"
+  log_level = "debug"
+  log_selectors = ["unix"]
 }
 plugins {
   KeyManager "disk" {

@@ -57,9 +57,11 @@ export class Demonstration implements AsyncDisposable {
       timingsMs[name] = Math.round(performance.now() - started);
     };
     const processes: { name: string; pid: number }[] = [];
+    const told = new Set<string>();
     const watch = (owner: string) => (line: LogLine) => {
       const proof = proofOf(line);
-      if (proof !== undefined) narrator.step(...proof);
+      if (proof !== undefined && !told.has(proof[0])) narrator.step(...proof);
+      if (proof !== undefined) told.add(proof[0]); // a workload is attested with every call
       if (line.msg === 'plugin loaded' && typeof line.pid === 'number') {
         processes.push({ name: `${owner} ${line.plugin_type} ${line.plugin_name}`, pid: line.pid });
       }
