@@ -17,15 +17,25 @@ export interface ProcessMemory {
 
 const TICKS_A_SECOND = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 
-/** User and system time of a process and all of its threads, in seconds. Source: proc_pid_stat(5), fields 14 and 15. */
+/** User and system time of a plugin's processes, in seconds. */
 export function cpuSecondsOf(pid: number): number {
+  return sum(treeOf(pid).map(ownCpuSeconds));
+}
+
+/** Of a process and all of its threads. Source: proc_pid_stat(5), fields 14 and 15. */
+function ownCpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // from field 3 on
   return (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND;
 }
 
-/** @see proc_pid_smaps(5) */
 export function memoryOf(pid: number): ProcessMemory {
+  const memory = treeOf(pid).map(ownMemory);
+  return { rssMiB: sum(memory.map(({ rssMiB }) => rssMiB)), pssMiB: sum(memory.map(({ pssMiB }) => pssMiB)) };
+}
+
+/** @see proc_pid_smaps(5) */
+function ownMemory(pid: number): ProcessMemory {
   const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
   const mebibytes = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(rollup)?.[1]) / 1024;
   return { rssMiB: mebibytes('Rss'), pssMiB: mebibytes('Pss') };
@@ -33,14 +43,28 @@ export function memoryOf(pid: number): ProcessMemory {
 
 /** The processes that a program of ours has started: its plugins, by the names of their bundles. */
 export function pluginsOf(pid: number): readonly NamedProcess[] {
+  return childrenOf(pid).map((child) => ({ name: nameOf(child), pid: child }));
+}
+
+/** A plugin in a process namespace of its own has the launcher above it. A server's or agent's own plugins do not count as it. */
+function treeOf(pid: number): readonly number[] {
+  if (!/(^|\0)[^\0]*sandbox\0/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))) return [pid];
+  return [pid, ...childrenOf(pid).flatMap(treeOf)];
+}
+
+function childrenOf(pid: number): readonly number[] {
   return readdirSync(`/proc/${pid}/task`)
     .flatMap((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' '))
     .filter((child) => child !== '')
-    .map((child) => ({ name: nameOf(child), pid: Number(child) }));
+    .map(Number);
 }
 
-function nameOf(pid: string): string {
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function nameOf(pid: number): string {
   const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-  const program = words.find((word) => word.endsWith('.js')) ?? words[0] ?? pid;
+  const program = words.find((word) => word.endsWith('.js')) ?? words[0] ?? String(pid);
   return basename(program, '.js');
 }
