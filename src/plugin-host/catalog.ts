@@ -19,6 +19,7 @@ import { createWorkloadAttestor, type WorkloadAttestor } from './kinds/workload-
 import { Plugin } from './plugin.ts';
 import { type GenerationOptions, PluginGeneration } from './plugin-generation.ts';
 import { DEFAULT_DEADLINES, type PluginDeadlines, type PluginSpec, pluginLogFields } from './plugin-spec.ts';
+import { ControlGroup } from './sandbox/control-group.ts';
 import { Sandbox } from './sandbox/sandbox.ts';
 import { SocketFolder } from './socket-folder.ts';
 
@@ -175,7 +176,7 @@ function toSpecs(options: CatalogOptions): readonly PluginSpec[] {
 
 async function generationOptions(options: CatalogOptions): Promise<GenerationOptions> {
   const { hostServices, trustDomain, log, signal, dataDir } = options;
-  await SocketFolder.removeStale();
+  await Promise.all([SocketFolder.removeStale(), ControlGroup.removeStale()]);
   const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines };
   return { trustDomain, hostServices, deadlines, sandbox: new Sandbox({ dataDir, log }), log, signal };
 }

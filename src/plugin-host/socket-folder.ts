@@ -25,6 +25,7 @@ export class SocketFolder implements AsyncDisposable {
   #userId: number | undefined;
 
   readonly #noRest: Disposable;
+  readonly #alongside: (() => Promise<void>)[] = [];
 
   private constructor(path: string) {
     this.path = path;
@@ -103,7 +104,13 @@ export class SocketFolder implements AsyncDisposable {
     }
   }
 
+  /** Something else that bears the name of this folder, and goes with it. */
+  beforeRemoval(remove: () => Promise<void>): void {
+    this.#alongside.push(remove);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#alongside.splice(0).map((remove) => remove()));
     await rm(this.path, { recursive: true, force: true });
     this.#noRest[Symbol.dispose]();
   }

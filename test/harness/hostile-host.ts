@@ -79,6 +79,7 @@ const targets: Readonly<Record<string, string>> = {
 const CHANGES: Readonly<Record<string, Partial<SandboxConfig>>> = {
   free: { enabled: false },
   required: { required: true, user: 'own' },
+  counted: { user: 'host', readable: undefined, network: 'all' },
 };
 
 async function attempt(line: string): Promise<string> {
@@ -94,6 +95,7 @@ async function attempt(line: string): Promise<string> {
   if (attestor === undefined) return 'not loaded';
   const answer = await attestor.attest(1, signal).catch((error: Error) => [{ value: `failed:${error.message}` }]);
   await catalog.keyManager.generateKey('again', 'ec-p256'); // the others serve on
+  if (how === 'counted' && host.records.some(({ fields }) => fields.measure === 'control-group')) return 'not possible';
   return answer.map(({ value }) => value).join();
 }
 

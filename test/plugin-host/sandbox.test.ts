@@ -104,6 +104,12 @@ describe.each(users)('a hostile plugin of a host that runs as %s user', (user) =
     },
   );
 
+  if (user === 'this' && isRoot) {
+    test('forks as root: a control group ends that, where there is one', async () => {
+      expect(await host.attempt('fork counted')).toMatch(/^refused:EAGAIN$|^not possible$/);
+    });
+  }
+
   test('is refused where its sandbox is required and not possible', async () => {
     const answer = await host.attempt('user required');
     if (user === 'this' && isRoot) expect(answer).toMatch(/^done:/);

@@ -30,6 +30,7 @@ export interface LaunchContext {
   readonly places: readonly Place[];
   /** Where relative paths begin. */
   readonly folder: string;
+  /** Files that a process writes to, to be counted; none where its user is its own, whose processes are counted anyhow. */
   readonly controlGroups: readonly string[];
   readonly isImpossible: (measure: Measure) => boolean;
 }

@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { findBuilt } from '../../addon/find-built.ts';
 import { CAPABILITIES, type SandboxManifest } from '../../config/sandbox-config.ts';
 import type { Logger } from '../../log/logger.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { PluginSpec } from '../plugin-spec.ts';
 import type { SocketFolder } from '../socket-folder.ts';
+import { ControlGroup } from './control-group.ts';
 import { allVariables, handedOnVariables } from './environment.ts';
 import { type LaunchPlan, MEASURES, type Measure, planLaunch } from './launch-plan.ts';
 import type { LaunchFailure } from './launch-report.ts';
@@ -23,6 +24,7 @@ export interface Launch {
   /** User and group that the plugin runs as; undefined for the host's. */
   readonly userId: number | undefined;
   readonly measures: readonly Measure[];
+  readonly controlGroup: ControlGroup | undefined;
 }
 
 /** What a process needs to give a folder to another user and still use it. */
@@ -61,6 +63,7 @@ export class Sandbox {
         variables: isOff ? allVariables() : handedOnVariables(policy.variables),
         userId: undefined,
         measures: [],
+        controlGroup: undefined,
       };
     }
     await this.#requireToHandOn(spec, policy);
@@ -69,7 +72,8 @@ export class Sandbox {
       const places = await this.#places(spec, policy, folder);
       for (const { kind, source } of places) if (kind === 'writable') await this.#give(source, own);
       await folder.giveTo(own);
-      const plan = await this.#plan(spec, policy, folder, { userId: own, places });
+      const controlGroup = own === undefined && isRoot() ? await this.#controlGroup(spec, policy, folder) : undefined;
+      const plan = await this.#plan(spec, policy, folder, { userId: own, places, controlGroup });
       // Meanwhile the start of another plugin may have told what is not possible.
       if (own !== undefined && !(plan.measures.includes('user') && hasItsFiles(policy, plan))) continue;
       return {
@@ -77,6 +81,7 @@ export class Sandbox {
         variables: handedOnVariables(policy.variables),
         userId: own,
         measures: plan.measures,
+        controlGroup,
       };
     }
   }
@@ -102,7 +107,7 @@ export class Sandbox {
     spec: PluginSpec,
     policy: SandboxPolicy,
     folder: SocketFolder,
-    { userId, places }: { readonly userId: number | undefined; readonly places: readonly Place[] },
+    { userId, places, controlGroup }: Pick<Launch, 'userId' | 'controlGroup'> & { readonly places: readonly Place[] },
   ): Promise<LaunchPlan> {
     this.#capabilities ??= readOwnCapabilities();
     const read = places.filter(({ kind, path }) => kind === 'read-only' && path !== folder.path);
@@ -117,12 +122,8 @@ export class Sandbox {
         places,
         folder: process.cwd(),
         ownCapabilities: await this.#capabilities,
-        controlGroups: [],
-        isImpossible: (measure) => {
-          const key = [measure, keyOf(measure, spec)].find((known) => this.#impossible.has(known));
-          if (key !== undefined) this.#miss(key, this.#impossible.get(key) ?? '', policy, measure);
-          return key !== undefined;
-        },
+        controlGroups: controlGroup === undefined ? [] : [controlGroup.entrance],
+        isImpossible: (measure) => this.#isImpossible(measure, spec, policy),
       },
     );
   }
@@ -139,7 +140,7 @@ export class Sandbox {
   }
 
   async #ownUser(spec: PluginSpec, policy: SandboxPolicy): Promise<number | undefined> {
-    if (!policy.ownUser || this.#isImpossible('user', spec)) return undefined;
+    if (!policy.ownUser || this.#isImpossible('user', spec, policy)) return undefined;
     const miss = (reason: string, key = 'user') => {
       this.#miss(key, reason, policy, 'user');
       return undefined;
@@ -150,7 +151,7 @@ export class Sandbox {
     if (!RIGHTS_OVER_USERS.every((right) => capabilities.includes(right))) {
       return miss('CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_SETGID and CAP_SETUID are needed');
     }
-    if (policy.places !== undefined && this.#isImpossible('mounts', spec)) return undefined; // it could not reach its files
+    if (policy.places !== undefined && this.#isImpossible('mounts', spec, policy)) return undefined; // it could not reach its files
     const userId = await this.#users.findId(`${spec.side} ${spec.type} ${spec.name}`);
     if (userId === undefined) return miss('this container has no user IDs to spare');
     const writable = policy.places?.writable ?? [];
@@ -163,6 +164,21 @@ export class Sandbox {
       if (reason !== undefined) return miss(reason, keyOf('user', spec));
     }
     return userId;
+  }
+
+  /** Counts what runs as root, which the limit of a user does not bind. */
+  async #controlGroup(
+    spec: PluginSpec,
+    policy: SandboxPolicy,
+    folder: SocketFolder,
+  ): Promise<ControlGroup | undefined> {
+    if (this.#isImpossible('control-group', spec, policy)) return undefined;
+    try {
+      return await ControlGroup.create(basename(folder.path), policy.processes);
+    } catch (error) {
+      this.#miss('control-group', error instanceof Error ? error.message : String(error), policy);
+      return undefined;
+    }
   }
 
   async #places(spec: PluginSpec, policy: SandboxPolicy, folder: SocketFolder): Promise<readonly Place[]> {
@@ -187,8 +203,11 @@ export class Sandbox {
     if (await this.#users.isPluginFolder(path)) await giveFolder(path, host);
   }
 
-  #isImpossible(measure: Measure, spec: PluginSpec): boolean {
-    return this.#impossible.has(measure) || this.#impossible.has(keyOf(measure, spec));
+  /** @throws SpiffeError `PLUGIN_NOT_LOADED` where it is, and is required. */
+  #isImpossible(measure: Measure, spec: PluginSpec, policy: SandboxPolicy): boolean {
+    const key = [measure, keyOf(measure, spec)].find((known) => this.#impossible.has(known));
+    if (key !== undefined) this.#miss(key, this.#impossible.get(key) ?? '', policy, measure);
+    return key !== undefined;
   }
 
   #miss(key: string, reason: string, { required }: Pick<SandboxPolicy, 'required'>, measure = key): void {

@@ -17,11 +17,14 @@ export async function startConfined(
 ): Promise<PluginProcess> {
   const { command, args } = spec;
   for (;;) {
-    const { launcher, variables } = await sandbox.prepare(spec, folder);
+    const { launcher, variables, controlGroup } = await sandbox.prepare(spec, folder);
     try {
       const environment = { ...variables, ...options.environment };
-      return await PluginProcess.start({ ...options, command, args, launcher, environment });
+      const process = await PluginProcess.start({ ...options, command, args, launcher, environment });
+      folder.beforeRemoval(async () => await controlGroup?.remove());
+      return process;
     } catch (error) {
+      await controlGroup?.remove();
       if (!(error instanceof LaunchFailure)) throw error;
       sandbox.withdraw(spec, error);
     }
