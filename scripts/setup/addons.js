@@ -13,8 +13,7 @@ const isSource = (path) => !path.startsWith(join('native', 'build'));
 /** What is run as a program of its own. */
 const executables = ['sandbox'];
 const isProduct = (name) => (name.endsWith('.node') && !name.includes('/')) || executables.includes(name);
-const released = () =>
-  listFiles('native').filter((path) => isProduct(path.replace(/^native\/build\/Release\//, '')));
+const released = () => listFiles('native').filter((path) => isProduct(path.replace(/^native\/build\/Release\//, '')));
 
 function wanted() {
   return fingerprint({
