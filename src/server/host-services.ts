@@ -1,12 +1,11 @@
 import type { AgentRepository } from '../datastore/agent-repository.ts';
 import { AgentStoreDefinition } from '../gen/spire/hostservice/server/agentstore/v1/agentstore.ts';
 import { IdentityProviderDefinition } from '../gen/spire/hostservice/server/identityprovider/v1/identityprovider.ts';
-import type { Bundle as PluginBundle } from '../gen/spire/plugin/types/types.ts';
 import type { Logger } from '../log/logger.ts';
 import { LateHostService } from '../plugin-host/late-host-service.ts';
 import { metricsService } from '../plugin-host/metrics-service.ts';
+import { toWireBundle } from '../rpc/plugin-bundle.ts';
 import type { BoundService } from '../rpc/service.ts';
-import type { Bundle } from '../spiffe/bundle.ts';
 import { parseSpiffeId } from '../spiffe/spiffe-id.ts';
 import type { BundleKeeper } from './bundle-keeper.ts';
 import type { ServerIdentity } from './server-identity.ts';
@@ -44,25 +43,9 @@ export class ServerHostServices {
             certChain: [...chain],
             privateKey: new Uint8Array(privateKey.export({ type: 'pkcs8', format: 'der' })),
           },
-          bundle: toPluginBundle(bundle.current),
+          bundle: toWireBundle(bundle.current),
         };
       },
     });
   }
-}
-
-function toPluginBundle(bundle: Bundle): PluginBundle {
-  return {
-    trustDomain: bundle.trustDomain,
-    x509Authorities: bundle.x509Authorities.map(({ certificate, tainted }) => ({ asn1: certificate, tainted })),
-    jwtAuthorities: bundle.jwtAuthorities.map(({ publicKey, keyId, expiresAt, tainted }) => ({
-      publicKey,
-      keyId,
-      expiresAt: BigInt(expiresAt),
-      tainted,
-    })),
-    refreshHint: BigInt(bundle.refreshHintSeconds),
-    sequenceNumber: bundle.sequenceNumber,
-    witAuthorities: [],
-  };
 }
