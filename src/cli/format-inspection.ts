@@ -1,4 +1,4 @@
-import type { Inspection } from '../plugin-host/inspect/index.ts';
+import type { Inspection } from '../authoring/inspect/index.ts';
 import { formatMemory } from './list-plugins.ts';
 import { formatField } from './output.ts';
 

@@ -3,7 +3,7 @@ import type { Peer } from '../rpc/peer.ts';
 import { type BoundService, bindService } from '../rpc/service.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import type { PluginStatus } from './catalog.ts';
-import { findMemoryBytes } from './inspect/process-memory.ts';
+import { findMemoryBytes } from './process-memory.ts';
 
 /**
  * `assayer.plugin.v1.Plugins`, for who administers the program.

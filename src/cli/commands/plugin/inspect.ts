@@ -1,4 +1,4 @@
-import { type Inspection, inspectPlugin } from '../../../plugin-host/inspect/index.ts';
+import { type Inspection, inspectPlugin } from '../../../authoring/inspect/index.ts';
 import { SpiffeError } from '../../../spiffe/error.ts';
 import { parseTrustDomain } from '../../../spiffe/trust-domain.ts';
 import { defineCommand } from '../../command.ts';

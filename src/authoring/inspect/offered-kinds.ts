@@ -1,7 +1,7 @@
+import { CONFIG_SERVICE_NAME } from '../../plugin-host/configure.ts';
 import { PLUGIN_TYPES, type PluginSide, pluginServiceName } from '../../rpc/go-plugin.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
-import { CONFIG_SERVICE_NAME } from '../configure.ts';
 import type { PluginKind } from './inspection.ts';
 
 const SIDES: readonly PluginSide[] = ['server', 'agent'];

@@ -3,24 +3,24 @@ import { AgentStoreDefinition } from '../../gen/spire/hostservice/server/agentst
 import { IdentityProviderDefinition } from '../../gen/spire/hostservice/server/identityprovider/v1/identityprovider.ts';
 import { ConfigDefinition } from '../../gen/spire/service/common/config/v1/config.ts';
 import type { Logger } from '../../log/logger.ts';
+import { CONFIG_SERVICE_NAME, configure, readPluginData } from '../../plugin-host/configure.ts';
+import { requireUsableHandshake } from '../../plugin-host/handshake-policy.ts';
+import { HostServiceServer } from '../../plugin-host/host-service-server.ts';
+import { LateHostService } from '../../plugin-host/late-host-service.ts';
+import { metricsService } from '../../plugin-host/metrics-service.ts';
+import type { PluginConnection } from '../../plugin-host/plugin-connection.ts';
+import { withLastWords } from '../../plugin-host/plugin-process.ts';
+import { DEFAULT_DEADLINES } from '../../plugin-host/plugin-spec.ts';
+import { findMemoryBytes } from '../../plugin-host/process-memory.ts';
 import type { PluginSide, PluginType } from '../../rpc/go-plugin.ts';
 import type { BoundService } from '../../rpc/service.ts';
 import { isSpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
-import { CONFIG_SERVICE_NAME, configure, readPluginData } from '../configure.ts';
-import { requireUsableHandshake } from '../handshake-policy.ts';
-import { HostServiceServer } from '../host-service-server.ts';
-import { LateHostService } from '../late-host-service.ts';
-import { metricsService } from '../metrics-service.ts';
-import type { PluginConnection } from '../plugin-connection.ts';
-import { withLastWords } from '../plugin-process.ts';
-import { DEFAULT_DEADLINES } from '../plugin-spec.ts';
 import { startWithAnyCookie } from './find-cookie.ts';
 import type { AutoMtlsOutcome, Finding, Inspection, InspectionStep } from './inspection.ts';
 import { kindsOf, requireKinds, unusedServices } from './offered-kinds.ts';
 import { askValidate, hasDeinit, hasHealth, hasStdio } from './probes.ts';
-import { findMemoryBytes } from './process-memory.ts';
 import { GRACE_MS, Trial, type TrialOptions } from './trial.ts';
 
 export interface InspectOptions {

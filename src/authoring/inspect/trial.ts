@@ -1,11 +1,11 @@
 import { Logger } from '../../log/logger.ts';
+import { PluginConnection } from '../../plugin-host/plugin-connection.ts';
+import { PluginProcess } from '../../plugin-host/plugin-process.ts';
+import { allVariables } from '../../plugin-host/sandbox/environment.ts';
+import { SocketFolder } from '../../plugin-host/socket-folder.ts';
 import { AutoMtls, createOneTimeIdentity, type OneTimeIdentity } from '../../rpc/auto-mtls.ts';
 import { handshakeEnvironment, PLUGIN_ENVIRONMENT, type PluginType } from '../../rpc/go-plugin.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
-import { PluginConnection } from '../plugin-connection.ts';
-import { PluginProcess } from '../plugin-process.ts';
-import { allVariables } from '../sandbox/environment.ts';
-import { SocketFolder } from '../socket-folder.ts';
 
 export interface TrialOptions {
   /** Absolute path. */

@@ -2,14 +2,14 @@ import { chmod, readdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Inspection, type InspectOptions, inspectPlugin } from '../../src/plugin-host/inspect/index.ts';
+import { type Inspection, type InspectOptions, inspectPlugin } from '../../src/authoring/inspect/index.ts';
 import { hostTag } from '../../src/plugin-host/sandbox/host-tag.ts';
 import { createOneTimeIdentity } from '../../src/rpc/auto-mtls.ts';
 import { formatHandshake, type Handshake } from '../../src/rpc/handshake.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
-import { GO_BUILDS, type GoPlugin, goPlugin } from './go-plugins.ts';
+import { GO_BUILDS, type GoPlugin, goPlugin } from '../plugin-host/go-plugins.ts';
 
 let folder: TemporaryFolder;
 beforeAll(async () => {
@@ -43,7 +43,7 @@ describe('a plugin of our SDK', () => {
     ['../../src/plugins/memory/server.main.ts', { side: 'server', type: 'KeyManager' }],
     ['../../src/plugins/memory/agent.main.ts', { side: 'agent', type: 'KeyManager' }],
     ['../interop/sdk-plugins/workload-attestor.ts', { side: 'agent', type: 'WorkloadAttestor' }],
-    ['sdk-attestor.ts', { side: 'server', type: 'NodeAttestor' }],
+    ['../plugin-host/sdk-attestor.ts', { side: 'server', type: 'NodeAttestor' }],
   ])('%s: finds its kind and all of its parts', async (path, kind) => {
     const inspection = await inspectOurs(path, { configFile: '/dev/null' });
     expect(inspection).toMatchObject({
@@ -196,7 +196,7 @@ describe('a plugin with no more than a host needs', () => {
 
   test('can be loaded; what it is without is told', async () => {
     const args = ['well', NOTIFIER, CONFIG, 'company.Extra'];
-    const inspection = await inspectOurs('odd-plugin.ts', { args, configFile: '/dev/null' });
+    const inspection = await inspectOurs('../plugin-host/odd-plugin.ts', { args, configFile: '/dev/null' });
     expect(inspection).toMatchObject({
       loadable: true,
       kinds: [{ side: 'server', type: 'Notifier' }],
@@ -223,7 +223,7 @@ describe('a plugin with no more than a host needs', () => {
     ],
     ['claims too much', ['well', ...Array(65).fill('a.B')], 'services', /claims 65 services, more than 64$/],
   ])('%s', async (_what, args, step, message) => {
-    await expect(inspectOurs('odd-plugin.ts', { args })).resolves.toMatchObject({
+    await expect(inspectOurs('../plugin-host/odd-plugin.ts', { args })).resolves.toMatchObject({
       loadable: false,
       kinds: [],
       problems: [{ step, message: expect.stringMatching(message) }],
@@ -232,11 +232,13 @@ describe('a plugin with no more than a host needs', () => {
 
   test('takes no configuration, and is given one', async () => {
     const args = ['well', NOTIFIER];
-    await expect(inspectOurs('odd-plugin.ts', { args, configFile: '/dev/null' })).resolves.toMatchObject({
-      loadable: false,
-      configured: false,
-      problems: [{ step: 'configuration', message: expect.stringContaining('remove its plugin_data') }],
-    });
+    await expect(inspectOurs('../plugin-host/odd-plugin.ts', { args, configFile: '/dev/null' })).resolves.toMatchObject(
+      {
+        loadable: false,
+        configured: false,
+        problems: [{ step: 'configuration', message: expect.stringContaining('remove its plugin_data') }],
+      },
+    );
   });
 });
 

@@ -3,11 +3,11 @@ import { HealthDefinition } from '../../gen/grpc/health/v1/health.ts';
 import { GRPCStdioDefinition } from '../../gen/plugin/plugin.ts';
 import { ConfigDefinition, type ValidateResponse } from '../../gen/spire/service/common/config/v1/config.ts';
 import { InitDefinition } from '../../gen/spire/service/private/init/v1/init.ts';
+import type { PluginConnection } from '../../plugin-host/plugin-connection.ts';
 import { HEALTH_SERVICE_NAME } from '../../rpc/go-plugin.ts';
 import { statusOf } from '../../rpc/status.ts';
 import { Status } from '../../spiffe/status.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
-import type { PluginConnection } from '../plugin-connection.ts';
 
 /** How long a stream that is there may take to be refused. */
 const STREAM_REFUSAL_MS = 300;
