@@ -1,9 +1,10 @@
 import type { AgentConfig } from '../config/agent-config.ts';
 import { requireDataFolder } from '../files/data-folder.ts';
 import type { Logger } from '../log/logger.ts';
-import { type BuiltinPlugins, PluginCatalog, type PluginStatus } from '../plugin-host/catalog.ts';
+import { PluginCatalog, type PluginStatus } from '../plugin-host/catalog.ts';
 import { metricsService } from '../plugin-host/metrics-service.ts';
-import { isOwnUser, pluginListService } from '../plugin-host/plugin-list-service.ts';
+import { isOwnUser, pluginsService } from '../plugin-host/plugins-service.ts';
+import type { BuiltinPlugins } from '../plugin-host/to-plugin-spec.ts';
 import { healthService } from '../rpc/health-service.ts';
 import { SigningThread } from '../rpc/signing-thread.ts';
 import { SpiffeError } from '../spiffe/error.ts';
@@ -28,6 +29,8 @@ import { WorkloadCache } from './workloads/workload-cache.ts';
 
 export interface AgentOptions {
   readonly builtins: BuiltinPlugins;
+  /** The configuration as it is now, for a plugin that is reloaded; absent, it does not change. */
+  readonly readConfig?: () => Promise<AgentConfig>;
   readonly log: Logger;
   readonly clock?: () => Date;
   /** Gives up a start that is under way. */
@@ -43,6 +46,8 @@ export interface RunningAgent extends AsyncDisposable {
   readonly svidExpiresAt: Date;
   readonly socketPath: string;
   readonly plugins: readonly PluginStatus[];
+  /** Reloads every plugin whose executable or configuration has changed; a failure is in the log. */
+  reloadChangedPlugins(): Promise<void>;
   /** Rejected where the agent cannot go on, with what to do: it is to be disposed then. Resolved by disposal. */
   readonly ended: Promise<void>;
 }
@@ -56,6 +61,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     log,
     clock = () => new Date(),
     builtins,
+    readConfig,
     signal = new AbortController().signal,
     version = 'assayer',
   } = options;
@@ -75,6 +81,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       builtins,
       dataDir,
       hostServices: [metricsService(log)],
+      ...(readConfig === undefined ? {} : { readPlugins: async () => (await readConfig()).plugins }),
       log,
       signal,
     }),
@@ -114,7 +121,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     socketPath: config.socketPath,
     services: [
       healthService(isHealthy),
-      pluginListService(() => catalog.plugins, isOwnUser),
+      pluginsService(catalog, isOwnUser),
       ...(config.disableWorkloadApi ? [] : [workloads]),
     ],
     log,
@@ -188,6 +195,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     get plugins() {
       return catalog.plugins;
     },
+    reloadChangedPlugins: () => catalog.reloader.reloadChanged(),
     [Symbol.asyncDispose]: async () => {
       stopping.abort(); // ends streams that would go on for ever
       await running.disposeAsync();

@@ -19,17 +19,24 @@ export interface AdminContext {
 export interface AdminCommand<F extends Flags> {
   readonly summary: string;
   readonly flags: F;
-  run(values: FlagValues<F>, context: AdminContext): Promise<void>;
+  /** What follows the command, before or behind its flags; absent, nothing may. */
+  readonly operands?: string;
+  run(values: FlagValues<F>, context: AdminContext, operands: readonly string[]): Promise<void>;
 }
 
 const adminFlags = { ...socketFlags(SERVER_SOCKET), output: outputFlag };
 
 /** A command that asks a running server, with the flags that name its socket and `-output`. */
-export function adminCommand<F extends Flags>({ summary, flags, run }: AdminCommand<F>): Command {
+export function adminCommand<F extends Flags>({ summary, flags, operands, run }: AdminCommand<F>): Command {
   return {
     summary,
     flags: { ...flags, ...adminFlags },
-    run: async (values: FlagValues<F> & FlagValues<typeof adminFlags>, terminal: Terminal) => {
+    ...(operands === undefined ? {} : { operands, flagsFollow: true }),
+    run: async (
+      values: FlagValues<F> & FlagValues<typeof adminFlags>,
+      terminal: Terminal,
+      given: readonly string[],
+    ) => {
       const path = resolveSocketPath(SERVER_SOCKET, values, terminal.env);
       const [{ RpcChannel }, { createClient }] = await Promise.all([
         import('../rpc/channel.ts'),
@@ -40,7 +47,8 @@ export function adminCommand<F extends Flags>({ summary, flags, run }: AdminComm
       const show = (answer: object, pretty: () => void) =>
         isJson ? terminal.print(formatProtoJson(answer)) : pretty();
       try {
-        await run(values, { terminal, client: (definition) => createClient(definition, channel), show, isJson });
+        const client: AdminContext['client'] = (definition) => createClient(definition, channel);
+        await run(values, { terminal, client, show, isJson }, given);
       } catch (error) {
         throw await explainCallError(error, path, SERVER_SOCKET);
       }

@@ -22,10 +22,15 @@ interface BuiltinPlugin {
   readonly args: readonly string[];
   readonly manifest: ManifestOf;
   readonly program: readonly string[];
+  readonly version?: string;
 }
 
-/** Finds the executable of a built-in plugin: a bundle beside the built program, a source file beside the sources. */
-export function builtinPlugins(side: 'server' | 'agent') {
+/**
+ * Finds the executable of a built-in plugin: a bundle beside the built program, a source file beside the sources.
+ *
+ * @param version the program's, which is theirs.
+ */
+export function builtinPlugins(side: 'server' | 'agent', version?: string) {
   return (type: string, name: string): BuiltinPlugin | undefined => {
     const manifest = BUILTINS.get(`${side} ${type} ${name}`);
     if (manifest === undefined) return undefined;
@@ -40,6 +45,13 @@ export function builtinPlugins(side: 'server' | 'agent') {
       'package.json',
       join('native', 'build', 'Release'),
     ];
-    return { command: process.execPath, args: [path], manifest, program: parts.map((part) => join(root, part)) };
+    const program = parts.map((part) => join(root, part));
+    return {
+      command: process.execPath,
+      args: [path],
+      manifest,
+      program,
+      ...(version === undefined ? {} : { version }),
+    };
   };
 }

@@ -26,7 +26,8 @@ export async function runCommandLine(args: readonly string[], terminal: Terminal
     const { name, command, extra } = found;
     if (isHelp) return showUsage(name, command, terminal);
     const takesOperands = command.operands !== undefined;
-    const { values, helpWanted, operands } = parseFlags(command.flags, [...extra, ...flagArgs], takesOperands);
+    const rest = command.flagsFollow === true ? [...flagArgs, ...extra] : [...extra, ...flagArgs];
+    const { values, helpWanted, operands } = parseFlags(command.flags, rest, takesOperands);
     if (helpWanted) return showUsage(name, command, terminal);
     await command.run(values, terminal, operands);
     return EXIT.ok;

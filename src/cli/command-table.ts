@@ -22,6 +22,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['server x509 mint', async () => (await import('./commands/server/x509-mint.ts')).x509Mint],
   ['server jwt mint', async () => (await import('./commands/server/jwt-mint.ts')).jwtMint],
   ['server plugin list', async () => (await import('./commands/server/plugin-list.ts')).serverPluginList],
+  ['server plugin reload', async () => (await import('./commands/server/plugin-reload.ts')).serverPluginReload],
   ['agent run', async () => (await import('./commands/agent/run.ts')).agentRun],
   ['agent validate', async () => (await import('./commands/agent/validate.ts')).agentValidate],
   ['agent healthcheck', async () => (await import('./commands/agent/healthcheck.ts')).agentHealthcheck],
@@ -31,5 +32,6 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['agent api validate jwt', async () => (await import('./commands/agent/api-validate-jwt.ts')).apiValidateJwt],
   ['agent api watch', async () => (await import('./commands/agent/api-watch.ts')).apiWatch],
   ['agent plugin list', async () => (await import('./commands/agent/plugin-list.ts')).agentPluginList],
+  ['agent plugin reload', async () => (await import('./commands/agent/plugin-reload.ts')).agentPluginReload],
   ['plugin inspect', async () => (await import('./commands/plugin/inspect.ts')).pluginInspect],
 ]);

@@ -8,6 +8,8 @@ export interface Command<F extends Flags = Flags> {
   readonly flags: F;
   /** What follows the flags, such as `COMMAND [ARGUMENT…]`; absent, nothing may. */
   readonly operands?: string;
+  /** Flags may also stand behind the operands: those are no command line of their own. */
+  readonly flagsFollow?: boolean;
   /**
    * @param operands the words from the first one on that belongs to no flag
    * @throws what is told to the user, with exit code 1

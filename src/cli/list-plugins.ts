@@ -22,16 +22,19 @@ export async function listPlugins(
 
 /** One field a line, with an empty line at its end; a plugin without a process has fewer. */
 export function formatPlugin(plugin: PluginState, now: Date): string {
-  const { name, type, builtin, state, pid, generation, restarts, lastError, startedAt, memoryBytes } = plugin;
+  const { name, type, builtin, version, state, pid, generation, restarts, lastError, startedAt, memoryBytes } = plugin;
+  const { sandbox } = plugin;
   const uptimeSeconds = Math.max(0, Math.floor(now.getTime() / 1000) - Number(startedAt));
   const rows: readonly (readonly [name: string, value: unknown])[] = [
     ['Name', name],
     ['Kind', type],
     ['Built in', builtin],
+    ...(version === '' ? [] : [['Version', version] as const]),
     ['State', state],
     ...(generation === 0 ? [] : [['Generation', generation] as const, ['Restarts', restarts] as const]),
     ...(pid === 0 ? [] : [['Process', pid] as const, ['Uptime', formatDurationSeconds(uptimeSeconds)] as const]),
     ...(memoryBytes === 0n ? [] : [['Memory', formatMemory(Number(memoryBytes))] as const]),
+    ...(pid === 0 ? [] : [['Sandbox', sandbox.join(', ') || 'none'] as const]),
     ...(lastError === '' ? [] : [['Last error', lastError] as const]),
   ];
   return `${rows.map(([field, value]) => formatField(field, value, WIDTH)).join('')}\n`;

@@ -11,13 +11,16 @@ export interface ProgramOptions {
 export interface RunningProgram extends AsyncDisposable {
   /** Rejected where the program cannot go on by itself. */
   readonly ended?: Promise<void>;
+  /** At SIGUSR1. */
+  reloadChangedPlugins(): Promise<void>;
 }
 
 /** No writing by the group, nothing for everybody else. */
 const UMASK = 0o027;
 
 /**
- * Runs the server or the agent until SIGTERM or SIGINT, then stops it in order. SIGUSR2 opens the log file again.
+ * Runs the server or the agent until SIGTERM or SIGINT, then stops it in order. SIGUSR1 reloads the plugins that have
+ * changed, SIGUSR2 opens the log file again.
  *
  * @throws what the program could not start or go on for; nothing is left of it then
  */
@@ -32,9 +35,14 @@ export async function runProgram({ config, start }: ProgramOptions): Promise<voi
   process.on('SIGTERM', () => stop.abort());
   process.on('SIGINT', () => stop.abort());
   process.on('SIGUSR2', () => output.reopen());
+  let reload = () => log.info('plugins are not reloaded: the program is starting or stopping');
+  process.on('SIGUSR1', () => reload()); // without a handler, Node would open its debugger
   try {
     await using program = await start(log, stop.signal);
+    const whileStarting = reload;
+    reload = () => void program.reloadChangedPlugins();
     await Promise.race([stopped, ...(program.ended === undefined ? [] : [program.ended])]);
+    reload = whileStarting;
     log.info('stopping');
   } catch (error) {
     if (stop.signal.aborted && isSpiffeError(error, 'CANCELLED')) return;

@@ -83,13 +83,15 @@ function unknownType(side: PluginSide, type: string): string {
   return `${JSON.stringify(type)} is not a type of plugin that the ${side} knows: ${hint}`;
 }
 
-function refusalOf({ type, name, command }: PluginConfig): string | undefined {
+function refusalOf({ type, name, command, attach }: PluginConfig): string | undefined {
+  const isExternal = command !== undefined || attach !== undefined;
+  const key = attach === undefined ? 'plugin_cmd' : 'plugin_socket';
   if (type === 'DataStore') {
     if (name !== 'sql') return `a DataStore is built in and its name is "sql", not ${JSON.stringify(name)}`;
-    if (command !== undefined) return 'plugin_cmd cannot be used for a DataStore: it is built in and starts no process';
+    if (isExternal) return `${key} cannot be used for a DataStore: it is built in and starts no process`;
   }
-  if (type === 'NodeAttestor' && name === 'join_token' && command !== undefined) {
-    return 'plugin_cmd cannot be used for NodeAttestor "join_token": it is built in and starts no process';
+  if (type === 'NodeAttestor' && name === 'join_token' && isExternal) {
+    return `${key} cannot be used for NodeAttestor "join_token": it is built in and starts no process`;
   }
   return undefined;
 }

@@ -18,6 +18,8 @@ export interface PluginConfig {
   readonly checksum?: string;
   readonly data: PluginData | undefined;
   readonly enabled: boolean;
+  /** `plugin_socket` or `plugin_attach`, which SPIRE does not have: the handshake line of one that runs already. */
+  readonly attach?: string;
   /** `auto_mtls`, which SPIRE does not have: ask the plugin for go-plugin's AutoMTLS. */
   readonly autoMtls: boolean;
   /** `sandbox`, which SPIRE does not have either. */
@@ -44,6 +46,12 @@ const pluginBlock = z
     ),
     plugin_data: z.unknown().optional(),
     plugin_data_file: z.string().optional(),
+    plugin_socket: orUnset(z.string().regex(/^\/[^|]*$/, { error: 'must be the absolute path of a Unix socket' })),
+    plugin_attach: orUnset(
+      z.string().regex(/^\d{1,4}\|\d{1,4}\|unix\|\/[^|]*\|grpc(?:\|(?:\|false)?)?$/, {
+        error: 'must be the handshake line of a plugin without TLS, such as "1|1|unix|/run/plugin.sock|grpc|"',
+      }),
+    ),
     enabled: z.boolean().default(true),
     auto_mtls: flag,
     sandbox: sandboxConfig.optional(),
@@ -51,6 +59,18 @@ const pluginBlock = z
   .superRefine((raw, ctx) => {
     if (raw.plugin_data !== undefined && raw.plugin_data_file !== undefined) {
       ctx.addIssue('only one of plugin_data and plugin_data_file can be used');
+    }
+    const [attach, ...rest] = [raw.plugin_socket, raw.plugin_attach].filter((value) => value !== undefined);
+    if (attach === undefined) return;
+    if (rest.length > 0) ctx.addIssue('only one of plugin_socket and plugin_attach can be used');
+    for (const [key, isGiven] of Object.entries({
+      plugin_cmd: raw.plugin_cmd !== undefined,
+      plugin_args: raw.plugin_args.length > 0,
+      plugin_checksum: raw.plugin_checksum !== undefined,
+      auto_mtls: raw.auto_mtls,
+      sandbox: raw.sandbox !== undefined,
+    })) {
+      if (isGiven) ctx.addIssue(`${key} is for a plugin that the program starts, not for one that runs already`);
     }
   }, onEveryBlock);
 
@@ -100,6 +120,7 @@ export function readPlugins(
         ...(raw.plugin_checksum === undefined ? {} : { checksum: raw.plugin_checksum.toLowerCase() }),
         data: raw.plugin_data_file === undefined ? textData(data) : { file: raw.plugin_data_file },
         enabled: raw.enabled,
+        ...attachOf(raw.plugin_socket, raw.plugin_attach),
         autoMtls: raw.auto_mtls,
         ...(raw.sandbox === undefined ? {} : { sandbox: raw.sandbox }),
       },
@@ -143,6 +164,11 @@ function dataNodesOf(body: ConfigNode): readonly ConfigNode[] {
         : [],
     )
     .flatMap((node) => (node.kind === 'list' ? node.items : [node]));
+}
+
+function attachOf(socket: string | undefined, line: string | undefined): Pick<PluginConfig, 'attach'> {
+  if (socket !== undefined) return { attach: `1|1|unix|${socket}|grpc|` };
+  return line === undefined ? {} : { attach: line };
 }
 
 function mergedData(nodes: readonly ConfigNode[], position: Position): ObjectNode {

@@ -1,9 +1,6 @@
-import { resolve } from 'node:path';
-import { requirePluginConstraints } from '../config/plugin-constraints.ts';
 import type { PluginConfig } from '../config/plugins.ts';
-import type { ManifestOf } from '../config/sandbox-config.ts';
 import type { Logger } from '../log/logger.ts';
-import { PLUGIN_TYPES, type PluginSide, type PluginType } from '../rpc/go-plugin.ts';
+import type { PluginSide, PluginType } from '../rpc/go-plugin.ts';
 import type { BoundService } from '../rpc/service.ts';
 import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
@@ -18,22 +15,12 @@ import { createUpstreamAuthority, type UpstreamAuthority } from './kinds/upstrea
 import { createWorkloadAttestor, type WorkloadAttestor } from './kinds/workload-attestor.ts';
 import { Plugin } from './plugin.ts';
 import { type GenerationOptions, PluginGeneration } from './plugin-generation.ts';
-import { DEFAULT_DEADLINES, type PluginDeadlines, type PluginSpec, pluginLogFields } from './plugin-spec.ts';
+import { PluginReloader } from './plugin-reloader.ts';
+import { DEFAULT_DEADLINES, type PluginDeadlines, pluginLogFields } from './plugin-spec.ts';
 import { ControlGroup } from './sandbox/control-group.ts';
 import { Sandbox } from './sandbox/sandbox.ts';
 import { SocketFolder } from './socket-folder.ts';
-
-/** The executable of a plugin that comes with the program; undefined where there is none of that name. */
-export type BuiltinPlugins = (type: PluginType, name: string) => BuiltinPlugin | undefined;
-
-export interface BuiltinPlugin {
-  readonly command: string;
-  readonly args: readonly string[];
-  /** What it needs of the system; without one it is confined no more than a plugin of others. */
-  readonly manifest?: ManifestOf;
-  /** Files and folders that it runs from, beside the command. */
-  readonly program?: readonly string[];
-}
+import { type BuiltinPlugins, isInternal, toPluginSpecs } from './to-plugin-spec.ts';
 
 export interface CatalogOptions {
   readonly side: PluginSide;
@@ -46,6 +33,8 @@ export interface CatalogOptions {
   readonly dataDir?: string;
   readonly log: Logger;
   readonly signal?: AbortSignal;
+  /** The configuration as it is now, for a plugin that is reloaded; absent, it does not change. */
+  readonly readPlugins?: () => Promise<readonly PluginConfig[]>;
   readonly deadlines?: Partial<PluginDeadlines>;
 }
 
@@ -61,10 +50,15 @@ export interface PluginStatus {
   readonly generation?: number;
   readonly restarts?: number;
   readonly lastError?: string | undefined;
+  /** The program's for what comes with it; what the plugin's package says; absent where nothing does. */
+  readonly version?: string | undefined;
+  /** The measures of the sandbox that are in force. */
+  readonly sandbox?: readonly string[];
 }
 
 /** All plugins of a program. Disposing ends them. */
 export class PluginCatalog implements AsyncDisposable {
+  readonly reloader: PluginReloader;
   readonly #plugins: readonly Plugin[];
   readonly #internal: readonly PluginConfig[];
   readonly #keyManager: KeyManager;
@@ -83,7 +77,9 @@ export class PluginCatalog implements AsyncDisposable {
   readonly bundlePublishers: readonly BundlePublisher[];
   readonly credentialComposers: readonly CredentialComposer[];
 
-  private constructor(side: PluginSide, plugins: readonly Plugin[], internal: readonly PluginConfig[], log: Logger) {
+  private constructor(options: CatalogOptions, plugins: readonly Plugin[], internal: readonly PluginConfig[]) {
+    const { side, log } = options;
+    this.reloader = new PluginReloader(plugins, options);
     this.#plugins = plugins;
     this.#internal = internal;
     const ofType = (type: PluginType) => plugins.filter((plugin) => plugin.type === type);
@@ -111,14 +107,13 @@ export class PluginCatalog implements AsyncDisposable {
    * plugin that failed and why; `CANCELLED` by the signal.
    */
   static async load(options: CatalogOptions): Promise<PluginCatalog> {
-    const { side, plugins: configs, log } = options;
-    const internal = configs.filter((config) => config.enabled && isInternal(config));
-    const specs = toSpecs(options);
+    const internal = options.plugins.filter((config) => config.enabled && isInternal(config));
+    const specs = toPluginSpecs(options);
     const generation = await generationOptions(options);
     const results = await Promise.allSettled(specs.map((spec) => Plugin.start(spec, generation)));
     const loaded = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failures = results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []));
-    if (failures.length === 0) return new PluginCatalog(side, loaded, internal, log);
+    if (failures.length === 0) return new PluginCatalog(options, loaded, internal);
     await disposeAll(loaded);
     throw toOneError(failures);
   }
@@ -130,12 +125,12 @@ export class PluginCatalog implements AsyncDisposable {
    * @throws SpiffeError `CONFIG_INVALID` for a selection that the program cannot have
    */
   static async validate(options: CatalogOptions): Promise<readonly string[]> {
-    const specs = toSpecs(options);
+    const specs = toPluginSpecs(options);
     const generation = await generationOptions(options);
     const problems = specs.map(async (spec): Promise<readonly string[]> => {
       try {
         const log = options.log.child(pluginLogFields(spec));
-        await using _validated = await PluginGeneration.start(spec, { ...generation, log }, 'validate');
+        await using _validated = await PluginGeneration.start(spec, { ...generation, log }, ['validate']);
         return [];
       } catch (error) {
         if (!isSpiffeError(error)) throw error;
@@ -148,8 +143,8 @@ export class PluginCatalog implements AsyncDisposable {
   /** In the order of the configuration, but for what is part of the program, which comes last. */
   get plugins(): readonly PluginStatus[] {
     return [
-      ...this.#plugins.map(({ type, name, pid, startedAt, health, spec: { builtin } }) => {
-        return { type, name, builtin, pid, startedAt, ...health };
+      ...this.#plugins.map(({ type, name, pid, startedAt, health, sandbox, spec: { builtin, version } }) => {
+        return { type, name, builtin, version, pid, startedAt, ...health, sandbox };
       }),
       ...this.#internal.map(({ type, name }) => ({ type, name, builtin: true, state: 'internal' }) as const),
     ];
@@ -164,14 +159,9 @@ export class PluginCatalog implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.reloader[Symbol.asyncDispose]();
     await disposeAll(this.#plugins);
   }
-}
-
-function toSpecs(options: CatalogOptions): readonly PluginSpec[] {
-  requirePluginConstraints(options.side, options.plugins);
-  const enabled = options.plugins.filter((config) => config.enabled && !isInternal(config));
-  return enabled.map((config) => toSpec(config, options));
 }
 
 async function generationOptions(options: CatalogOptions): Promise<GenerationOptions> {
@@ -179,27 +169,6 @@ async function generationOptions(options: CatalogOptions): Promise<GenerationOpt
   await Promise.all([SocketFolder.removeStale(), ControlGroup.removeStale()]);
   const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines };
   return { trustDomain, hostServices, deadlines, sandbox: new Sandbox({ dataDir, log }), log, signal };
-}
-
-/** What is configured like a plugin and is none. */
-function isInternal({ type, name }: PluginConfig): boolean {
-  return type === 'DataStore' || (type === 'NodeAttestor' && name === 'join_token');
-}
-
-function toSpec(config: PluginConfig, { side, builtins }: CatalogOptions): PluginSpec {
-  const { name, checksum, data, autoMtls, sandbox } = config;
-  const label = `${config.type} ${JSON.stringify(name)}`;
-  const type = PLUGIN_TYPES.find((known) => known === config.type);
-  if (type === undefined) throw new SpiffeError('CONFIG_INVALID', `${label}: there are no plugins of this type`);
-  if (config.command) {
-    const command = resolve(config.command);
-    return { side, type, name, builtin: false, command, args: config.args, checksum, data, autoMtls, sandbox };
-  }
-  const found = builtins(type, name);
-  if (found === undefined) {
-    throw new SpiffeError('CONFIG_INVALID', `${label} is not built in: name its executable with plugin_cmd`);
-  }
-  return { side, type, name, builtin: true, ...found, checksum, data, autoMtls, sandbox };
 }
 
 async function disposeAll(plugins: readonly Plugin[]): Promise<void> {

@@ -48,6 +48,11 @@ export class PluginConnection implements Disposable {
     }
   }
 
+  /** Settles when the connection is no more. */
+  get lost(): Promise<void> {
+    return this.#channel.lost;
+  }
+
   client<Definition extends ServiceDefinition>(definition: Definition): Client<Definition> {
     return createClient(definition, this.#channel);
   }

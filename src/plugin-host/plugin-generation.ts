@@ -4,16 +4,19 @@ import { AutoMtls, type AutoMtlsMaterial, createOneTimeIdentity, type OneTimeIde
 import type { CallOptions, Client } from '../rpc/client.ts';
 import type { ServiceDefinition } from '../rpc/definition.ts';
 import { handshakeEnvironment, PLUGIN_ENVIRONMENT } from '../rpc/go-plugin.ts';
+import type { Handshake } from '../rpc/handshake.ts';
 import type { BoundService } from '../rpc/service.ts';
 import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
+import { AttachedPlugin } from './attached-plugin.ts';
 import { requireChecksum } from './checksum.ts';
 import { configure, validate } from './configure.ts';
 import { requireUsableHandshake } from './handshake-policy.ts';
 import { HostServiceServer } from './host-service-server.ts';
+import { describeExit, type PluginCarrier, type PluginExit } from './plugin-carrier.ts';
 import { PluginConnection } from './plugin-connection.ts';
 import { type LoadStep, toLoadError } from './plugin-error.ts';
-import { describeExit, type PluginExit, type PluginProcess, withLastWords } from './plugin-process.ts';
+import { withLastWords } from './plugin-process.ts';
 import type { PluginDeadlines, PluginSpec } from './plugin-spec.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
 import { startConfined } from './sandbox/start-confined.ts';
@@ -30,9 +33,11 @@ export interface GenerationOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What is done with a configuration once the plugin can be called. */
-type LastStep = 'configure' | 'validate';
-const LAST_STEPS = { configure, validate } as const satisfies Record<LastStep, unknown>;
+/** What is done with a configuration once the plugin can be called, in this order. */
+type ConfigurationStep = 'configure' | 'validate';
+const CONFIGURATION_STEPS = { configure, validate } as const satisfies Record<ConfigurationStep, unknown>;
+
+const ROOT = 0;
 
 /** Where the plugin's services can be called, for a thread that makes a connection of its own. */
 export interface PluginEndpoint {
@@ -47,26 +52,29 @@ export interface PluginEndpoint {
 export class PluginGeneration implements AsyncDisposable {
   readonly startedAt = new Date();
   readonly endpoint: PluginEndpoint;
-  readonly #process: PluginProcess;
+  readonly #carrier: PluginCarrier;
   readonly #connection: PluginConnection;
   readonly #options: GenerationOptions;
   /** What lives longer than the process: its host services and its folder. */
   readonly #surroundings: AsyncDisposableStack;
+  readonly #holds = new Set<object>();
+  /** Settles when the last call has ended; present while that is waited for. */
+  #drained: PromiseWithResolvers<void> | undefined;
   #disposal: Promise<void> | undefined;
 
   private constructor(parts: {
-    readonly process: PluginProcess;
+    readonly carrier: PluginCarrier;
     readonly connection: PluginConnection;
     readonly autoMtls: AutoMtls | undefined;
     readonly options: GenerationOptions;
     readonly surroundings: AsyncDisposableStack;
   }) {
-    this.#process = parts.process;
+    this.#carrier = parts.carrier;
     this.#connection = parts.connection;
     this.#options = parts.options;
     this.#surroundings = parts.surroundings;
     this.endpoint = {
-      socketPath: parts.process.handshake.address,
+      socketPath: parts.carrier.handshake.address,
       ...(parts.autoMtls === undefined ? {} : { autoMtls: parts.autoMtls.material }),
     };
     void this.#watch();
@@ -75,47 +83,52 @@ export class PluginGeneration implements AsyncDisposable {
   /**
    * Starts a plugin and makes it ready: process, connection, Init, Configure.
    *
-   * @param last `validate` asks it about its configuration instead: it is to be disposed then.
+   * @param steps `validate` asks it about its configuration; without `configure` it is to be disposed then.
    * @throws SpiffeError `PLUGIN_NOT_LOADED`, or `CANCELLED` by the signal; nothing is left running.
    */
   static async start(
     spec: PluginSpec,
     options: GenerationOptions,
-    last: LastStep = 'configure',
+    steps: readonly ConfigurationStep[] = ['configure'],
   ): Promise<PluginGeneration> {
     await using undo = new AsyncDisposableStack();
     let step: LoadStep = 'load';
     try {
       const folder = undo.use(await SocketFolder.create());
       const identity = spec.autoMtls ? createOneTimeIdentity() : undefined;
-      const process = await startProcess(spec, folder, identity, options);
+      const carrier = await (spec.attach === undefined
+        ? startProcess(spec, folder, identity, options)
+        : attach(spec.attach, folder, options));
       undo.defer(async () => {
-        process.kill();
-        await process.exited;
+        carrier.kill();
+        await carrier.exited;
       });
       try {
-        const { handshake } = process;
+        const { handshake } = carrier;
         requireUsableHandshake(handshake, spec.autoMtls);
-        await folder.requireOwnSocket(handshake.address);
+        if (spec.attach === undefined) await folder.requireOwnSocket(handshake.address);
         const autoMtls = identity && handshake.certificate ? new AutoMtls(identity, handshake.certificate) : undefined;
-        const connection = await connect(handshake.address, autoMtls, process, options);
+        const connection = await connect(handshake.address, autoMtls, carrier, options);
         undo.use(connection);
+        if (carrier instanceof AttachedPlugin) carrier.watch(connection.lost);
         const { hostServices: services, log, deadlines, trustDomain } = options;
         const hostServer = undo.use(
           await HostServiceServer.listen({ path: folder.join('host'), userId: folder.userId, services, autoMtls, log }),
         );
         const hasConfig = await init(spec, connection, hostServer.path, options);
-        step = last;
         const config = hasConfig ? connection.client(ConfigDefinition) : undefined;
-        await LAST_STEPS[last](config, spec.data, trustDomain, callOptions(deadlines.configureMs, options));
+        for (step of steps) {
+          await CONFIGURATION_STEPS[step](config, spec.data, trustDomain, callOptions(deadlines.configureMs, options));
+        }
         undo.move();
         const surroundings = new AsyncDisposableStack();
         surroundings.use(folder);
         surroundings.use(hostServer);
-        return new PluginGeneration({ process, connection, autoMtls, options, surroundings });
+        return new PluginGeneration({ carrier, connection, autoMtls, options, surroundings });
       } catch (error) {
-        const explained = await process.explain(error);
-        throw isSpiffeError(explained, 'PLUGIN_EXITED') ? withLastWords(explained, process.lastLines) : explained;
+        const explained = await carrier.explain(error);
+        if (carrier instanceof AttachedPlugin) throw explained;
+        throw isSpiffeError(explained, 'PLUGIN_EXITED') ? withLastWords(explained, carrier.lastLines) : explained;
       }
     } catch (error) {
       if (!options.signal?.aborted) throw toLoadError(spec, step, error);
@@ -124,17 +137,22 @@ export class PluginGeneration implements AsyncDisposable {
   }
 
   get pid(): number {
-    return this.#process.pid;
+    return this.#carrier.pid;
+  }
+
+  /** What confines it; nothing where it is not confined. */
+  get sandbox(): readonly string[] {
+    return this.#carrier.sandbox;
   }
 
   /** Undefined while the process runs. */
   get exit(): PluginExit | undefined {
-    return this.#process.exit;
+    return this.#carrier.exit;
   }
 
   /** Settles when the process has ended, however it did. */
   get ended(): Promise<unknown> {
-    return this.#process.exited;
+    return this.#carrier.exited;
   }
 
   /** @throws where the plugin does not say in time that it serves. */
@@ -144,12 +162,42 @@ export class PluginGeneration implements AsyncDisposable {
 
   /** Ends the process at once; whoever watches it starts another. */
   kill(): void {
-    this.#process.kill();
+    this.#carrier.kill();
+  }
+
+  /** Whoever holds it has a call under way, which {@link drain} waits for. */
+  hold(): Disposable {
+    const hold = {
+      [Symbol.dispose]: () => {
+        this.#holds.delete(hold);
+        if (this.#holds.size === 0) this.#drained?.resolve();
+      },
+    };
+    this.#holds.add(hold);
+    return hold;
+  }
+
+  /** Waits until nobody holds it: another is called from now on. @returns how many still do. */
+  async drain(limitMs: number, signal: AbortSignal): Promise<number> {
+    this.#drained = Promise.withResolvers();
+    if (this.#holds.size === 0) this.#drained.resolve();
+    const limit = AbortSignal.any([AbortSignal.timeout(limitMs), signal]);
+    const limited = new Promise<void>((resolve) => {
+      if (limit.aborted) resolve();
+      else limit.addEventListener('abort', () => resolve(), { once: true });
+    });
+    await Promise.race([this.#drained.promise, limited, this.#carrier.exited]);
+    return this.#holds.size;
   }
 
   /** `error`, or that the process has ended where that explains it. */
   async explain(error: unknown): Promise<unknown> {
-    return await this.#process.explain(error);
+    if (this.#disposal !== undefined && this.#drained !== undefined) {
+      return new SpiffeError('PLUGIN_EXITED', 'the plugin was reloaded, and the process of this call is no more', {
+        cause: error,
+      });
+    }
+    return await this.#carrier.explain(error);
   }
 
   client<Definition extends ServiceDefinition>(definition: Definition): Client<Definition> {
@@ -170,14 +218,14 @@ export class PluginGeneration implements AsyncDisposable {
     }
     this.#connection.closeBroker();
     if (this.exit === undefined) {
-      await Promise.all([this.#connection.shutdown(deadlines.graceMs), this.#process[Symbol.asyncDispose]()]);
+      await this.#carrier.end(this.#connection);
     }
     this.#connection[Symbol.dispose]();
     await this.#surroundings.disposeAsync();
   }
 
   async #watch(): Promise<void> {
-    const exit = await this.#process.exited;
+    const exit = await this.#carrier.exited;
     if (this.#disposal !== undefined) return;
     this.#options.log.error('plugin process exited', { pid: this.pid, reason: describeExit(exit) });
   }
@@ -188,7 +236,7 @@ async function startProcess(
   folder: SocketFolder,
   identity: OneTimeIdentity | undefined,
   { deadlines, sandbox, log, signal }: GenerationOptions,
-): Promise<PluginProcess> {
+): Promise<PluginCarrier> {
   if (spec.checksum !== undefined) await requireChecksum(spec.command, spec.checksum);
   else if (!spec.builtin) log.warning('plugin checksum not configured');
   return await startConfined(
@@ -209,14 +257,26 @@ async function startProcess(
   );
 }
 
+/** The host services' socket becomes that of the plugin's user. */
+async function attach(
+  handshake: Handshake,
+  folder: SocketFolder,
+  { deadlines, log }: GenerationOptions,
+): Promise<PluginCarrier> {
+  const plugin = await AttachedPlugin.find(handshake, deadlines.connectMs);
+  if (process.geteuid?.() === ROOT && plugin.userId !== ROOT) await folder.giveTo(plugin.userId);
+  log.info('plugin runs already and is attached to', { pid: plugin.pid, user_id: plugin.userId });
+  return plugin;
+}
+
 async function connect(
   path: string,
   autoMtls: AutoMtls | undefined,
-  process: PluginProcess,
+  carrier: PluginCarrier,
   { deadlines }: GenerationOptions,
 ): Promise<PluginConnection> {
   const connecting = PluginConnection.open(path, autoMtls, deadlines.connectMs);
-  const connection = await Promise.race([connecting, process.exited]);
+  const connection = await Promise.race([connecting, carrier.exited]);
   if (connection instanceof PluginConnection) return connection;
   connecting.then(
     (late) => late[Symbol.dispose](),

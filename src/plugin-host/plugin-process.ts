@@ -9,6 +9,8 @@ import { quoteText } from '../spiffe/quote-text.ts';
 import { Status } from '../spiffe/status.ts';
 import { cleanUpOnExit } from './exit-cleanup.ts';
 import { readFirstLine } from './handshake-reader.ts';
+import { describeExit, type PluginCarrier, type PluginExit } from './plugin-carrier.ts';
+import type { PluginConnection } from './plugin-connection.ts';
 import { PluginLog } from './plugin-log.ts';
 import { readLaunchReport } from './sandbox/launch-report.ts';
 
@@ -18,6 +20,8 @@ export interface PluginProcessOptions {
   readonly args: readonly string[];
   /** Confines itself, then becomes the command; absent, the command is started by itself. */
   readonly launcher?: { readonly command: string; readonly args: readonly string[] } | undefined;
+  /** What the launcher confines it by, for people. */
+  readonly sandbox?: readonly string[];
   /** All that the plugin finds in its environment. */
   readonly environment: Readonly<Record<string, string>>;
   readonly handshakeDeadlineMs: number;
@@ -27,11 +31,7 @@ export interface PluginProcessOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How a process ended: by itself, or by a signal. */
-export interface PluginExit {
-  readonly status: number | null;
-  readonly signal: string | null;
-}
+type ProcessExit = Extract<PluginExit, { status: unknown }>;
 
 /** Where the launcher says what became of it. */
 const REPORT_DESCRIPTOR = 3;
@@ -42,26 +42,28 @@ const LAST_OUTPUT_MS = 500;
  * A plugin's process that has said its handshake. It leads a process group of its own, so that a terminal's Ctrl-C
  * reaches the host alone. Disposing waits for its end, then insists.
  */
-export class PluginProcess implements AsyncDisposable {
+export class PluginProcess implements PluginCarrier, AsyncDisposable {
   readonly pid: number;
   readonly handshake: Handshake;
-  /** Settles when the process has ended, however it did. */
-  readonly exited: Promise<PluginExit>;
+  readonly exited: Promise<ProcessExit>;
+  readonly sandbox: readonly string[];
   /** Of the process group: the plugin's own, or the launcher's that stays beside it. */
   readonly #leader: number;
   readonly #graceMs: number;
   readonly #pluginLog: PluginLog;
-  #exit: PluginExit | undefined;
+  #exit: ProcessExit | undefined;
 
   private constructor(parts: {
     readonly pid: number;
     readonly leader: number;
     readonly handshake: Handshake;
-    readonly exited: Promise<PluginExit>;
+    readonly exited: Promise<ProcessExit>;
     readonly graceMs: number;
+    readonly sandbox: readonly string[];
     readonly pluginLog: PluginLog;
   }) {
     this.pid = parts.pid;
+    this.sandbox = parts.sandbox;
     this.#leader = parts.leader;
     this.handshake = parts.handshake;
     this.exited = parts.exited;
@@ -83,7 +85,7 @@ export class PluginProcess implements AsyncDisposable {
     const pluginLog = new PluginLog(options.log);
     pluginLog.attach(child.stderr);
     const outputEnded = new Promise<void>((resolve) => child.once('close', () => resolve()));
-    const exited = new Promise<PluginExit>((resolve) => {
+    const exited = new Promise<ProcessExit>((resolve) => {
       child.once('exit', (status, signal) => {
         noOrphan[Symbol.dispose]();
         killGroup(child.pid); // what it started and left behind
@@ -95,8 +97,8 @@ export class PluginProcess implements AsyncDisposable {
       const pid = (report instanceof Readable ? await readLaunchReport(report) : undefined) ?? child.pid;
       const line = await waitForHandshake(child, exited, outputEnded, options);
       const handshake = parseHandshake(line);
-      const { graceMs } = options;
-      return new PluginProcess({ pid, leader: child.pid, handshake, exited, graceMs, pluginLog });
+      const { graceMs, sandbox = [] } = options;
+      return new PluginProcess({ pid, leader: child.pid, handshake, exited, graceMs, sandbox, pluginLog });
     } catch (error) {
       killGroup(child.pid);
       await exited;
@@ -105,12 +107,10 @@ export class PluginProcess implements AsyncDisposable {
     }
   }
 
-  /** Undefined while it runs. */
-  get exit(): PluginExit | undefined {
+  get exit(): ProcessExit | undefined {
     return this.#exit;
   }
 
-  /** `error`, or what explains it better: that the process has ended meanwhile. */
   async explain(error: unknown): Promise<unknown> {
     const lost = error instanceof RemoteError && error.status === Status.Unavailable;
     const exit = this.#exit ?? (lost ? await Promise.race([this.exited, wait(LAST_OUTPUT_MS)]) : undefined);
@@ -118,14 +118,16 @@ export class PluginProcess implements AsyncDisposable {
     return new SpiffeError('PLUGIN_EXITED', `the plugin's process ${describeExit(exit)}`, { cause: error });
   }
 
-  /** The last lines that it wrote to stderr. */
   get lastLines(): readonly string[] {
     return this.#pluginLog.lastLines;
   }
 
-  /** Ends it at once. */
   kill(): void {
     if (this.#exit === undefined) killGroup(this.#leader);
+  }
+
+  async end(connection: PluginConnection): Promise<void> {
+    await Promise.all([connection.shutdown(this.#graceMs), this[Symbol.asyncDispose]()]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -134,11 +136,6 @@ export class PluginProcess implements AsyncDisposable {
     await this.exited;
     clearTimeout(insist);
   }
-}
-
-/** Such as `exited with status 1`. */
-export function describeExit({ status, signal }: PluginExit): string {
-  return signal === null ? `exited with status ${status}` : `was ended by ${signal}`;
 }
 
 type PluginChild = ChildProcessByStdio<null, Readable, Readable> & { readonly pid: number };
@@ -187,7 +184,7 @@ function isPlugin(child: ChildProcess): child is PluginChild {
 
 async function waitForHandshake(
   child: PluginChild,
-  exited: Promise<PluginExit>,
+  exited: Promise<ProcessExit>,
   outputEnded: Promise<void>,
   { handshakeDeadlineMs, signal }: PluginProcessOptions,
 ): Promise<string> {

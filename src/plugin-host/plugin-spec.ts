@@ -3,6 +3,7 @@ import type { PluginData } from '../config/plugins.ts';
 import type { ManifestOf, SandboxConfig } from '../config/sandbox-config.ts';
 import type { LogFields } from '../log/logger.ts';
 import type { PluginSide, PluginType } from '../rpc/go-plugin.ts';
+import type { Handshake } from '../rpc/handshake.ts';
 
 /** A plugin to be run, once its configuration has been understood. */
 export interface PluginSpec {
@@ -11,7 +12,9 @@ export interface PluginSpec {
   readonly name: string;
   /** Ours, not named by `plugin_cmd`. */
   readonly builtin: boolean;
-  /** Absolute path. */
+  /** As its package says. */
+  readonly version?: string | undefined;
+  /** Absolute path of its executable; of its socket where it is attached to. */
   readonly command: string;
   readonly args: readonly string[];
   /** SHA-256 of the command, in hexadecimal. */
@@ -24,6 +27,8 @@ export interface PluginSpec {
   /** Files and folders that it runs from, beside the command. */
   readonly program?: readonly string[] | undefined;
   readonly sandbox?: SandboxConfig | undefined;
+  /** Where it runs already, and what it speaks; absent, the host starts it. */
+  readonly attach?: Handshake | undefined;
 }
 
 /** How long each step of a plugin's life may take. */
@@ -36,6 +41,8 @@ export interface PluginDeadlines {
   /** Between two health checks of a plugin that runs, and for its answer. */
   readonly healthIntervalMs: number;
   readonly healthMs: number;
+  /** How long calls may go on in a process that another has taken the place of. */
+  readonly drainMs: number;
   /** From the request to end to SIGKILL. */
   readonly graceMs: number;
 }
@@ -49,6 +56,7 @@ export const DEFAULT_DEADLINES: PluginDeadlines = {
   deinitMs: 10_000,
   healthIntervalMs: 10_000,
   healthMs: 10_000,
+  drainMs: 30_000,
   graceMs: 2_000,
 };
 

@@ -1,103 +1,67 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../rpc/client.ts';
 import type { ServiceDefinition } from '../rpc/definition.ts';
 import type { PluginSide, PluginType } from '../rpc/go-plugin.ts';
-import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
-import { watchHealth } from './health-watch.ts';
+import { isSpiffeError } from '../spiffe/error.ts';
 import { toPluginError } from './plugin-error.ts';
-import { type GenerationOptions, type PluginEndpoint, PluginGeneration } from './plugin-generation.ts';
-import { describeExit } from './plugin-process.ts';
+import type { GenerationOptions, PluginEndpoint, PluginGeneration } from './plugin-generation.ts';
 import { type PluginSpec, pluginLogFields } from './plugin-spec.ts';
-import { RestartPolicy } from './restart-policy.ts';
-import { StableSocket } from './stable-socket.ts';
-
-/** How a plugin is doing, for people. */
-export interface PluginHealth {
-  readonly state: 'running' | 'restarting' | 'unhealthy';
-  /** 1 for the first process, and one more with every other. */
-  readonly generation: number;
-  readonly restarts: number;
-  /** Why the last process ended, or the last start failed. */
-  readonly lastError: string | undefined;
-}
+import { type PluginHealth, PluginSupervisor, type RequireSuccessor } from './plugin-supervisor.ts';
 
 export interface RunOptions {
   /** Doing the call twice does no harm: it is tried once more when the plugin ended in its middle. */
   readonly repeatable?: boolean;
+  /** What it does would be lost if the plugin were replaced meanwhile: it is done before or after that. */
+  readonly changes?: boolean;
   readonly signal?: AbortSignal;
 }
 
-/** How long a call waits for a plugin that is being restarted. */
-const READY_WAIT_MS = 10_000;
-
-/**
- * A loaded plugin. Facades hold on to it and reach, by each call, the generation that runs at that moment.
- * One that ends by itself is started again, with pauses that grow.
- */
+/** A loaded plugin. Facades hold on to it and reach, by each call, the generation that runs at that moment. */
 export class Plugin implements AsyncDisposable {
-  readonly spec: PluginSpec;
-  readonly #options: GenerationOptions;
-  readonly #socket: StableSocket;
-  readonly #policy = new RestartPolicy();
-  readonly #stopping = new AbortController();
-  #generation: PluginGeneration;
-  /** Settles with the generation that comes next; present while none runs. */
-  #next: PromiseWithResolvers<void> | undefined;
-  #count = 1;
-  #lastError: string | undefined;
-  readonly #supervision: Promise<void>;
+  readonly type: PluginType;
+  readonly side: PluginSide;
+  readonly name: string;
+  readonly #supervisor: PluginSupervisor;
+  #requireSuccessor: RequireSuccessor = async () => {};
 
-  private constructor(
-    spec: PluginSpec,
-    options: GenerationOptions,
-    socket: StableSocket,
-    generation: PluginGeneration,
-  ) {
-    this.spec = spec;
-    this.#options = options;
-    this.#socket = socket;
-    this.#generation = generation;
-    this.#supervision = this.#supervise();
+  private constructor(supervisor: PluginSupervisor) {
+    const { type, side, name } = supervisor.spec;
+    this.type = type;
+    this.side = side;
+    this.name = name;
+    this.#supervisor = supervisor;
   }
 
   /** @throws SpiffeError `PLUGIN_NOT_LOADED`, naming the plugin */
   static async start(spec: PluginSpec, options: GenerationOptions): Promise<Plugin> {
-    const withLog = { ...options, log: options.log.child(pluginLogFields(spec)) };
-    await using undo = new AsyncDisposableStack();
-    const socket = undo.use(await StableSocket.create());
-    const generation = await startGeneration(spec, withLog, socket);
-    undo.move();
-    return new Plugin(spec, withLog, socket, generation);
+    const log = options.log.child(pluginLogFields(spec));
+    return new Plugin(await PluginSupervisor.start(spec, { ...options, log }));
   }
 
-  get name(): string {
-    return this.spec.name;
-  }
-
-  get type(): PluginType {
-    return this.spec.type;
-  }
-
-  get side(): PluginSide {
-    return this.spec.side;
+  get spec(): PluginSpec {
+    return this.#supervisor.spec;
   }
 
   get pid(): number {
-    return this.#generation.pid;
+    return this.#supervisor.generation.pid;
   }
 
   get startedAt(): Date {
-    return this.#generation.startedAt;
+    return this.#supervisor.generation.startedAt;
   }
 
   /** The path is the same through restarts; one-time certificates are not. */
   get endpoint(): PluginEndpoint {
-    return { ...this.#generation.endpoint, socketPath: this.#socket.path };
+    const { generation, socketPath } = this.#supervisor;
+    return { ...generation.endpoint, socketPath };
+  }
+
+  /** What the sandbox of its process is made of. */
+  get sandbox(): readonly string[] {
+    return this.#supervisor.generation.sandbox;
   }
 
   get health(): PluginHealth {
-    const state = this.#policy.isUnhealthy ? 'unhealthy' : this.#next === undefined ? 'running' : 'restarting';
-    return { state, generation: this.#count, restarts: this.#count - 1, lastError: this.#lastError };
+    return this.#supervisor.health;
   }
 
   /**
@@ -109,19 +73,31 @@ export class Plugin implements AsyncDisposable {
     call: (generation: PluginGeneration) => Promise<Result>,
     options: RunOptions = {},
   ): Promise<Result> {
+    if (options.changes === true) {
+      return await this.#supervisor.change(() => this.run(call, { ...options, changes: false }));
+    }
     const generation = await this.#ready(options.signal);
     try {
+      using _held = generation.hold();
       return await call(generation);
     } catch (error) {
       const explained = await generation.explain(error);
       if (options.repeatable !== true || !isSpiffeError(explained, 'PLUGIN_EXITED'))
         throw toPluginError(this, explained);
     }
-    const next = await this.#ready(options.signal);
+    return await this.runOn(await this.#ready(options.signal), call);
+  }
+
+  /** Runs a call that belongs to a generation, such as the next of a conversation. @throws as {@link run} */
+  async runOn<Result>(
+    generation: PluginGeneration,
+    call: (generation: PluginGeneration) => Promise<Result>,
+  ): Promise<Result> {
     try {
-      return await call(next);
+      using _held = generation.hold();
+      return await call(generation);
     } catch (error) {
-      throw await this.explain(error, next);
+      throw await this.explain(error, generation);
     }
   }
 
@@ -130,94 +106,32 @@ export class Plugin implements AsyncDisposable {
     return toPluginError(this, await generation.explain(error));
   }
 
+  /** What the plugin's kind demands of a process that is to come after another. */
+  requireOfSuccessor(check: RequireSuccessor): void {
+    this.#requireSuccessor = check;
+  }
+
+  /** Whether the executable and the configuration of `spec` are other than those that it was started from. */
+  async isOutdated(spec: PluginSpec): Promise<boolean> {
+    return await this.#supervisor.isOutdated(spec);
+  }
+
+  /** Puts a new process in the place of the one there is. @throws SpiffeError where that one goes on */
+  async reload(spec: PluginSpec): Promise<void> {
+    await this.#supervisor.replace(spec, this.#requireSuccessor);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stopping.abort();
-    await this.#supervision;
-    await this.#generation[Symbol.asyncDispose]();
-    await this.#socket[Symbol.asyncDispose]();
+    await this.#supervisor[Symbol.asyncDispose]();
   }
 
-  async #supervise(): Promise<void> {
-    const { log, deadlines } = this.#options;
-    const { signal } = this.#stopping;
-    const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-    for (;;) {
-      const generation = this.#generation;
-      const readyAt = performance.now();
-      void watchHealth(generation, { intervalMs: deadlines.healthIntervalMs, deadlineMs: deadlines.healthMs }, log);
-      await Promise.race([generation.ended, stopped]);
-      if (signal.aborted) return;
-      this.#next ??= Promise.withResolvers();
-      this.#lastError = generation.exit && `its process ${describeExit(generation.exit)}`;
-      await generation[Symbol.asyncDispose]();
-      const started = await this.#startNext(performance.now() - readyAt);
-      if (!started) return;
+  async #ready(signal: AbortSignal | undefined): Promise<PluginGeneration> {
+    try {
+      return await this.#supervisor.ready(signal);
+    } catch (error) {
+      throw toPluginError(this, error);
     }
   }
-
-  /** @returns false where the plugin was stopped meanwhile. */
-  async #startNext(ranForMs: number): Promise<boolean> {
-    const { log } = this.#options;
-    const { signal } = this.#stopping;
-    for (let pauseMs = this.#policy.fail(ranForMs); ; pauseMs = this.#policy.fail(0)) {
-      if (this.#policy.isUnhealthy) {
-        log.error('plugin is unhealthy: it keeps ending', {
-          reason: this.#lastError,
-          next_start_ms: Math.round(pauseMs),
-        });
-      }
-      await delay(pauseMs, undefined, { signal }).catch(() => {}); // ends with the plugin
-      if (signal.aborted) {
-        this.#next?.resolve();
-        return false;
-      }
-      try {
-        this.#generation = await startGeneration(this.spec, { ...this.#options, signal }, this.#socket);
-      } catch (error) {
-        if (signal.aborted) continue;
-        this.#lastError = error instanceof Error ? error.message : String(error);
-        log.error('plugin was not restarted', { reason: this.#lastError });
-        continue;
-      }
-      this.#count += 1;
-      this.#next?.resolve();
-      this.#next = undefined;
-      return true;
-    }
-  }
-
-  /** @throws SpiffeError `PLUGIN_EXITED` where none runs and none comes in time. */
-  async #ready(callSignal?: AbortSignal): Promise<PluginGeneration> {
-    // The supervisor may not have noticed yet.
-    if (this.#generation.exit !== undefined) this.#next ??= Promise.withResolvers();
-    const next = this.#next;
-    if (next === undefined) return this.#generation;
-    if (!this.#policy.isUnhealthy) {
-      const signals = [AbortSignal.timeout(READY_WAIT_MS), this.#stopping.signal, ...(callSignal ? [callSignal] : [])];
-      const limit = AbortSignal.any(signals);
-      await Promise.race([
-        next.promise,
-        new Promise<void>((resolve) => limit.addEventListener('abort', () => resolve(), { once: true })),
-      ]);
-    }
-    if (this.#next === undefined && !this.#stopping.signal.aborted) return this.#generation;
-    throw toPluginError(
-      this,
-      new SpiffeError('PLUGIN_EXITED', `the plugin is not running: ${this.#lastError ?? 'it was stopped'}`),
-    );
-  }
-}
-
-async function startGeneration(
-  spec: PluginSpec,
-  options: GenerationOptions,
-  socket: StableSocket,
-): Promise<PluginGeneration> {
-  const started = performance.now();
-  const generation = await PluginGeneration.start(spec, options);
-  await socket.pointTo(generation.endpoint.socketPath);
-  options.log.info('plugin loaded', { pid: generation.pid, ready_ms: Math.round(performance.now() - started) });
-  return generation;
 }
 
 /** One service of a plugin: the client belongs to the generation, and is made anew with it. */

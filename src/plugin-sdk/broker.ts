@@ -9,6 +9,7 @@ import { SpiffeError } from '../spiffe/error.ts';
  */
 export class PluginBroker {
   readonly #addresses = new Map<number, PromiseWithResolvers<string>>();
+  readonly #offered = new Map<number, string>();
 
   readonly service: BoundService = bindService(GRPCBrokerDefinition, {
     startStream: (requests) => this.#receive(requests),
@@ -33,10 +34,30 @@ export class PluginBroker {
 
   /** Stays open until the host cancels it; this end offers nothing. */
   async *#receive(requests: AsyncIterable<{ serviceId: number; network: string; address: string }>) {
-    for await (const { serviceId, network, address } of requests) {
-      if (network === 'unix' && this.#addresses.size < MAX_OFFERS) this.#address(serviceId).resolve(address);
+    const own = new Map<number, string>();
+    try {
+      for await (const { serviceId, network, address } of requests) {
+        if (network !== 'unix' || this.#addresses.size >= MAX_OFFERS) continue;
+        own.set(serviceId, address);
+        this.#take(serviceId, address);
+      }
+    } finally {
+      for (const [serviceId, address] of own) this.#forget(serviceId, address);
     }
     yield* [];
+  }
+
+  /** What another host offered before is no more: one that attaches to a plugin comes after one that has gone. */
+  #take(serviceId: number, address: string): void {
+    if (this.#offered.has(serviceId)) this.#addresses.delete(serviceId);
+    this.#offered.set(serviceId, address);
+    this.#address(serviceId).resolve(address);
+  }
+
+  #forget(serviceId: number, address: string): void {
+    if (this.#offered.get(serviceId) !== address) return;
+    this.#offered.delete(serviceId);
+    this.#addresses.delete(serviceId);
   }
 
   #address(serviceId: number): PromiseWithResolvers<string> {

@@ -31,8 +31,10 @@ export class HostServices implements Disposable {
     return this.#names;
   }
 
-  /** Called by Init. */
+  /** Called by Init, which a host that attaches to a running plugin does anew. */
   offer(names: readonly string[]): void {
+    this[Symbol.dispose]();
+    this.#channel = undefined;
     this.#names = names;
   }
 

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { chmod, chown, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { GRPCControllerDefinition } from '../gen/plugin/plugin.ts';
 import { Logger, type LogSink } from '../log/logger.ts';
 import { type AutoMtls, createAutoMtls } from '../rpc/auto-mtls.ts';
@@ -10,7 +10,9 @@ import { APP_PROTOCOL_VERSION, CORE_PROTOCOL_VERSION, PLUGIN_ENVIRONMENT } from 
 import { formatHandshake } from '../rpc/handshake.ts';
 import { RpcServer } from '../rpc/server.ts';
 import { bindService } from '../rpc/service.ts';
+import { removeStaleSocket } from '../rpc/stale-socket.ts';
 import { SpiffeError } from '../spiffe/error.ts';
+import { quoteText } from '../spiffe/quote-text.ts';
 import { PluginBroker } from './broker.ts';
 import { pluginHealth } from './health.ts';
 import { HostServices } from './host-services.ts';
@@ -70,7 +72,7 @@ export class PluginServer implements AsyncDisposable {
       maxRequestBytes: -1,
       graceMs: 200,
     });
-    const path = join(socketFolder(environment), `plugin${randomInt(2 ** 40)}`);
+    const path = await socketPath(environment);
     const listener = await listen(path, environment, (socket) => accept(socket, server, autoMtls));
     const handshake = formatHandshake({
       coreVersion: CORE_PROTOCOL_VERSION,
@@ -111,6 +113,20 @@ function requireHost(plugin: Plugin, environment: PluginServerOptions['environme
 
 function socketFolder(environment: PluginServerOptions['environment']): string {
   return environment[PLUGIN_ENVIRONMENT.socketFolder] || environment.TMPDIR || tmpdir();
+}
+
+/** A name of its own, or the one that a host was told: there a socket that nobody listens on any more is removed. */
+async function socketPath(environment: PluginServerOptions['environment']): Promise<string> {
+  const path = environment[PLUGIN_ENVIRONMENT.attachedSocket];
+  if (!path) return join(socketFolder(environment), `plugin${randomInt(2 ** 40)}`);
+  if (!isAbsolute(path)) {
+    throw new SpiffeError(
+      'PLUGIN_PROTOCOL',
+      `${PLUGIN_ENVIRONMENT.attachedSocket} is ${quoteText(path)}, which is not an absolute path`,
+    );
+  }
+  await removeStaleSocket(path);
+  return path;
 }
 
 async function listen(

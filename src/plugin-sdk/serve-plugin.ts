@@ -1,3 +1,4 @@
+import { PLUGIN_ENVIRONMENT } from '../rpc/go-plugin.ts';
 import { hclogSink } from './hclog.ts';
 import type { Plugin } from './plugin.ts';
 import { PluginServer } from './plugin-server.ts';
@@ -17,6 +18,7 @@ export async function servePlugin(plugin: Plugin): Promise<void> {
       logSink: hclogSink((line) => void process.stderr.write(line)),
       onShutdown: () => void stop(),
     });
+    const isAttachedTo = Boolean(process.env[PLUGIN_ENVIRONMENT.attachedSocket]);
     let stopping = false;
     const stop = async () => {
       if (stopping) return;
@@ -24,9 +26,12 @@ export async function servePlugin(plugin: Plugin): Promise<void> {
       await server[Symbol.asyncDispose]();
       process.exit(0);
     };
-    process.on('SIGINT', () => {}); // a terminal sends it to the whole group; the host decides
+    // A terminal sends it to the whole group: the host decides, where it is the host that started the plugin.
+    process.on('SIGINT', () => {
+      if (isAttachedTo) void stop();
+    });
     process.on('SIGTERM', () => void stop());
-    whenHostIsGone(() => void stop());
+    if (!isAttachedTo) whenHostIsGone(() => void stop());
     server.stdio.redirect(process.stdout);
     writeHandshake(`${server.handshake}\n`);
   } catch (error) {

@@ -1,5 +1,11 @@
 import { connect } from 'node:net';
-import { type ChannelCredentials, Client, credentials, type ChannelOptions as GrpcChannelOptions } from '@grpc/grpc-js';
+import {
+  type ChannelCredentials,
+  Client,
+  connectivityState,
+  credentials,
+  type ChannelOptions as GrpcChannelOptions,
+} from '@grpc/grpc-js';
 import { UnaryConnection } from './unary-connection.ts';
 
 export interface ChannelOptions {
@@ -62,6 +68,18 @@ export class RpcChannel implements Disposable {
   async waitForReady(deadlineMs: number): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.client.waitForReady(Date.now() + deadlineMs, (error) => (error === undefined ? resolve() : reject(error)));
+    });
+  }
+
+  /** Settles when a connection that was ready is no more. */
+  get lost(): Promise<void> {
+    return new Promise((resolve) => {
+      const channel = this.client.getChannel();
+      const watch = () => {
+        if (channel.getConnectivityState(false) !== connectivityState.READY) return resolve();
+        channel.watchConnectivityState(connectivityState.READY, Number.POSITIVE_INFINITY, watch);
+      };
+      watch();
     });
   }
 

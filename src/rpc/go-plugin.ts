@@ -31,6 +31,8 @@ export const PLUGIN_ENVIRONMENT = {
   socketFolder: 'PLUGIN_UNIX_SOCKET_DIR',
   /** Group that the plugin gives its sockets to. */
   socketGroup: 'PLUGIN_UNIX_SOCKET_GROUP',
+  /** Ours: path of the socket of a plugin that is started by somebody else than its host, which attaches to it. */
+  attachedSocket: 'ASSAYER_PLUGIN_SOCKET',
 } as const;
 
 /** The name that a plugin's health service answers for. */

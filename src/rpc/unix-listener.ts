@@ -1,10 +1,11 @@
-import { chmod, lstat, mkdir, realpath, stat, unlink } from 'node:fs/promises';
-import { createConnection, createServer, type Server, type Socket } from 'node:net';
+import { chmod, mkdir, realpath, stat } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Logger } from '../log/logger.ts';
-import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
+import { isSpiffeError } from '../spiffe/error.ts';
 import type { UnixPeer } from './peer.ts';
 import { openUnixPeer } from './pidfd.ts';
+import { reasonOf, removeStaleSocket, unusable } from './stale-socket.ts';
 
 export interface UnixListenerOptions {
   readonly path: string;
@@ -24,8 +25,6 @@ export interface UnixListener extends AsyncDisposable {
 
 /** `sun_path` of unix(7) less its final zero byte. */
 const MAX_PATH_BYTES = 107;
-/** How long whoever holds a socket file has to accept, before the file counts as in use. */
-const PROBE_MS = 1_000;
 const ROOT = 0;
 
 /**
@@ -106,37 +105,6 @@ async function isFolder(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 }
 
-async function removeStaleSocket(path: string): Promise<void> {
-  const before = await lstat(path).catch(() => undefined);
-  if (before === undefined) return;
-  if (!before.isSocket())
-    throw unusable(path, 'something that is no socket is there, remove it or choose another path');
-  const verdict = await probe(path);
-  if (verdict === 'answers') throw unusable(path, 'another process listens on it, stop that or choose another path');
-  if (verdict !== 'ECONNREFUSED' && verdict !== 'ENOENT') {
-    throw unusable(path, `a socket is there and cannot be tried (${verdict}), remove it or choose another path`);
-  }
-  const now = await lstat(path).catch(() => undefined);
-  if (now === undefined || now.ino !== before.ino) return;
-  await unlink(path).catch((cause: unknown) => {
-    throw unusable(path, `the socket of a process that has ended cannot be removed: ${reasonOf(cause)}`, cause);
-  });
-}
-
-/** Tries to connect. @returns `answers`, or the code of the system's error. */
-function probe(path: string): Promise<string> {
-  return new Promise((resolve) => {
-    const socket = createConnection(path);
-    const settle = (verdict: string) => {
-      socket.destroy();
-      resolve(verdict);
-    };
-    socket.setTimeout(PROBE_MS, () => settle('answers'));
-    socket.once('connect', () => settle('answers'));
-    socket.once('error', (error: NodeJS.ErrnoException) => settle(error.code ?? error.message));
-  });
-}
-
 async function listen(server: Server, path: string, mode: number): Promise<void> {
   const listening = new Promise<void>((resolve, reject) => {
     server.once('listening', resolve);
@@ -163,12 +131,4 @@ function identify(socket: Socket, { path, log, onConnection }: UnixListenerOptio
     if (!isSpiffeError(error)) throw error;
     log.warning('a connection was refused', { path, reason: error.message });
   }
-}
-
-function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
-}
-
-function unusable(path: string, reason: string, cause?: unknown): SpiffeError {
-  return new SpiffeError('SOCKET_UNUSABLE', `cannot listen on the socket "${path}": ${reason}`, { cause });
 }

@@ -3,7 +3,8 @@ import type { CaSubjectConfig, ServerConfig } from '../config/server-config.ts';
 import { openDatastore } from '../datastore/datastore.ts';
 import { requireDataFolder } from '../files/data-folder.ts';
 import type { Logger } from '../log/logger.ts';
-import { type BuiltinPlugins, PluginCatalog, type PluginStatus } from '../plugin-host/catalog.ts';
+import { PluginCatalog, type PluginStatus } from '../plugin-host/catalog.ts';
+import type { BuiltinPlugins } from '../plugin-host/to-plugin-spec.ts';
 import type { Bundle } from '../spiffe/bundle.ts';
 import type { DistinguishedName } from '../x509/name.ts';
 import { Attestors } from './attestation/attestors.ts';
@@ -23,6 +24,8 @@ import { findUnsupported } from './unsupported.ts';
 
 export interface ServerOptions {
   readonly builtins: BuiltinPlugins;
+  /** The configuration as it is now, for a plugin that is reloaded; absent, it does not change. */
+  readonly readConfig?: () => Promise<ServerConfig>;
   readonly log: Logger;
   readonly clock?: () => Date;
   /** Gives up a start that is under way. */
@@ -35,6 +38,8 @@ export interface RunningServer extends AsyncDisposable {
   readonly port: number;
   readonly socketPath: string;
   readonly plugins: readonly PluginStatus[];
+  /** Reloads every plugin whose executable or configuration has changed; a failure is in the log. */
+  reloadChangedPlugins(): Promise<void>;
   readonly bundle: Bundle;
 }
 
@@ -43,7 +48,7 @@ const JOURNAL_NAME = 'server';
 
 /** @throws SpiffeError that says what failed and what to do; nothing is left behind. */
 export async function startServer(config: ServerConfig, options: ServerOptions): Promise<RunningServer> {
-  const { log, clock = () => new Date(), builtins, signal } = options;
+  const { log, clock = () => new Date(), builtins, readConfig, signal } = options;
   const { trustDomain } = config;
   await using stack = new AsyncDisposableStack();
   for (const key of findUnsupported(config)) log.warning('this version does not have what is configured', { key });
@@ -59,6 +64,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
       dataDir: config.dataDir,
       hostServices: hostServices.services,
       log,
+      ...(readConfig === undefined ? {} : { readPlugins: async () => (await readConfig()).plugins }),
       ...(signal === undefined ? {} : { signal }),
     }),
   );
@@ -115,6 +121,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     get plugins() {
       return catalog.plugins;
     },
+    reloadChangedPlugins: () => catalog.reloader.reloadChanged(),
     get bundle() {
       return bundle.current;
     },

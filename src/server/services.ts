@@ -3,7 +3,7 @@ import type { AttestedAgent } from '../datastore/agent-rows.ts';
 import type { Datastore } from '../datastore/datastore.ts';
 import type { Logger } from '../log/logger.ts';
 import type { PluginCatalog } from '../plugin-host/catalog.ts';
-import { pluginListService } from '../plugin-host/plugin-list-service.ts';
+import { pluginsService } from '../plugin-host/plugins-service.ts';
 import type { CallContext } from '../rpc/call.ts';
 import { healthService } from '../rpc/health-service.ts';
 import type { BoundService } from '../rpc/service.ts';
@@ -68,7 +68,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
       authorizedEntries,
     }),
     bundleService({ own: bundle, bundles: datastore.bundles }),
-    pluginListService(() => catalog.plugins),
+    pluginsService(catalog),
     healthService(() => catalog.plugins.every(({ state }) => state !== 'unhealthy')),
   ];
 }

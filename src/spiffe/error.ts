@@ -27,6 +27,7 @@ export const ERROR_STATUS = {
   JOIN_TOKEN_NOT_FOUND: Status.NotFound,
   FEDERATION_NOT_FOUND: Status.NotFound,
   SERVICE_NOT_FOUND: Status.NotFound,
+  PLUGIN_NOT_FOUND: Status.NotFound,
   ALREADY_EXISTS: Status.AlreadyExists,
   FAILED_PRECONDITION: Status.FailedPrecondition,
   RATE_LIMITED: Status.ResourceExhausted,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { formatPlugin } from '../../src/cli/list-plugins.ts';
 import { PluginState } from '../../src/gen/assayer/plugin/v1/plugin.ts';
-import { isOwnUser } from '../../src/plugin-host/plugin-list-service.ts';
+import { isOwnUser } from '../../src/plugin-host/plugins-service.ts';
 import type { Peer } from '../../src/rpc/peer.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { AgentProcess } from './agent-process.ts';

@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { describe } from 'vitest';
 import type { PluginConfig } from '../../src/config/plugins.ts';
-import type { BuiltinPlugins, PluginCatalog } from '../../src/plugin-host/catalog.ts';
+import type { PluginCatalog } from '../../src/plugin-host/catalog.ts';
+import type { BuiltinPlugins } from '../../src/plugin-host/to-plugin-spec.ts';
 import type { PluginSide } from '../../src/rpc/go-plugin.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import {

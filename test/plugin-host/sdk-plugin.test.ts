@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test, vi } from 'vitest';
-import type { BuiltinPlugins } from '../../src/plugin-host/catalog.ts';
+import type { BuiltinPlugins } from '../../src/plugin-host/to-plugin-spec.ts';
 import { pluginConfig, SQL, TestHost } from './go-plugins.ts';
 
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));

@@ -1,7 +1,8 @@
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { BuiltinPlugins, PluginCatalog } from '../../src/plugin-host/catalog.ts';
+import type { PluginCatalog } from '../../src/plugin-host/catalog.ts';
+import type { BuiltinPlugins } from '../../src/plugin-host/to-plugin-spec.ts';
 import { type Swtpm, type SwtpmEk, startSwtpm } from '../harness/swtpm.ts';
 import { pluginConfig, SQL, TestHost } from '../plugin-host/go-plugins.ts';
 

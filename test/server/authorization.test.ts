@@ -64,6 +64,7 @@ const POLICY: readonly (readonly [ServiceDefinition, string, readonly Caller[]])
   [SVIDDefinition, 'BatchNewX509SVID', AGENT],
   [SVIDDefinition, 'NewJWTSVID', AGENT],
   [PluginsDefinition, 'ListPlugins', LOCAL],
+  [PluginsDefinition, 'ReloadPlugin', LOCAL],
   [HealthDefinition, 'Check', LOCAL],
   [HealthDefinition, 'List', LOCAL],
   [HealthDefinition, 'Watch', LOCAL],

@@ -7,6 +7,7 @@ import type { BidiCall } from '../../rpc/client.ts';
 import { ATTESTATION_METADATA } from '../../rpc/go-plugin.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { type Plugin, PluginService } from '../plugin.ts';
+import type { PluginGeneration } from '../plugin-generation.ts';
 
 /** The agent's half of its node's attestation. */
 export interface AgentNodeAttestor {
@@ -42,39 +43,48 @@ const service = new PluginService(NodeAttestorDefinition);
 
 type AidCall = BidiCall<Challenge, PayloadOrChallengeResponse>;
 
+/** The process that began an attestation ends it. */
+interface Conversation {
+  readonly call: AidCall;
+  readonly generation: PluginGeneration;
+  readonly held: Disposable;
+}
+
 class PluginAgentAttestation implements AgentAttestation {
   readonly payload: Promise<Uint8Array>;
   readonly #plugin: Plugin;
-  #call: AidCall | undefined;
+  #conversation: Conversation | undefined;
 
   constructor(plugin: Plugin, csrPublicKey: Uint8Array, signal: AbortSignal) {
     this.#plugin = plugin;
     this.payload = plugin.run(async (generation) => {
       // The plugin speaks first: opening the stream is all it waits for.
-      this.#call = service.of(generation).aidAttestation({
+      const call = service.of(generation).aidAttestation({
         signal,
         deadlineMs: DEADLINE_MS,
         metadata: { [ATTESTATION_METADATA.csrPublicKey]: csrPublicKey },
       });
-      return await receive(this.#call, 'payload');
+      this.#conversation = { call, generation, held: generation.hold() };
+      return await receive(call, 'payload');
     });
     this.payload.catch(() => {}); // whoever awaits it sees it
   }
 
   async respond(challenge: Uint8Array): Promise<Uint8Array> {
     await this.payload;
-    return await this.#plugin.run(async () => {
-      const call = this.#call;
-      if (call === undefined) throw new SpiffeError('CANCELLED', 'the attestation has ended');
+    if (this.#conversation === undefined) throw new SpiffeError('CANCELLED', 'the attestation has ended');
+    const { call, generation } = this.#conversation;
+    return await this.#plugin.runOn(generation, async () => {
       await call.send({ challenge });
       return await receive(call, 'challengeResponse');
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const call = this.#call;
-    this.#call = undefined;
-    await call?.[Symbol.asyncDispose]();
+    const conversation = this.#conversation;
+    this.#conversation = undefined;
+    await conversation?.call[Symbol.asyncDispose]();
+    conversation?.held[Symbol.dispose]();
   }
 }
 

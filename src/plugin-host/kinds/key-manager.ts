@@ -13,7 +13,7 @@ import { quoteText } from '../../spiffe/quote-text.ts';
 import { Status } from '../../spiffe/status.ts';
 import type { HashName, KeyType, Signer } from '../../x509/signer.ts';
 import { keyTypeOfSpki, publicKeyOfSpki } from '../../x509/spki.ts';
-import { type Plugin, PluginService } from '../plugin.ts';
+import { type Plugin, PluginService, type RunOptions } from '../plugin.ts';
 import type { PluginGeneration } from '../plugin-generation.ts';
 
 /** The plugin that keeps a program's private keys; none of them ever leaves it. */
@@ -54,8 +54,29 @@ const WIRE_HASHES = {
 
 /** @see plugin-wire §8.1: the host's checks */
 export function createKeyManager(plugin: Plugin): KeyManager {
+  plugin.requireOfSuccessor((before, after) => requireSameKeys(clientOf(plugin, before), clientOf(plugin, after)));
   return new PluginKeyManager(plugin);
 }
+
+/** Keys that a new process does not have would be lost with the old one. */
+async function requireSameKeys(before: KeyManagerClient, after: KeyManagerClient): Promise<void> {
+  const [had, has] = await Promise.all(
+    [before, after].map((client) => client.getPublicKeys({}, { deadlineMs: DEADLINE_MS })),
+  );
+  const found = new Map(has?.publicKeys.map(({ id, fingerprint }) => [id, fingerprint]));
+  const lost = (had?.publicKeys ?? []).filter(({ id, fingerprint }) => found.get(id) !== fingerprint);
+  if (lost.length === 0) return;
+  const names = lost.slice(0, MAX_NAMED_KEYS).map(({ id }) => quoteText(id));
+  const more = lost.length > names.length ? ` and ${lost.length - names.length} more` : '';
+  throw new SpiffeError(
+    'FAILED_PRECONDITION',
+    `a new process of the key manager has not the keys of the old one: ${names.join(', ')}${more} would be lost, as a key manager that keeps them in memory alone cannot be reloaded`,
+  );
+}
+
+const MAX_NAMED_KEYS = 5;
+/** A second one would be another key, and a process that is about to be replaced would take it along. */
+const MAKES_A_KEY: RunOptions = { repeatable: false, changes: true };
 
 /** Both sides' services have the same messages under different names. */
 const services = {
@@ -81,7 +102,7 @@ class PluginKeyManager implements KeyManager {
       const key = this.#toKey(publicKey, id);
       if (key.keyType !== type) refuse(`made a key of type ${key.keyType} as ${quoteText(id)}, not of ${type}`);
       return key;
-    }, false);
+    }, MAKES_A_KEY);
   }
 
   async findKey(id: string): Promise<ManagedKey | undefined> {
@@ -136,9 +157,11 @@ class PluginKeyManager implements KeyManager {
     return new PluginKey(this, publicKey, keyTypeOf(publicKey));
   }
 
-  /** A key that was generated twice would be another one: that is not repeated. */
-  async #run<Result>(call: (client: KeyManagerClient) => Promise<Result>, repeatable = true): Promise<Result> {
-    return await this.#plugin.run((generation) => call(clientOf(this.#plugin, generation)), { repeatable });
+  async #run<Result>(
+    call: (client: KeyManagerClient) => Promise<Result>,
+    options: RunOptions = { repeatable: true },
+  ): Promise<Result> {
+    return await this.#plugin.run((generation) => call(clientOf(this.#plugin, generation)), options);
   }
 }
 

@@ -17,10 +17,17 @@ export async function startConfined(
 ): Promise<PluginProcess> {
   const { command, args } = spec;
   for (;;) {
-    const { launcher, variables, controlGroup } = await sandbox.prepare(spec, folder);
+    const { launcher, variables, measures, controlGroup } = await sandbox.prepare(spec, folder);
     try {
       const environment = { ...variables, ...options.environment };
-      const process = await PluginProcess.start({ ...options, command, args, launcher, environment });
+      const process = await PluginProcess.start({
+        ...options,
+        command,
+        args,
+        launcher,
+        environment,
+        sandbox: measures,
+      });
       folder.beforeRemoval(async () => await controlGroup?.remove());
       return process;
     } catch (error) {

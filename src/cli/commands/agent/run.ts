@@ -10,8 +10,13 @@ export const agentRun = defineCommand({
   run: async (values, { env }) => {
     const config = await readAgentConfigByFlags(values, env);
     const { startAgent } = await import('../../../agent/index.ts');
-    const builtins = builtinPlugins('agent');
-    const version = `assayer ${await readVersion()}`;
-    await runProgram({ config, start: (log, signal) => startAgent(config, { builtins, log, signal, version }) });
+    const ownVersion = await readVersion();
+    const builtins = builtinPlugins('agent', ownVersion);
+    const version = `assayer ${ownVersion}`;
+    const readConfig = () => readAgentConfigByFlags(values, env);
+    await runProgram({
+      config,
+      start: (log, signal) => startAgent(config, { builtins, readConfig, log, signal, version }),
+    });
   },
 });

@@ -2,6 +2,7 @@ import { builtinPlugins } from '../../builtin-plugins.ts';
 import { defineCommand } from '../../command.ts';
 import { runProgram } from '../../run-program.ts';
 import { readServerConfigByFlags, serverConfigFlags } from '../../server-config-flags.ts';
+import { readVersion } from '../../version.ts';
 
 export const serverRun = defineCommand({
   summary: 'Run the server until SIGTERM or SIGINT',
@@ -9,7 +10,8 @@ export const serverRun = defineCommand({
   run: async (values, { env }) => {
     const config = await readServerConfigByFlags(values, env);
     const { startServer } = await import('../../../server/index.ts');
-    const builtins = builtinPlugins('server');
-    await runProgram({ config, start: (log, signal) => startServer(config, { builtins, log, signal }) });
+    const builtins = builtinPlugins('server', await readVersion());
+    const readConfig = () => readServerConfigByFlags(values, env);
+    await runProgram({ config, start: (log, signal) => startServer(config, { builtins, readConfig, log, signal }) });
   },
 });

@@ -11,6 +11,16 @@ export const protobufPackage = "assayer.plugin.v1";
 
 export const protobufFileName = "assayer/plugin/v1/plugin.proto";
 
+export interface ReloadPluginRequest {
+  name: string;
+  /** As in the configuration; may be empty where no two plugins have the name. */
+  type: string;
+}
+
+export interface ReloadPluginResponse {
+  plugin: PluginState | undefined;
+}
+
 export interface ListPluginsRequest {
 }
 
@@ -38,7 +48,135 @@ export interface PluginState {
   startedAt: bigint;
   /** Proportional set size of its process; 0 where it is not known. */
   memoryBytes: bigint;
+  /** What the plugin's package says; the program's own version for what comes with it; empty where it is not known. */
+  version: string;
+  /** The measures of its sandbox that are in force, such as mounts; empty where it is not confined. */
+  sandbox: string[];
 }
+
+function createBaseReloadPluginRequest(): ReloadPluginRequest {
+  return { name: "", type: "" };
+}
+
+export const ReloadPluginRequest: MessageFns<ReloadPluginRequest> = {
+  encode(message: ReloadPluginRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.type !== "") {
+      writer.uint32(18).string(message.type);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReloadPluginRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReloadPluginRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReloadPluginRequest>): ReloadPluginRequest {
+    return ReloadPluginRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReloadPluginRequest>): ReloadPluginRequest {
+    const message = createBaseReloadPluginRequest();
+    message.name = object.name ?? "";
+    message.type = object.type ?? "";
+    return message;
+  },
+};
+
+function createBaseReloadPluginResponse(): ReloadPluginResponse {
+  return { plugin: undefined };
+}
+
+export const ReloadPluginResponse: MessageFns<ReloadPluginResponse> = {
+  encode(message: ReloadPluginResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.plugin !== undefined) {
+      PluginState.encode(message.plugin, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReloadPluginResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReloadPluginResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.plugin = PluginState.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReloadPluginResponse>): ReloadPluginResponse {
+    return ReloadPluginResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReloadPluginResponse>): ReloadPluginResponse {
+    const message = createBaseReloadPluginResponse();
+    message.plugin = (object.plugin !== undefined && object.plugin !== null)
+      ? PluginState.fromPartial(object.plugin)
+      : undefined;
+    return message;
+  },
+};
 
 function createBaseListPluginsRequest(): ListPluginsRequest {
   return {};
@@ -150,6 +288,8 @@ function createBasePluginState(): PluginState {
     lastError: "",
     startedAt: 0n,
     memoryBytes: 0n,
+    version: "",
+    sandbox: [],
   };
 }
 
@@ -190,6 +330,12 @@ export const PluginState: MessageFns<PluginState> = {
         throw new globalThis.Error("value provided for field message.memoryBytes of type int64 too large");
       }
       writer.uint32(80).int64(message.memoryBytes);
+    }
+    if (message.version !== "") {
+      writer.uint32(90).string(message.version);
+    }
+    for (const v of message.sandbox) {
+      writer.uint32(98).string(v!);
     }
     return writer;
   },
@@ -287,6 +433,22 @@ export const PluginState: MessageFns<PluginState> = {
             message.memoryBytes = reader.int64() as bigint;
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.sandbox.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -316,22 +478,38 @@ export const PluginState: MessageFns<PluginState> = {
     message.memoryBytes = (object.memoryBytes !== undefined && object.memoryBytes !== null)
       ? BigInt(object.memoryBytes)
       : 0n;
+    message.version = object.version ?? "";
+    message.sandbox = object.sandbox?.map((e) => e) || [];
     return message;
   },
 };
 
-/** How a program's plugins are doing. SPIRE has nothing like it. */
+/**
+ * How a program's plugins are doing, and their upgrade while it runs. SPIRE has nothing like it.
+ * PERMISSION_DENIED unless the caller is the program's administrator.
+ */
 export type PluginsDefinition = typeof PluginsDefinition;
 export const PluginsDefinition = {
   name: "Plugins",
   fullName: "assayer.plugin.v1.Plugins",
   methods: {
-    /** PERMISSION_DENIED unless the caller is the program's administrator. */
     listPlugins: {
       name: "ListPlugins",
       requestType: ListPluginsRequest as typeof ListPluginsRequest,
       requestStream: false,
       responseType: ListPluginsResponse as typeof ListPluginsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Starts a plugin's executable anew, with the configuration as it is now, and puts that process in the place of the one
+     * there is. Where anything fails that one goes on, and the status says why.
+     */
+    reloadPlugin: {
+      name: "ReloadPlugin",
+      requestType: ReloadPluginRequest as typeof ReloadPluginRequest,
+      requestStream: false,
+      responseType: ReloadPluginResponse as typeof ReloadPluginResponse,
       responseStream: false,
       options: {},
     },

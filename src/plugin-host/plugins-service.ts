@@ -5,21 +5,39 @@ import { SpiffeError } from '../spiffe/error.ts';
 import type { PluginStatus } from './catalog.ts';
 import { findMemoryBytes } from './process-memory.ts';
 
+/** What the service needs of a catalog of plugins. */
+export interface AdministeredPlugins {
+  readonly plugins: readonly PluginStatus[];
+  readonly reloader: { reload(name: string, type: string): Promise<void> };
+}
+
 /**
  * `assayer.plugin.v1.Plugins`, for who administers the program.
  *
  * @param mayCall absent, whoever reaches the service may call it.
  */
-export function pluginListService(
-  plugins: () => readonly PluginStatus[],
+export function pluginsService(
+  catalog: AdministeredPlugins,
   mayCall: (peer: Peer) => boolean = () => true,
 ): BoundService {
+  const requireAdministrator = (peer: Peer) => {
+    if (mayCall(peer)) return;
+    throw new SpiffeError(
+      'PERMISSION_DENIED',
+      'plugins are listed to, and reloaded for, the user of this program and root alone',
+    );
+  };
   return bindService(PluginsDefinition, {
     listPlugins: async (_request, { peer }) => {
-      if (!mayCall(peer)) {
-        throw new SpiffeError('PERMISSION_DENIED', 'plugins are listed to the user of this program and to root alone');
-      }
-      return { plugins: await Promise.all(plugins().map(toState)) };
+      requireAdministrator(peer);
+      return { plugins: await Promise.all(catalog.plugins.map(toState)) };
+    },
+    reloadPlugin: async ({ name, type }, { peer }) => {
+      requireAdministrator(peer);
+      if (name === '') throw new SpiffeError('ARGUMENT_INVALID', 'the name of a plugin is required');
+      await catalog.reloader.reload(name, type);
+      const status = catalog.plugins.find((one) => one.name === name && (type === '' || one.type === type));
+      return { plugin: status && (await toState(status)) };
     },
   });
 }
@@ -31,6 +49,7 @@ export function isOwnUser(peer: Peer): boolean {
 
 async function toState(status: PluginStatus): Promise<PluginState> {
   const { name, type, builtin, state, pid, generation = 0, restarts = 0, lastError = '', startedAt } = status;
+  const { version = '', sandbox = [] } = status;
   // While the next process is awaited, the last one's number may be somebody else's already.
   const runningPid = state === 'running' ? pid : undefined;
   const memoryBytes = runningPid === undefined ? undefined : await findMemoryBytes(runningPid);
@@ -46,5 +65,7 @@ async function toState(status: PluginStatus): Promise<PluginState> {
     startedAt:
       runningPid === undefined || startedAt === undefined ? 0n : BigInt(Math.floor(startedAt.getTime() / 1000)),
     memoryBytes: BigInt(memoryBytes ?? 0),
+    version,
+    sandbox: runningPid === undefined ? [] : [...sandbox],
   };
 }

@@ -1,0 +1,314 @@
+import { hash } from 'node:crypto';
+import { copyFile, readFile, rename, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { PluginConfig } from '../../src/config/plugins.ts';
+import type { CatalogOptions, PluginCatalog } from '../../src/plugin-host/catalog.ts';
+import type { KeyManager } from '../../src/plugin-host/kinds/key-manager.ts';
+import { describeWithGo } from '../harness/requires.ts';
+import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
+import { goPlugin, JOIN_TOKEN, pluginConfig, SQL, TestHost } from './go-plugins.ts';
+import { isGone } from './is-gone.ts';
+
+const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+let folder: TemporaryFolder;
+beforeEach(async () => {
+  folder = await createTemporaryFolder();
+});
+afterEach(() => folder[Symbol.asyncDispose]());
+
+/** The disk key manager of ours, from its source. */
+function disk(side: 'server' | 'agent', keysPath = folder.join('keys.json')): PluginConfig {
+  return pluginConfig({
+    type: 'KeyManager',
+    name: 'disk',
+    command: process.execPath,
+    args: [source(`../../src/plugins/disk/${side}.main.ts`)],
+    data: {
+      text:
+        side === 'server' ? `keys_path = ${JSON.stringify(keysPath)}` : `directory = ${JSON.stringify(folder.path)}`,
+    },
+  });
+}
+
+const ofName = (catalog: PluginCatalog, name: string) => {
+  const found = catalog.plugins.find((plugin) => plugin.name === name);
+  if (found?.pid === undefined) throw new Error(`${name} has no process`);
+  return { ...found, pid: found.pid };
+};
+
+/** Signs again and again until told to stop. @returns how often; a failure is thrown */
+async function signUntil(keyManager: KeyManager, id: string, stopped: () => boolean): Promise<number> {
+  const key = await keyManager.findKey(id);
+  if (key === undefined) throw new Error(`no key ${id}`);
+  for (let count = 0; ; count++) {
+    if (stopped()) return count;
+    await key.signDigest(new Uint8Array(32), 'sha256');
+  }
+}
+
+describe('a key manager that keeps its keys', () => {
+  test('goes on in a new process, with the same keys, and no call fails meanwhile', async () => {
+    const host = new TestHost();
+    await using catalog = await host.load('server', [SQL, disk('server')]);
+    const { keyManager } = catalog;
+    const key = await keyManager.generateKey('k', 'ec-p256');
+    const before = ofName(catalog, 'disk');
+    let stop = false;
+    const callers = [1, 2, 3, 4].map(() => signUntil(keyManager, 'k', () => stop));
+    await catalog.reloader.reload('disk');
+    stop = true;
+    for (const count of await Promise.all(callers)) expect(count).toBeGreaterThan(0);
+    const after = ofName(catalog, 'disk');
+    expect(after).toMatchObject({ state: 'running', generation: 2, restarts: 0, lastError: undefined });
+    expect(after.pid).not.toBe(before.pid);
+    await vi.waitFor(() => expect(isGone(before.pid)).toBe(true), 5_000);
+    const again = await keyManager.findKey('k');
+    expect(again?.fingerprint).toBe(key.fingerprint);
+    expect(again?.endpoint.socketPath).toBe(key.endpoint.socketPath);
+    expect(host.records.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
+  test('loses no key that is made while it is reloaded', async () => {
+    await using catalog = await new TestHost().load('server', [SQL, disk('server')]);
+    const { keyManager } = catalog;
+    const made = Array.from({ length: 8 }, (_, index) => keyManager.generateKey(`k${index}`, 'ec-p256'));
+    const reloading = catalog.reloader.reload('disk');
+    const late = Array.from({ length: 8 }, (_, index) => keyManager.generateKey(`l${index}`, 'ec-p256'));
+    await reloading;
+    const keys = await Promise.all([...made, ...late]);
+    const kept = new Map((await keyManager.getKeys()).map(({ id, fingerprint }) => [id, fingerprint]));
+    expect(kept.size).toBe(16);
+    for (const { id, fingerprint } of keys) expect(kept.get(id)).toBe(fingerprint);
+  });
+
+  test('is not replaced by a process that has not its keys', async () => {
+    let keysPath = folder.join('keys.json');
+    const catalogOptions = { readPlugins: async () => [SQL, disk('server', keysPath)] };
+    await using catalog = await new TestHost().load('server', [SQL, disk('server')], catalogOptions);
+    await catalog.keyManager.generateKey('x509-CA-A', 'ec-p256');
+    const { pid } = ofName(catalog, 'disk');
+    keysPath = folder.join('other.json');
+    await expect(catalog.reloader.reload('disk')).rejects.toThrow(/"x509-CA-A" would be lost/);
+    expect(ofName(catalog, 'disk')).toMatchObject({ pid, generation: 1, state: 'running' });
+    expect(await catalog.keyManager.findKey('x509-CA-A')).toBeDefined();
+  });
+});
+
+describe('a plugin that cannot be reloaded goes on', () => {
+  const attestor = (command: string, text: string, more: Partial<PluginConfig> = {}) =>
+    pluginConfig({ type: 'NodeAttestor', name: 'odd', command, data: { text }, ...more });
+  const sdkAttestor = (data: string) => attestor(process.execPath, data, { args: [source('sdk-attestor.ts')] });
+
+  async function load(plugins: () => readonly PluginConfig[], more: Partial<CatalogOptions> = {}) {
+    return await new TestHost().load('server', [...plugins()], { readPlugins: async () => plugins(), ...more });
+  }
+
+  test.each([
+    ['Configure refuses', () => sdkAttestor('no_such_key = 1'), /no_such_key/],
+    ['it is not there', () => attestor('/nowhere/plugin', ''), /cannot run "\/nowhere\/plugin"/],
+    ['it ends at once', () => attestor('/bin/false', ''), /exited with status 1 before its handshake/],
+    ['it is configured no more', () => undefined, /the configuration has NodeAttestor "odd" no more/],
+  ])('where %s', async (_why, next, reason) => {
+    let now: PluginConfig | undefined = sdkAttestor('');
+    await using catalog = await load(() => [SQL, disk('server'), ...(now === undefined ? [] : [now])]);
+    const { pid } = ofName(catalog, 'odd');
+    now = next();
+    await expect(catalog.reloader.reload('odd')).rejects.toThrow(reason);
+    expect(ofName(catalog, 'odd')).toMatchObject({ pid, generation: 1, state: 'running' });
+  });
+
+  test('where the configuration has mistakes, which are the reason', async () => {
+    const readPlugins = async () => {
+      throw new Error('server.conf:3: plugins: is required');
+    };
+    await using catalog = await new TestHost().load('server', [SQL, disk('server')], { readPlugins });
+    await expect(catalog.reloader.reload('disk')).rejects.toThrow('server.conf:3: plugins: is required');
+  });
+
+  test('where it is being reloaded already', async () => {
+    await using catalog = await load(() => [SQL, disk('server')]);
+    const first = catalog.reloader.reload('disk');
+    const second = catalog.reloader.reload('disk');
+    await expect(second).rejects.toMatchObject({
+      code: 'FAILED_PRECONDITION',
+      message: 'plugin "disk" is being reloaded already',
+    });
+    await first;
+  });
+
+  test('where nobody has the name, or two have', async () => {
+    const named = { ...disk('server'), name: 'sdk' };
+    await using catalog = await load(() => [SQL, named, { ...sdkAttestor(''), name: 'sdk' }]);
+    await expect(catalog.reloader.reload('other')).rejects.toMatchObject({
+      code: 'PLUGIN_NOT_FOUND',
+      message: 'no plugin "other" runs here, but KeyManager "sdk", NodeAttestor "sdk"',
+    });
+    await expect(catalog.reloader.reload('sdk')).rejects.toMatchObject({
+      code: 'ARGUMENT_INVALID',
+      message: 'there are KeyManager "sdk" and NodeAttestor "sdk": say which type is meant',
+    });
+    await catalog.reloader.reload('sdk', 'NodeAttestor');
+    expect(catalog.plugins.map(({ generation }) => generation)).toEqual([1, 2, undefined]);
+  });
+});
+
+test('a plugin that is down is up at once, and healthy, once it is reloaded', async () => {
+  const keysPath = folder.join('keys.json');
+  await using catalog = await new TestHost().load('server', [SQL, disk('server', keysPath)]);
+  for (let round = 1; round < 6; round++) {
+    process.kill(ofName(catalog, 'disk').pid, 'SIGKILL');
+    if (round < 5) await vi.waitFor(() => expect(ofName(catalog, 'disk').generation).toBe(round + 1), 20_000);
+  }
+  await vi.waitFor(() => expect(catalog.plugins[0]?.state).toBe('unhealthy'));
+  await catalog.reloader.reload('disk');
+  expect(ofName(catalog, 'disk')).toMatchObject({ state: 'running', restarts: 4 });
+  expect(await catalog.keyManager.getKeys()).toEqual([]);
+});
+
+describe('a plugin_data_file', () => {
+  const configured = (file: string) => ({ ...disk('server'), data: { file } });
+  const write = async (file: string, text: string) => {
+    await writeFile(`${file}.next`, text);
+    await rename(`${file}.next`, file);
+  };
+
+  test('that is written is taken; one that is refused is not, with the reason in the log', async () => {
+    const host = new TestHost();
+    const file = folder.join('disk.hcl');
+    const text = `keys_path = ${JSON.stringify(folder.join('keys.json'))}\n`;
+    await write(file, text);
+    await using catalog = await host.load('server', [SQL, configured(file)]);
+    await write(file, `${text}# changed\n`);
+    await vi.waitFor(() => expect(ofName(catalog, 'disk')).toMatchObject({ generation: 2 }), 20_000);
+    await write(file, `${text}nonsense = true\n`);
+    await vi.waitFor(
+      () =>
+        expect(host.records).toContainEqual(
+          expect.objectContaining({
+            level: 'error',
+            message: 'plugin was not reloaded and goes on',
+            fields: expect.objectContaining({ plugin_name: 'disk', reason: expect.stringMatching(/nonsense/) }),
+          }),
+        ),
+      20_000,
+    );
+    expect(ofName(catalog, 'disk')).toMatchObject({ generation: 2, state: 'running' });
+    await write(file, `${text}# changed again\n`);
+    await vi.waitFor(() => expect(ofName(catalog, 'disk')).toMatchObject({ generation: 3 }), 20_000);
+  });
+
+  test('that has not changed reloads nothing when it is asked for what has', async () => {
+    const file = folder.join('disk.hcl');
+    const text = `keys_path = ${JSON.stringify(folder.join('keys.json'))}\n`;
+    await write(file, text);
+    await using catalog = await new TestHost().load('server', [SQL, configured(file)]);
+    await write(file, text);
+    await catalog.reloader.reloadChanged();
+    expect(ofName(catalog, 'disk')).toMatchObject({ generation: 1 });
+    await write(file, `${text}# changed\n`);
+    await catalog.reloader.reloadChanged();
+    expect(ofName(catalog, 'disk')).toMatchObject({ generation: 2 });
+  });
+});
+
+describeWithGo('a Go plugin', () => {
+  const checksumOf = async (path: string) => hash('sha256', await readFile(path));
+  const swap = async (path: string, next: string) => {
+    await copyFile(next, `${path}.next`);
+    await rename(`${path}.next`, path);
+  };
+
+  test('whose binary was swapped is reloaded without a failed call, once its checksum is right', async () => {
+    const command = folder.join('plugin');
+    await copyFile(await goPlugin('workload-attestor', '1.4.0'), command);
+    let checksum = await checksumOf(command);
+    const plugins = () => [
+      JOIN_TOKEN,
+      disk('agent'),
+      pluginConfig({ type: 'WorkloadAttestor', name: 'go', command, checksum }),
+    ];
+    await using catalog = await new TestHost().load('agent', plugins(), { readPlugins: async () => plugins() });
+    const [attestor] = catalog.workloadAttestors;
+    if (attestor === undefined) throw new Error('no attestor');
+    let stop = false;
+    const caller = async () => {
+      for (let count = 0; ; count++) {
+        if (stop) return count;
+        await attestor.attest(process.pid, new AbortController().signal);
+      }
+    };
+    const callers = [caller(), caller(), caller(), caller()];
+    const { pid } = ofName(catalog, 'go');
+    await swap(command, await goPlugin('workload-attestor', '1.8.0'));
+    await expect(catalog.reloader.reload('go')).rejects.toThrow(/but plugin_checksum wants/);
+    expect(ofName(catalog, 'go')).toMatchObject({ pid, generation: 1 });
+    checksum = await checksumOf(command);
+    await catalog.reloader.reload('go');
+    await vi.waitFor(() => expect(isGone(pid)).toBe(true), 5_000);
+    stop = true;
+    for (const count of await Promise.all(callers)) expect(count).toBeGreaterThan(0);
+    expect(ofName(catalog, 'go')).toMatchObject({ generation: 2, restarts: 0 });
+  });
+
+  test('that keeps its keys in memory is not replaced: its keys would go with it', async () => {
+    const command = await goPlugin('key-manager');
+    const keyManager = pluginConfig({ type: 'KeyManager', name: 'km', command });
+    await using catalog = await new TestHost().load('server', [SQL, keyManager]);
+    const key = await catalog.keyManager.generateKey('JWT-Signer-A', 'ec-p256');
+    await expect(catalog.reloader.reload('km')).rejects.toMatchObject({
+      code: 'FAILED_PRECONDITION',
+      message: expect.stringContaining('"JWT-Signer-A" would be lost'),
+    });
+    expect((await key.signDigest(new Uint8Array(32), 'sha256')).length).toBeGreaterThan(60);
+  });
+
+  describe('with an attestation under way', () => {
+    const options = { csrPublicKey: new Uint8Array([1]), signal: new AbortController().signal };
+    const answer = (challenge: Uint8Array) => hash('sha256', Buffer.concat([challenge, Buffer.from('node')]), 'buffer');
+    const load = async (deadlines: CatalogOptions['deadlines'] = {}) => {
+      const attestor = pluginConfig({
+        type: 'NodeAttestor',
+        name: 'go_digest',
+        command: await goPlugin('server-node-attestor'),
+        data: { text: '' },
+      });
+      return await new TestHost().load('server', [SQL, disk('server'), attestor], { deadlines });
+    };
+
+    test('ends it in the process that began it', async () => {
+      await using catalog = await load();
+      const { pid } = ofName(catalog, 'go_digest');
+      const verdict = await catalog.findServerNodeAttestor('go_digest')?.attest(
+        Buffer.from('node'),
+        async (challenge) => {
+          await catalog.reloader.reload('go_digest');
+          return answer(challenge);
+        },
+        options,
+      );
+      expect(verdict?.spiffeId).toMatch(/^spiffe:\/\/example\.org\/spire\/agent\/go_digest\/node$/);
+      expect(ofName(catalog, 'go_digest').generation).toBe(2);
+      await vi.waitFor(() => expect(isGone(pid)).toBe(true), 5_000);
+    });
+
+    test('gives it no more than the time to drain, and says why', async () => {
+      await using catalog = await load({ drainMs: 200 });
+      const { pid } = ofName(catalog, 'go_digest');
+      const attesting = catalog.findServerNodeAttestor('go_digest')?.attest(
+        Buffer.from('node'),
+        async (challenge) => {
+          await catalog.reloader.reload('go_digest');
+          await vi.waitFor(() => expect(isGone(pid)).toBe(true), 5_000);
+          return answer(challenge);
+        },
+        options,
+      );
+      await expect(attesting).rejects.toMatchObject({
+        code: 'PLUGIN_EXITED',
+        message: 'nodeattestor(go_digest): the plugin was reloaded, and the process of this call is no more',
+      });
+    });
+  });
+});
