@@ -25,9 +25,8 @@ export async function runCommandLine(args: readonly string[], terminal: Terminal
     if (found === undefined) return await showOverview(words, isHelp || asksForHelp(flagArgs), terminal);
     const { name, command, extra } = found;
     if (isHelp) return showUsage(name, command, terminal);
-    const takesOperands = command.operands !== undefined;
-    const rest = command.flagsFollow === true ? [...flagArgs, ...extra] : [...extra, ...flagArgs];
-    const { values, helpWanted, operands } = parseFlags(command.flags, rest, takesOperands);
+    const operandsAt = command.operands === undefined ? 'nowhere' : command.flagsFollow === true ? 'anywhere' : 'end';
+    const { values, helpWanted, operands } = parseFlags(command.flags, [...extra, ...flagArgs], operandsAt);
     if (helpWanted) return showUsage(name, command, terminal);
     await command.run(values, terminal, operands);
     return EXIT.ok;

@@ -34,22 +34,30 @@ const NAME = /^--?([^-=][^=]*)(?:=([\s\S]*))?$/;
 /**
  * Reads flags as Go's package `flag` does; words that are neither flags nor values are refused, not passed over.
  *
- * @param takesOperands the first such word and all that follows it are operands instead.
+ * @param operandsAt where operands may be: `end` makes one of the first such word and of all that follows it, `anywhere` of
+ *   each such word, with flags before it and behind.
  * @throws SpiffeError `ARGUMENT_INVALID`
  */
-export function parseFlags<F extends Flags>(flags: F, args: readonly string[], takesOperands = false): ParsedFlags<F> {
+export function parseFlags<F extends Flags>(
+  flags: F,
+  args: readonly string[],
+  operandsAt: 'nowhere' | 'end' | 'anywhere' = 'nowhere',
+): ParsedFlags<F> {
   const values = new Map<string, unknown>(Object.entries(flags).map(([name, { initial }]) => [name, initial]));
+  const found: string[] = [];
   const parsed = (helpWanted: boolean, operands: readonly string[] = []) => ({
     values: Object.fromEntries(values) as FlagValues<F>,
     helpWanted,
-    operands,
+    operands: [...found, ...operands],
   });
   const rest = [...args];
   for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
     if (arg === '--') break;
     if (!arg.startsWith('-') || arg === '-') {
-      if (takesOperands) return parsed(false, [arg, ...rest]);
-      throw unexpected(arg);
+      if (operandsAt === 'nowhere') throw unexpected(arg);
+      if (operandsAt === 'end') return parsed(false, [arg, ...rest]);
+      found.push(arg);
+      continue;
     }
     const [, name, attached] = NAME.exec(arg) ?? [];
     if (name === undefined) throw invalid(`${JSON.stringify(arg)} is no flag: write -name or -name=value`);
@@ -62,7 +70,7 @@ export function parseFlags<F extends Flags>(flags: F, args: readonly string[], t
     if (text === undefined) throw invalid(`flag -${name} needs a value: -${name} ${flag.valueName}`);
     values.set(name, read(name, flag, text, values.get(name)));
   }
-  if (takesOperands) return parsed(false, rest);
+  if (operandsAt !== 'nowhere') return parsed(false, rest);
   const [first] = rest;
   if (first !== undefined) throw unexpected(first);
   return parsed(false);

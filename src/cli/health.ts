@@ -1,3 +1,4 @@
+import { PluginsDefinition } from '../gen/assayer/plugin/v1/plugin.ts';
 import { HealthDefinition, HealthCheckResponse_ServingStatus as Serving } from '../gen/grpc/health/v1/health.ts';
 import { RpcChannel } from '../rpc/channel.ts';
 import { createClient } from '../rpc/client.ts';
@@ -31,13 +32,25 @@ export async function checkHealth(
     throw unhealthy(naming, reason instanceof Error ? reason.message : String(reason), error);
   });
   const name = Object.entries(Serving).find(([, known]) => known === status)?.[0] ?? String(status);
-  if (status !== Serving.SERVING) throw unhealthy(naming, `it returned status ${name}`);
+  if (status !== Serving.SERVING) {
+    const plugins = await describeUnhealthyPlugins(channel);
+    throw unhealthy(naming, [`it returned status ${name}`, ...plugins].join('; '));
+  }
   terminal.print(`${naming.program === 'server' ? 'Server' : 'Agent'} is healthy.\n`);
 }
 
 async function askHealth(channel: RpcChannel): Promise<Serving> {
   const { status } = await createClient(HealthDefinition, channel).check({ service: '' }, { deadlineMs: DEADLINE_MS });
   return status;
+}
+
+/** The plugins that are the reason, by name; none where this user may not know. */
+async function describeUnhealthyPlugins(channel: RpcChannel): Promise<readonly string[]> {
+  const client = createClient(PluginsDefinition, channel);
+  const { plugins } = await client.listPlugins({}, { deadlineMs: DEADLINE_MS }).catch(() => ({ plugins: [] }));
+  return plugins
+    .filter(({ state }) => state === 'unhealthy')
+    .map(({ type, name, lastError }) => `plugin ${type} "${name}" keeps ending: ${lastError}`);
 }
 
 function unhealthy({ program }: SocketNaming, reason: string, cause?: unknown): SpiffeError {

@@ -36,7 +36,7 @@ export async function runProgram({ config, start }: ProgramOptions): Promise<voi
   process.on('SIGINT', () => stop.abort());
   process.on('SIGUSR2', () => output.reopen());
   let reload = () => log.info('plugins are not reloaded: the program is starting or stopping');
-  process.on('SIGUSR1', () => reload()); // without a handler, Node would open its debugger
+  process.on('SIGUSR1', () => reload());
   try {
     await using program = await start(log, stop.signal);
     const whileStarting = reload;

@@ -1,3 +1,4 @@
+import { readlinkSync } from 'node:fs';
 import { type PluginState, PluginsDefinition } from '../gen/assayer/plugin/v1/plugin.ts';
 import type { Peer } from '../rpc/peer.ts';
 import { type BoundService, bindService } from '../rpc/service.ts';
@@ -42,9 +43,28 @@ export function pluginsService(
   });
 }
 
-/** Whether the peer is a process of this program's own user, or of root. */
+/**
+ * Whether the peer is a process of this program's own user, or of root. In a container, which a PID or user namespace makes,
+ * root is whoever was let in there.
+ */
 export function isOwnUser(peer: Peer): boolean {
-  return peer.kind === 'unix' && [0, process.geteuid?.()].includes(peer.uid) && peer.isUnchanged();
+  return (
+    peer.kind === 'unix' &&
+    [0, process.geteuid?.()].includes(peer.uid) &&
+    NAMESPACES.every((name) => isSameNamespace(peer.pid, name)) &&
+    peer.isUnchanged() // so it was that very process that was looked at
+  );
+}
+
+const NAMESPACES = ['pid', 'user'] as const;
+
+/** Where it cannot be told, it is not. @see namespaces(7) */
+function isSameNamespace(pid: number, name: (typeof NAMESPACES)[number]): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/${name}`) === readlinkSync(`/proc/self/ns/${name}`);
+  } catch {
+    return false;
+  }
 }
 
 async function toState(status: PluginStatus): Promise<PluginState> {

@@ -129,8 +129,32 @@ describe('flags', () => {
     ['what follows --', ['-admin', '--', '-x', 'y'], ['-x', 'y']],
     ['nothing', ['-admin'], []],
   ])('hand on operands where they are allowed: %s', (_what, args, operands) => {
-    expect(parseFlags(flags, args, true)).toEqual({
+    expect(parseFlags(flags, args, 'end')).toEqual({
       values: { ...defaults, admin: true },
+      helpWanted: false,
+      operands,
+    });
+  });
+});
+
+describe('operands with flags on both sides', () => {
+  const flags = { name: text('', 'NAME'), loud: toggle('') };
+  test.each([
+    [
+      ['a', '-name', 'n', 'b', '-loud', 'c'],
+      ['a', 'b', 'c'],
+    ],
+    [
+      ['-name=n', '-loud', 'a', 'b', 'c'],
+      ['a', 'b', 'c'],
+    ],
+    [
+      ['a', '-name', 'n', '-loud', '--', '-b', 'c'],
+      ['a', '-b', 'c'],
+    ],
+  ])('%j', (args, operands) => {
+    expect(parseFlags(flags, args, 'anywhere')).toEqual({
+      values: { name: 'n', loud: true },
       helpWanted: false,
       operands,
     });

@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { formatPlugin } from '../../src/cli/list-plugins.ts';
 import { PluginState } from '../../src/gen/assayer/plugin/v1/plugin.ts';
@@ -7,6 +9,8 @@ import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporar
 import { AgentProcess } from './agent-process.ts';
 import { runCli } from './run-cli.ts';
 import { ServerProcess } from './server-process.ts';
+
+const MAIN = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts');
 
 const resources = new AsyncDisposableStack();
 let folder: TemporaryFolder;
@@ -24,12 +28,14 @@ const MEMORY_LINES = [
   'Name        : memory',
   'Kind        : KeyManager',
   'Built in    : true',
+  String.raw`Version     : \d+\.\d+\.\d+`,
   'State       : running',
   'Generation  : 1',
   'Restarts    : 0',
   String.raw`Process     : \d+`,
   String.raw`Uptime      : (\d+m)?\d+s`,
   String.raw`Memory      : \d+\.\d MB`,
+  'Sandbox     : .*no-new-privileges.*',
 ];
 
 describe('server plugin list', () => {
@@ -78,9 +84,9 @@ describe('agent plugin list', () => {
 });
 
 describe('who may list the plugins of an agent', () => {
-  const peer = (uid: number, isUnchanged = true): Peer => ({
+  const peer = (uid: number, isUnchanged = true, pid = process.pid): Peer => ({
     kind: 'unix',
-    pid: 1,
+    pid,
     uid,
     gid: uid,
     startTimeTicks: 0,
@@ -94,11 +100,33 @@ describe('who may list the plugins of an agent', () => {
     ['root', peer(0), true],
     ['another user', peer(own + 4_242), false],
     ['a process that became another program', peer(own, false), false],
+    ['one of which nothing can be told', peer(own, true, 2 ** 22 + 1), false],
     ['a peer over TLS', { kind: 'tls', address: '127.0.0.1', port: 1, certificates: [] } as const, false],
   ])('%s', (_who, caller, allowed) => {
     expect(isOwnUser(caller)).toBe(allowed);
   });
 });
+
+test.each(['--pid', '--user'])(
+  'root of a container, which a %s namespace makes, is not answered',
+  async (namespace) => {
+    const { status, stderr } = spawnSync(
+      'unshare',
+      [namespace, '--fork', ...(namespace === '--user' ? ['--map-root-user'] : []), process.execPath, MAIN].concat([
+        'agent',
+        'plugin',
+        'list',
+        '-socketPath',
+        agent.socketPath,
+      ]),
+      { encoding: 'utf8', timeout: 30_000 },
+    );
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: 'Error: plugins are listed to, and reloaded for, the user of this program and root alone\n',
+    });
+  },
+);
 
 test('a plugin that is being restarted is shown with why', () => {
   const state = PluginState.create({

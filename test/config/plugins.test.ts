@@ -32,10 +32,43 @@ const mistakes: readonly [what: string, text: string, message: RegExp][] = [
   ['an unknown key', 'A "x" { plugin_comand = "y" }', /plugin_comand: is not a known key, did you mean "plugin_cmd"/],
   ['arguments that are no list', 'A "x" { plugin_args = "y" }', /plugin_args: must be a list/],
   ['data that is no block', 'A "x" { plugin_data = "y" }', /plugin_data: must be a block/],
+  ['a socket that is not absolute', 'A "x" { plugin_socket = "p.sock" }', /plugin_socket: must be the absolute path/],
+  ['a line that is no handshake', 'A "x" { plugin_attach = "/p.sock" }', /plugin_attach: must be the handshake line/],
+  [
+    'a handshake over TCP',
+    'A "x" { plugin_attach = "1|1|tcp|127.0.0.1:1234|grpc|" }',
+    /plugin_attach: must be the handshake line/,
+  ],
+  [
+    'a handshake with a certificate',
+    `A "x" { plugin_attach = "1|1|unix|/p.sock|grpc|${'MIIB'.repeat(20)}" }`,
+    /plugin_attach: must be the handshake line of a plugin without TLS/,
+  ],
+  [
+    'two ways to attach',
+    'A "x" { plugin_socket = "/p", plugin_attach = "1|1|unix|/p|grpc|" }',
+    /only one of plugin_socket and plugin_attach/,
+  ],
+  ...['plugin_cmd = "/p"', 'plugin_args = ["a"]', `plugin_checksum = "${'0'.repeat(64)}"`, 'auto_mtls = true'].map(
+    (key): [string, string, RegExp] => [
+      `${key.split(' ')[0]} of a plugin that runs already`,
+      `A "x" { plugin_socket = "/p", ${key} }`,
+      new RegExp(`${key.split(' ')[0]} is for a plugin that the program starts, not for one that runs already`),
+    ],
+  ),
   ['a body that is no block', 'A { x = 1 }', /plugins\.A\.x: must be a block/],
 ];
 test.each(mistakes)('refuses %s', (_what, text, message) => {
   expect(read(text).problems.map(formatProblem)).toEqual([expect.stringMatching(message)]);
+});
+
+test.each([
+  ['plugin_socket = "/run/p.sock"', '1|1|unix|/run/p.sock|grpc|'],
+  ['plugin_attach = "1|1|unix|/run/p.sock|grpc|"', '1|1|unix|/run/p.sock|grpc|'],
+  ['plugin_attach = "1|1|unix|/run/p.sock|grpc||false"', '1|1|unix|/run/p.sock|grpc||false'],
+  ['plugin_socket = ""', undefined],
+])('a plugin that runs already: %s', (key, attach) => {
+  expect(read(`A "x" { ${key} }`).blocks[0]?.plugin.attach).toBe(attach);
 });
 
 const plugin = (type: string, name: string, change: Partial<PluginConfig> = {}): PluginConfig => ({
