@@ -72,7 +72,7 @@ export class PluginSupervisor implements AsyncDisposable {
     const socket = undo.use(await StableSocket.create());
     const source = await sourceStateOf(spec);
     const generation = undo.use(await start(spec, options, ['configure']));
-    await socket.pointTo(generation.endpoint.socketPath);
+    await socket.pointTo(generation.endpoint);
     undo.move();
     return new PluginSupervisor(spec, source, options, socket, generation);
   }
@@ -87,8 +87,8 @@ export class PluginSupervisor implements AsyncDisposable {
   }
 
   /** The same through all generations. */
-  get socketPath(): string {
-    return this.#socket.path;
+  get socket(): StableSocket {
+    return this.#socket;
   }
 
   get health(): PluginHealth {
@@ -152,7 +152,7 @@ export class PluginSupervisor implements AsyncDisposable {
       const generation = undo.use(await start(spec, { ...this.#options, signal }, ['validate', 'configure']));
       const before = this.#generation;
       if (before.exit === undefined) await requireSuccessor(before, generation);
-      await this.#socket.pointTo(generation.endpoint.socketPath);
+      await this.#socket.pointTo(generation.endpoint);
       if (signal.aborted) throw new SpiffeError('CANCELLED', `plugin "${spec.name}" is being stopped`);
       undo.move();
       this.#spec = spec;
@@ -232,7 +232,7 @@ export class PluginSupervisor implements AsyncDisposable {
         const source = await sourceStateOf(this.#spec);
         const generation = undo.use(await start(this.#spec, { ...this.#options, signal }, ['configure']));
         if (this.#next === undefined) return;
-        await this.#socket.pointTo(generation.endpoint.socketPath);
+        await this.#socket.pointTo(generation.endpoint);
         undo.move();
         this.#source = source;
         this.#generation = generation;

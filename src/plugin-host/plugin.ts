@@ -49,10 +49,14 @@ export class Plugin implements AsyncDisposable {
     return this.#supervisor.generation.startedAt;
   }
 
-  /** The path is the same through restarts; one-time certificates are not. */
+  /** The path is the same through restarts; one-time certificates are not: see {@link onEndpointChange}. */
   get endpoint(): PluginEndpoint {
-    const { generation, socketPath } = this.#supervisor;
-    return { ...generation.endpoint, socketPath };
+    return this.#supervisor.socket.endpoint;
+  }
+
+  /** Tells of the endpoint of every generation to come. @returns what ends that */
+  onEndpointChange(listener: (endpoint: PluginEndpoint) => void): Disposable {
+    return this.#supervisor.socket.subscribe(listener);
   }
 
   /** What the sandbox of its process is made of. */

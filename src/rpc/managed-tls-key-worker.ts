@@ -16,10 +16,14 @@ import { RemoteError } from './status.ts';
 
 // A thread of its own, which signs in other threads' TLS handshakes by asking their key managers. They wait meanwhile.
 
-interface OpenKey {
+interface OpenKey extends Connection {
   readonly keyId: string;
   readonly fingerprint: string | undefined;
   readonly deadlineMs: number;
+}
+
+/** To the key manager's process of the moment. */
+interface Connection {
   readonly channel: RpcChannel;
   readonly keyManager: Pick<Client<typeof AgentKeyManagerDefinition>, 'signData'>;
 }
@@ -41,14 +45,25 @@ function openChannel({ socketPath, autoMtls }: KeyEndpoint): RpcChannel {
   return openAutoMtlsChannel(socketPath, { peerCertificatePem, certificatePem, privateKeyPem }, { grpc });
 }
 
-function open({ identifier, keyId, fingerprint, deadlineMs, endpoint }: ToSigningThread & { kind: 'open' }): void {
+function connect(endpoint: KeyEndpoint): Connection {
   const channel = openChannel(endpoint);
   // Both sides' messages are the same bytes; only the service's name differs.
   const keyManager =
     endpoint.side === 'agent'
       ? createClient(AgentKeyManagerDefinition, channel)
       : createClient(ServerKeyManagerDefinition, channel);
-  keys.set(identifier, { keyId, fingerprint, deadlineMs, channel, keyManager });
+  return { channel, keyManager };
+}
+
+function open({ identifier, keyId, fingerprint, deadlineMs, endpoint }: ToSigningThread & { kind: 'open' }): void {
+  keys.set(identifier, { keyId, fingerprint, deadlineMs, ...connect(endpoint) });
+}
+
+function move({ identifier, endpoint }: ToSigningThread & { kind: 'move' }): void {
+  const key = keys.get(identifier);
+  if (key === undefined) return;
+  keys.set(identifier, { ...key, ...connect(endpoint) });
+  key.channel[Symbol.dispose]();
 }
 
 async function sign(
@@ -101,6 +116,9 @@ parentPort?.on('message', (message: ToSigningThread) => {
     case 'open':
       open(message);
       post({ kind: 'opened', identifier: message.identifier });
+      return;
+    case 'move':
+      move(message);
       return;
     case 'close':
       keys.get(message.identifier)?.channel[Symbol.dispose]();

@@ -23,6 +23,8 @@ export interface ManagedTlsKeyOptions {
   /** SubjectPublicKeyInfo, DER; EC or RSA. */
   readonly publicKey: Uint8Array;
   readonly endpoint: KeyEndpoint;
+  /** Tells where the key manager serves each time that it was started again; without it, it serves where it did. */
+  readonly onEndpointChange?: (listener: (endpoint: KeyEndpoint) => void) => Disposable;
   /** The key manager's name for this very key: once it answers with another, the key was replaced and signs no more. */
   readonly fingerprint?: string;
   /** How long a handshake, and with it this thread, waits for a signature. */
@@ -42,6 +44,7 @@ export class ManagedTlsKey implements AsyncDisposable {
   readonly #addon: KeyAddon;
   readonly #identifier: string;
   readonly #thread: SigningThread;
+  readonly #following: Disposable | undefined;
   #disposed = false;
 
   private constructor(options: ManagedTlsKeyOptions, addon: KeyAddon, identifier: string, thread: SigningThread) {
@@ -50,6 +53,7 @@ export class ManagedTlsKey implements AsyncDisposable {
     this.#addon = addon;
     this.#identifier = identifier;
     this.#thread = thread;
+    this.#following = options.onEndpointChange?.((endpoint) => thread.move(identifier, endpoint));
   }
 
   /**
@@ -58,12 +62,13 @@ export class ManagedTlsKey implements AsyncDisposable {
    * @throws SpiffeError `FAILED_PRECONDITION` with the reason where that does not work.
    */
   static async open(options: ManagedTlsKeyOptions): Promise<ManagedTlsKey> {
-    const { keyId, publicKey, fingerprint, deadlineMs = DEFAULT_DEADLINE_MS, endpoint } = options;
+    const { keyId, publicKey, fingerprint, deadlineMs = DEFAULT_DEADLINE_MS } = options;
     const addon = loadKeyAddon();
     const identifier = `${keyId}#${randomUUID()}`;
     const thread = await SigningThread.acquire();
     const key = new ManagedTlsKey(options, addon, identifier, thread);
     try {
+      const { endpoint } = options; // now, not before the thread was there: it may have changed
       const threadId = await thread.open({ identifier, keyId, fingerprint, deadlineMs, endpoint });
       addon.registerKey(identifier, publicKey, threadId, deadlineMs);
       const failure = await addon.selfTest(identifier);
@@ -91,6 +96,7 @@ export class ManagedTlsKey implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#following?.[Symbol.dispose]();
     this.#addon.unregisterKey(this.#identifier);
     this.#thread.close(this.#identifier);
     await this.#thread[Symbol.asyncDispose]();

@@ -11,6 +11,8 @@ export type ToSigningThread =
       readonly deadlineMs: number;
       readonly endpoint: KeyEndpoint;
     }
+  /** The key manager was started again. */
+  | { readonly kind: 'move'; readonly identifier: string; readonly endpoint: KeyEndpoint }
   | { readonly kind: 'close'; readonly identifier: string };
 
 export type FromSigningThread =
@@ -66,6 +68,11 @@ export class SigningThread implements AsyncDisposable {
       this.#opening.delete(key.identifier);
     }
     return await this.#ready.promise;
+  }
+
+  /** From here on signatures are asked for at `endpoint`. */
+  move(identifier: string, endpoint: KeyEndpoint): void {
+    this.#post({ kind: 'move', identifier, endpoint });
   }
 
   close(identifier: string): void {

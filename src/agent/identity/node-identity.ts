@@ -120,6 +120,14 @@ export async function findStoredIdentity({ data, keyManager, clock }: NodeIdenti
 }
 
 async function openTlsKey({ key }: AgentSvid): Promise<ManagedTlsKey> {
-  const { id: keyId, publicKey, endpoint, fingerprint } = key;
-  return await ManagedTlsKey.open({ keyId, publicKey, endpoint, fingerprint });
+  const { id: keyId, publicKey, fingerprint } = key;
+  return await ManagedTlsKey.open({
+    keyId,
+    publicKey,
+    fingerprint,
+    get endpoint() {
+      return key.endpoint;
+    },
+    onEndpointChange: (listener) => key.onEndpointChange(listener),
+  });
 }

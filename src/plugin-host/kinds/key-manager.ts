@@ -14,7 +14,7 @@ import { Status } from '../../spiffe/status.ts';
 import type { HashName, KeyType, Signer } from '../../x509/signer.ts';
 import { keyTypeOfSpki, publicKeyOfSpki } from '../../x509/spki.ts';
 import { type Plugin, PluginService, type RunOptions } from '../plugin.ts';
-import type { PluginGeneration } from '../plugin-generation.ts';
+import type { PluginEndpoint, PluginGeneration } from '../plugin-generation.ts';
 
 /** The plugin that keeps a program's private keys; none of them ever leaves it. */
 export interface KeyManager {
@@ -32,6 +32,8 @@ export interface ManagedKey extends Signer {
   readonly fingerprint: string;
   /** Where the TLS engine's own thread asks for signatures, at this moment. */
   readonly endpoint: KeyEndpoint;
+  /** Tells where it is to ask each time that the key manager was started again. @returns what ends that */
+  onEndpointChange(listener: (endpoint: KeyEndpoint) => void): Disposable;
 }
 
 /** SPIRE's, for each call. */
@@ -141,8 +143,15 @@ class PluginKeyManager implements KeyManager {
   }
 
   get endpoint(): KeyEndpoint {
-    const { side, endpoint } = this.#plugin;
-    const { socketPath, autoMtls } = endpoint;
+    return this.#toKeyEndpoint(this.#plugin.endpoint);
+  }
+
+  onEndpointChange(listener: (endpoint: KeyEndpoint) => void): Disposable {
+    return this.#plugin.onEndpointChange((endpoint) => listener(this.#toKeyEndpoint(endpoint)));
+  }
+
+  #toKeyEndpoint({ socketPath, autoMtls }: PluginEndpoint): KeyEndpoint {
+    const { side } = this.#plugin;
     if (autoMtls === undefined) return { socketPath, side };
     const { peerCertificatePem: pluginCertificatePem, certificatePem, privateKeyPem } = autoMtls;
     return { socketPath, side, autoMtls: { pluginCertificatePem, certificatePem, privateKeyPem } };
@@ -193,6 +202,10 @@ class PluginKey implements ManagedKey {
 
   get endpoint(): KeyEndpoint {
     return this.#keyManager.endpoint;
+  }
+
+  onEndpointChange(listener: (endpoint: KeyEndpoint) => void): Disposable {
+    return this.#keyManager.onEndpointChange(listener);
   }
 
   async signDigest(digest: Uint8Array, hash: HashName): Promise<Uint8Array> {
