@@ -16,6 +16,14 @@ const CALL_MS = 10_000;
 export interface DeploymentOptions {
   /** Lines for the section `server`. */
   readonly serverSettings?: string;
+  /** The server's key manager, as in its configuration; on disk by default. */
+  readonly serverKeyManager?: string;
+  /** Lines for the server's attestor `tpm`. */
+  readonly serverTpmSettings?: string;
+  /** More blocks for the server's section `plugins`. */
+  readonly serverPlugins?: string;
+  /** Of both; `debug` by default. */
+  readonly logLevel?: 'debug' | 'info';
   /** Where both keep their data; a folder of the deployment's own by default. */
   readonly dataRoot?: string;
 }
@@ -29,27 +37,29 @@ export class Deployment implements AsyncDisposable {
   readonly programs: Program[] = [];
   readonly #resources: AsyncDisposableStack;
   readonly #dataRoot: string;
+  readonly #logLevel: string;
 
   private constructor(
     parts: Pick<Deployment, 'folder' | 'tpm' | 'serverPort'>,
-    dataRoot: string | undefined,
+    { dataRoot, logLevel = 'debug' }: DeploymentOptions,
     resources: AsyncDisposableStack,
   ) {
     this.folder = parts.folder;
     this.tpm = parts.tpm;
     this.serverPort = parts.serverPort;
     this.#dataRoot = dataRoot ?? parts.folder.path;
+    this.#logLevel = logLevel;
     this.#resources = resources;
   }
 
-  static async create({ serverSettings = '', dataRoot }: DeploymentOptions = {}): Promise<Deployment> {
+  static async create(options: DeploymentOptions = {}): Promise<Deployment> {
     await using resources = new AsyncDisposableStack();
     const folder = resources.use(await createTemporaryFolder());
     await chmod(folder.path, 0o711); // workloads of other users come through here
     const tpm = resources.use(await startSwtpm({ ek: ['rsa-2048'] }));
-    const deployment = new Deployment({ folder, tpm, serverPort: await freePort() }, dataRoot, resources.move());
+    const deployment = new Deployment({ folder, tpm, serverPort: await freePort() }, options, resources.move());
     for (const name of ['server', 'agent']) await mkdir(folder.join(`${name}-tmp`), { mode: 0o700 });
-    await writeFile(folder.join('server.conf'), deployment.#serverConf(serverSettings));
+    await writeFile(folder.join('server.conf'), deployment.#serverConf(options));
     await writeFile(folder.join('agent.conf'), deployment.#agentConf());
     return deployment;
   }
@@ -138,8 +148,14 @@ export class Deployment implements AsyncDisposable {
     await this.#resources.disposeAsync();
   }
 
-  #serverConf(settings: string): string {
+  #serverConf(options: DeploymentOptions): string {
     const data = this.dataFolder('server');
+    const {
+      serverSettings = '',
+      serverKeyManager = `KeyManager "disk" { plugin_data { keys_path = "${data}/keys.json" } }`,
+      serverTpmSettings = '',
+      serverPlugins = '',
+    } = options;
     return `server {
   trust_domain = "example.org"
   data_dir = "${data}"
@@ -147,14 +163,20 @@ export class Deployment implements AsyncDisposable {
   bind_port = ${this.serverPort}
   socket_path = "${this.adminSocket}"
   log_format = "json"
-  log_level = "debug"
-  ${settings}
+  log_level = "${this.#logLevel}"
+  ${serverSettings}
 }
 plugins {
   DataStore "sql" { plugin_data { database_type = "sqlite3" connection_string = "${data}/datastore.sqlite3" } }
-  KeyManager "disk" { plugin_data { keys_path = "${data}/keys.json" } }
+  ${serverKeyManager}
   NodeAttestor "join_token" {}
-  NodeAttestor "tpm" { plugin_data { virtual_ca_path = "${this.tpm.caPath}" } }
+  NodeAttestor "tpm" {
+    plugin_data {
+      virtual_ca_path = "${this.tpm.caPath}"
+      ${serverTpmSettings}
+    }
+  }
+  ${serverPlugins}
 }
 `;
   }
@@ -169,7 +191,7 @@ plugins {
   socket_path = "${this.workloadSocket}"
   trust_bundle_path = "${this.folder.join('bundle.pem')}"
   log_format = "json"
-  log_level = "debug"
+  log_level = "${this.#logLevel}"
   experimental { sync_interval = "1s" }
 }
 plugins {

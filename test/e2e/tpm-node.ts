@@ -18,10 +18,10 @@ export interface CsrKey {
   readonly csr: Uint8Array;
 }
 
-export async function newCsrKey(): Promise<CsrKey> {
+export async function newCsrKey(...uriNames: readonly string[]): Promise<CsrKey> {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const signer = signerOfKeyObject(privateKey);
-  return { privateKey, publicKey: signer.publicKey, csr: await createCsr({ signer, uriNames: [] }) };
+  return { privateKey, publicKey: signer.publicKey, csr: await createCsr({ signer, uriNames }) };
 }
 
 /** What somebody between the node's plugin and the server makes of the messages. */
