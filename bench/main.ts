@@ -8,6 +8,7 @@ import { writeDocs } from './report/docs.ts';
 import { formatResults } from './report/tables.ts';
 import type { BenchResults, Machine } from './results.ts';
 import { measureHandshakes } from './suites/handshakes.ts';
+import { measureNeighbours } from './suites/hostile-neighbours.ts';
 import { measureServerLoads } from './suites/server-loads.ts';
 import { measureSigning } from './suites/signing.ts';
 import { measureStarts } from './suites/starts.ts';
@@ -24,6 +25,9 @@ async function run(options: BenchOptions): Promise<BenchResults> {
   const started = isWanted('start') ? await measureStarts(folder.path, dist, runs) : { starts: [], memory: [] };
   const handshakes = isWanted('handshake') ? await measureHandshakes(dist, runs) : [];
   const signing = isWanted('sign-hop') ? await measureSigning(dist, { seconds, callers }) : [];
+  const neighbours = isWanted('hostile')
+    ? await measureNeighbours(dist, { seconds: seconds * 0.6, callers, report })
+    : [];
   const onServer = await measureServerLoads(driver, loadOptions);
   const onAgent = await measureWorkloadLoads(driver, loadOptions);
   return {
@@ -33,6 +37,7 @@ async function run(options: BenchOptions): Promise<BenchResults> {
     starts: started.starts,
     handshakes,
     signing,
+    neighbours,
     loads: [...onServer.loads, ...onAgent.loads],
     memory: [...started.memory, ...onServer.memory, ...onAgent.memory],
   };

@@ -9,6 +9,7 @@ export interface BenchResults {
   readonly starts: readonly TimesResult[];
   readonly handshakes: readonly TimesResult[];
   readonly signing: readonly LoadResult[];
+  readonly neighbours: readonly NeighbourResult[];
   readonly memory: readonly MemoryResult[];
 }
 
@@ -36,6 +37,12 @@ export interface LoadResult {
   readonly firstError?: string;
   /** User and system time of each process an operation, in microseconds. */
   readonly cpuMicros: Readonly<Record<string, number>>;
+}
+
+/** A load at one plugin, without and with another one that does harm. */
+export interface NeighbourResult {
+  readonly alone: LoadResult;
+  readonly beside: LoadResult;
 }
 
 /** How long something took, each time; milliseconds. */

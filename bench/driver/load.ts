@@ -14,30 +14,64 @@ export interface LoadOptions {
 
 const MAX_ERRORS = 200;
 
+/** One call; `caller` counts from 0. */
+export type LoadCall = (caller: number) => Promise<void>;
+
 /** Calls as fast as answers come, each caller one call at a time: first to warm up, then to measure. */
-export async function measure(options: LoadOptions, call: (caller: number) => Promise<void>): Promise<LoadResult> {
-  const { name, callers, processes, operationsACall } = options;
-  await run(callers, options.warmUpSeconds, call);
-  const before = processes.map(({ pid }) => cpuSecondsOf(pid));
-  const { latenciesMs, seconds, errors } = await run(callers, options.seconds, call);
-  const operations = latenciesMs.length * operationsACall;
-  const cpuMicros = processes.map(({ name: process, pid }, index) => {
-    const used = cpuSecondsOf(pid) - (before[index] ?? 0);
-    return [process, (used * 1e6) / Math.max(operations, 1)];
-  });
-  latenciesMs.sort((a, b) => a - b);
-  return {
-    name,
-    callers,
-    operations,
-    seconds,
-    perSecond: operations / seconds,
-    p50Ms: quantile(latenciesMs, 0.5),
-    p99Ms: quantile(latenciesMs, 0.99),
-    errors: errors.length,
-    ...(errors[0] === undefined ? {} : { firstError: errors[0] }),
-    cpuMicros: Object.fromEntries(cpuMicros),
-  };
+export async function measure(options: LoadOptions, call: LoadCall): Promise<LoadResult> {
+  const tally = new LoadTally(options);
+  await tally.warmUp(call);
+  await tally.run(options.seconds, options.processes, call);
+  return tally.result;
+}
+
+/** Adds up what is measured of one load, in as many parts as it comes. */
+export class LoadTally {
+  readonly #options: Omit<LoadOptions, 'seconds' | 'processes'>;
+  readonly #latenciesMs: number[] = [];
+  readonly #errors: string[] = [];
+  readonly #cpuSeconds = new Map<string, number>();
+  #seconds = 0;
+
+  constructor(options: Omit<LoadOptions, 'seconds' | 'processes'>) {
+    this.#options = options;
+  }
+
+  async warmUp(call: LoadCall): Promise<void> {
+    await run(this.#options.callers, this.#options.warmUpSeconds, call);
+  }
+
+  async run(seconds: number, processes: readonly NamedProcess[], call: LoadCall): Promise<void> {
+    const before = processes.map(({ pid }) => cpuSecondsOf(pid));
+    const part = await run(this.#options.callers, seconds, call);
+    for (const [index, { name, pid }] of processes.entries()) {
+      const used = cpuSecondsOf(pid) - (before[index] ?? 0);
+      this.#cpuSeconds.set(name, (this.#cpuSeconds.get(name) ?? 0) + used);
+    }
+    for (const latency of part.latenciesMs) this.#latenciesMs.push(latency);
+    this.#errors.push(...part.errors);
+    this.#seconds += part.seconds;
+  }
+
+  get result(): LoadResult {
+    const { name, callers, operationsACall } = this.#options;
+    const latenciesMs = this.#latenciesMs.toSorted((a, b) => a - b);
+    const operations = latenciesMs.length * operationsACall;
+    const cpuMicros = [...this.#cpuSeconds].map(([process, used]) => [process, (used * 1e6) / Math.max(operations, 1)]);
+    const [firstError] = this.#errors;
+    return {
+      name,
+      callers,
+      operations,
+      seconds: this.#seconds,
+      perSecond: operations / this.#seconds,
+      p50Ms: quantile(latenciesMs, 0.5),
+      p99Ms: quantile(latenciesMs, 0.99),
+      errors: this.#errors.length,
+      ...(firstError === undefined ? {} : { firstError }),
+      cpuMicros: Object.fromEntries(cpuMicros),
+    };
+  }
 }
 
 async function run(callers: number, seconds: number, call: (caller: number) => Promise<void>) {

@@ -22,11 +22,20 @@ export function cpuSecondsOf(pid: number): number {
   return sum(treeOf(pid).map(ownCpuSeconds));
 }
 
-/** Of a process and all of its threads. Source: proc_pid_stat(5), fields 14 and 15. */
+/** Of a process and all of its threads: fields 14 and 15. */
 function ownCpuSeconds(pid: number): number {
+  return (statOf(pid, 14) + statOf(pid, 15)) / TICKS_A_SECOND;
+}
+
+/** The process group that a process is in. */
+export function groupOf(pid: number): number {
+  return statOf(pid, 5);
+}
+
+/** @param field counted from 1, as in proc_pid_stat(5); from 3 on */
+function statOf(pid: number, field: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // from field 3 on
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND;
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[field - 3]);
 }
 
 export function memoryOf(pid: number): ProcessMemory {

@@ -1,4 +1,11 @@
-import { type BenchResults, type LoadResult, type MemoryResult, median, type TimesResult } from '../results.ts';
+import {
+  type BenchResults,
+  type LoadResult,
+  type MemoryResult,
+  median,
+  type NeighbourResult,
+  type TimesResult,
+} from '../results.ts';
 import { OTHERS } from './others.ts';
 
 /** Markdown, which a terminal shows well enough. */
@@ -10,6 +17,7 @@ export function formatResults(results: BenchResults): string {
     section('Start', timesTable(results.starts)),
     section('Loads', loadsTable(results.loads)),
     section('Signing through the key manager plugin', loadsTable(results.signing)),
+    section('Signing beside a plugin that does harm', neighboursTable(results.neighbours)),
     section('Start of a plugin to its handshake', timesTable(results.handshakes)),
     section('Memory, MiB', memoryTable(results.memory)),
   ];
@@ -37,6 +45,23 @@ function loadsTable(loads: readonly LoadResult[]): string {
         .map(([process, micros]) => `${process} ${whole(micros)}`)
         .join(', '),
       String(errors),
+    ]),
+  );
+}
+
+function neighboursTable(neighbours: readonly NeighbourResult[]): string {
+  if (neighbours.length === 0) return '';
+  const header = ['the other plugin', 'a second before', 'meanwhile', 'lost %', 'p99 ms before', 'meanwhile', 'errors'];
+  return table(
+    header,
+    neighbours.map(({ alone, beside }) => [
+      beside.name,
+      whole(alone.perSecond),
+      whole(beside.perSecond),
+      whole((1 - beside.perSecond / alone.perSecond) * 100),
+      alone.p99Ms.toFixed(2),
+      beside.p99Ms.toFixed(2),
+      String(alone.errors + beside.errors),
     ]),
   );
 }

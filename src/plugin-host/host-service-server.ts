@@ -1,9 +1,17 @@
 import { chmod, chown } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../log/logger.ts';
 import type { AutoMtls } from '../rpc/auto-mtls.ts';
+import type { Interceptor } from '../rpc/call.ts';
 import { RpcServer } from '../rpc/server.ts';
 import type { BoundService } from '../rpc/service.ts';
+import { Allowance } from './allowance.ts';
+
+/** Calls of one plugin: one that makes more waits for the answers. */
+const CALLS = { perSecond: 500, burst: 2_000 };
+const MAX_CALLS_AT_ONCE = 128;
+const MAX_CONNECTIONS = 16;
 
 /** Serves the host services to one plugin, on a socket in that plugin's folder. */
 export class HostServiceServer implements AsyncDisposable {
@@ -27,11 +35,13 @@ export class HostServiceServer implements AsyncDisposable {
     readonly log: Logger;
   }): Promise<HostServiceServer> {
     const { path, userId, services, autoMtls, log } = options;
-    const server = RpcServer.create({ services, log });
+    const interceptors = [inTurn(new Allowance(CALLS))];
+    const server = RpcServer.create({ services, interceptors, log, maxConcurrentStreams: MAX_CALLS_AT_ONCE });
     const listener = createServer((socket) => {
       if (autoMtls === undefined) server.accept(socket, { kind: 'plugin' });
       else autoMtls.acceptSocket(socket, (secured) => server.accept(secured, { kind: 'plugin' }));
     });
+    listener.maxConnections = MAX_CONNECTIONS;
     await new Promise<void>((resolve, reject) => {
       listener.once('error', reject);
       listener.listen(path, resolve);
@@ -45,4 +55,13 @@ export class HostServiceServer implements AsyncDisposable {
     this.#listener.close(); // also removes the socket
     await this.#server[Symbol.asyncDispose]();
   }
+}
+
+function inTurn(allowance: Allowance): Interceptor {
+  return {
+    async before({ signal }) {
+      const waitMs = allowance.spend(1);
+      if (waitMs > 0) await delay(waitMs, undefined, { signal, ref: false });
+    },
+  };
 }

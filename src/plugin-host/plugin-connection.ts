@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { HealthCheckResponse_ServingStatus, HealthDefinition } from '../gen/grpc/health/v1/health.ts';
 import {
   type ConnInfo,
@@ -14,9 +15,13 @@ import { HEALTH_SERVICE_NAME, HOST_SERVICES_BROKER_ID } from '../rpc/go-plugin.t
 import { RemoteError, statusOf } from '../rpc/status.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { Status } from '../spiffe/status.ts';
+import { Allowance } from './allowance.ts';
 
 /** SPIRE has no limit; a plugin that is not what it was could fill the host's memory. */
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+
+/** Messages that a plugin sends unasked, of each kind: what it prints comes in pieces of 1 KiB. One that sends more waits. */
+const UNASKED = { perSecond: 1_000, burst: 4_000 };
 
 /** The one gRPC connection to a plugin's process, with the services that go-plugin itself needs. */
 export class PluginConnection implements Disposable {
@@ -113,10 +118,14 @@ export class PluginConnection implements Disposable {
   }
 }
 
-/** Reads to the end, however it comes; a plugin may be without the service. */
+/** Reads to the end, however it comes, and no faster than it may be; a plugin may be without the service. */
 async function drain(messages: AsyncIterable<unknown>): Promise<void> {
+  const allowance = new Allowance(UNASKED);
   try {
-    for await (const _ of messages);
+    for await (const _ of messages) {
+      const waitMs = allowance.spend(1);
+      if (waitMs > 0) await delay(waitMs, undefined, { ref: false });
+    }
   } catch {
     // the stream has ended with the plugin, or by us
   }

@@ -1,11 +1,17 @@
 import type { Readable } from 'node:stream';
 import type { LogFields, Logger, LogLevel } from '../log/logger.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
+import { Allowance } from './allowance.ts';
 
 /** A longer line is cut in pieces of this size, each plain text. */
 const MAX_LINE_BYTES = 64 * 1024;
 const MAX_FIELDS = 64;
 const MAX_VALUE_CHARACTERS = 4_096;
+/** Lines of one plugin in our log; of a plugin that writes more, some are left out. */
+const LINES = { perSecond: 500, burst: 5_000 };
+/** A plugin that writes more waits, as with any pipe that nobody empties. */
+const BYTES = { perSecond: 4 * 1024 * 1024, burst: 16 * 1024 * 1024 };
+const LEFT_OUT_REPORT_MS = 1_000;
 /** What {@link PluginLog.lastLines} keeps. */
 const KEPT_LINES = 5;
 const LINE_FEED = 0x0a;
@@ -38,7 +44,7 @@ const RESERVED_FIELDS = new Set([
 
 /**
  * Turns what a plugin writes to stderr into records of our log: hclog's JSON, one object a line, or plain text.
- * Nothing that a plugin writes can make it fail.
+ * Nothing that a plugin writes can make it fail, or take more of the host than its share.
  */
 export class PluginLog {
   readonly #log: Logger;
@@ -46,6 +52,10 @@ export class PluginLog {
   #rest: Buffer[] = [];
   #restBytes = 0;
   #dying = false;
+  readonly #lines = new Allowance(LINES);
+  readonly #bytes = new Allowance(BYTES);
+  #leftOutBytes = 0;
+  #report: NodeJS.Timeout | undefined;
 
   /** @param log already says which plugin it is for. */
   constructor(log: Logger) {
@@ -54,9 +64,15 @@ export class PluginLog {
 
   /** Reads `stderr` to its end. */
   attach(stderr: Readable): void {
-    stderr.on('data', (chunk: Buffer) => this.write(chunk));
-    stderr.on('end', () => this.#flush());
-    stderr.on('error', () => this.#flush()); // a broken pipe ends the log, nothing more
+    stderr.on('data', (chunk: Buffer) => {
+      this.write(chunk);
+      const waitMs = this.#bytes.spend(chunk.length);
+      if (waitMs === 0) return;
+      stderr.pause();
+      setTimeout(() => stderr.resume(), waitMs).unref();
+    });
+    stderr.on('end', () => this.#end());
+    stderr.on('error', () => this.#end()); // a broken pipe ends the log, nothing more
   }
 
   write(chunk: Buffer): void {
@@ -68,7 +84,30 @@ export class PluginLog {
       this.#restBytes += end - start;
       start = end === lineFeed ? end + 1 : end;
       if (end === lineFeed || this.#restBytes >= MAX_LINE_BYTES) this.#flush();
+      if (!this.#lines.trySpend(1)) start = this.#leaveOut(chunk, start);
     }
+  }
+
+  /** Goes on with the last line of `chunk`, which may tell why a plugin ends. @returns where that begins */
+  #leaveOut(chunk: Buffer, start: number): number {
+    const lastLine = chunk.lastIndexOf(LINE_FEED, chunk.length - 2) + 1;
+    if (lastLine <= start) return start;
+    this.#leftOutBytes += lastLine - start;
+    this.#report ??= setTimeout(() => this.#reportLeftOut(), LEFT_OUT_REPORT_MS).unref();
+    return lastLine;
+  }
+
+  #reportLeftOut(): void {
+    clearTimeout(this.#report);
+    this.#report = undefined;
+    if (this.#leftOutBytes === 0) return;
+    this.#log.warning('plugin writes too much: a part of it is left out of this log', { bytes: this.#leftOutBytes });
+    this.#leftOutBytes = 0;
+  }
+
+  #end(): void {
+    this.#flush();
+    this.#reportLeftOut();
   }
 
   /** The last lines, each quoted and cut, for a message that says why a plugin did not start. */

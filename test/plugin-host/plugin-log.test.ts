@@ -1,4 +1,6 @@
-import { expect, test } from 'vitest';
+import { once } from 'node:events';
+import { PassThrough } from 'node:stream';
+import { expect, test, vi } from 'vitest';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
 import { PluginLog } from '../../src/plugin-host/plugin-log.ts';
 
@@ -68,4 +70,37 @@ test('the last lines are kept for the message of a failed start', () => {
   const log = new PluginLog(new Logger(() => {}));
   log.write(Buffer.from(Array.from({ length: 9 }, (_, line) => `line ${line}\n`).join('')));
   expect(log.lastLines).toEqual(['"line 4"', '"line 5"', '"line 6"', '"line 7"', '"line 8"']);
+});
+
+test('of a plugin that writes without end a part is left out, and the log says so; its last words stay', async () => {
+  const records: LogRecord[] = [];
+  const log = new PluginLog(new Logger((record) => records.push(record), 'trace'));
+  const stderr = new PassThrough();
+  log.attach(stderr);
+  const count = 20_000;
+  const noise = Array.from({ length: count }, (_, index) => `line ${index}\n`).join('');
+  stderr.end(`${noise}panic: the end\n`);
+  await once(stderr, 'end');
+  expect(records.length).toBeLessThan(count / 2);
+  const report = records.find(({ message }) => message.startsWith('plugin writes too much'));
+  expect(report).toMatchObject({ level: 'warning', fields: { bytes: expect.any(Number) } });
+  const written = records.filter((record) => record !== report).map(({ message }) => message.length + 1);
+  const bytes = written.reduce((total, length) => total + length, Number(report?.fields.bytes));
+  expect(bytes).toBe(noise.length + 'panic: the end\n'.length);
+  expect(log.lastLines.at(-1)).toBe('"panic: the end"');
+});
+
+test('a plugin that writes faster than anybody reads waits', async () => {
+  const log = new PluginLog(new Logger(() => {}));
+  const stderr = new PassThrough();
+  log.attach(stderr);
+  const chunk = Buffer.alloc(1024 * 1024, 'x\n');
+  let taken = 0;
+  stderr.on('data', () => {
+    taken += 1;
+  });
+  for (let count = 0; count < 40; count += 1) stderr.write(chunk);
+  await vi.waitFor(() => expect(stderr.isPaused()).toBe(true));
+  expect(taken).toBeLessThan(40);
+  stderr.destroy();
 });

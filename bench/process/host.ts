@@ -1,0 +1,66 @@
+import { join } from 'node:path';
+import { builtinPlugins } from '../../src/cli/builtin-plugins.ts';
+import type { PluginConfig } from '../../src/config/plugins.ts';
+import { formatText } from '../../src/log/format.ts';
+import { Logger, type LogRecord } from '../../src/log/logger.ts';
+import { PluginCatalog } from '../../src/plugin-host/catalog.ts';
+import { metricsService } from '../../src/plugin-host/metrics-service.ts';
+import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
+import type { NamedProcess } from './proc.ts';
+import { compileCache } from './program.ts';
+import { TRUST_DOMAIN } from './server.ts';
+
+/** This process as the host of plugins: those that are built in come from `dist`, confined as they are in the programs. */
+export class BenchHost implements AsyncDisposable {
+  readonly catalog: PluginCatalog;
+  /** What was logged, but for what plugins write. */
+  readonly records: readonly LogRecord[];
+
+  private constructor(catalog: PluginCatalog, records: readonly LogRecord[]) {
+    this.catalog = catalog;
+    this.records = records;
+  }
+
+  static async load(dist: string, side: 'server' | 'agent', plugins: readonly PluginConfig[]): Promise<BenchHost> {
+    const records: LogRecord[] = [];
+    let written = 0;
+    const log = new Logger((record) => {
+      written += formatText(record).length; // as a program does, but for the writing
+      if (written > 0 && KEPT_MESSAGES.has(record.message)) records.push(record);
+    }, 'debug');
+    Object.assign(process.env, compileCache(dist));
+    const catalog = await PluginCatalog.load({
+      side,
+      plugins,
+      trustDomain: parseTrustDomain(TRUST_DOMAIN),
+      builtins: (type, name) => builtinOf(dist, side, type, name),
+      hostServices: [metricsService(log)],
+      log,
+      deadlines: { graceMs: 300 },
+    });
+    return new BenchHost(catalog, records);
+  }
+
+  /** This process, and the plugins that are processes. */
+  get processes(): readonly NamedProcess[] {
+    const plugins = this.catalog.plugins.flatMap(({ name, pid }) => (pid === undefined ? [] : [{ name, pid }]));
+    return [{ name: 'host', pid: process.pid }, ...plugins];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.catalog[Symbol.asyncDispose]();
+  }
+}
+
+const KEPT_MESSAGES: ReadonlySet<string> = new Set(['plugin loaded']);
+
+export function pluginConfig(config: Partial<PluginConfig> & Pick<PluginConfig, 'type' | 'name'>): PluginConfig {
+  return { args: [], data: undefined, enabled: true, autoMtls: false, ...config };
+}
+
+function builtinOf(dist: string, side: 'server' | 'agent', type: string, name: string) {
+  const builtin = builtinPlugins(side)(type, name);
+  return (
+    builtin && { ...builtin, args: [join(dist, 'plugins', `${side}-${name}.js`)], program: [dist, ...builtin.program] }
+  );
+}
