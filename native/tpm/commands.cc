@@ -12,6 +12,8 @@ namespace {
 constexpr TPM2_ALG_ID kSessionHash = TPM2_ALG_SHA256;
 constexpr TPMT_SYM_DEF kSessionCipher = {
     .algorithm = TPM2_ALG_AES, .keyBits = {.aes = 128}, .mode = {.aes = TPM2_ALG_CFB}};
+/// More than any TPM has room for: one that lies goes on for ever.
+constexpr size_t kMaxHandles = 1024;
 constexpr TPMT_SYM_DEF kNoCipher = {.algorithm = TPM2_ALG_NULL, .keyBits = {}, .mode = {}};
 
 template <class Buffer>
@@ -117,6 +119,8 @@ ESYS_TR NvReader(ESYS_TR index, TPMA_NV attributes) {
   return attributes & TPMA_NV_OWNERREAD ? ESYS_TR_RH_OWNER : ESYS_TR_RH_PLATFORM;
 }
 
+std::runtime_error ReadOthers() { return std::runtime_error("the TPM read other PCRs than it was asked for"); }
+
 }  // namespace
 
 std::vector<std::pair<uint32_t, uint32_t>> ReadProperties(Tpm& tpm, uint32_t first, uint32_t count) {
@@ -137,8 +141,14 @@ std::vector<TPM2_HANDLE> ReadHandles(Tpm& tpm, TPM2_HANDLE first) {
     const auto data = GetCapability(tpm, TPM2_CAP_HANDLES, first, TPM2_MAX_CAP_HANDLES, more);
     const TPML_HANDLE& list = data->data.handles;
     if (list.count == 0) break;
-    handles.insert(handles.end(), list.handle, list.handle + list.count);
-    first = list.handle[list.count - 1] + 1;
+    for (uint32_t i = 0; i < list.count; i++) {
+      if (list.handle[i] < first) throw std::runtime_error("the TPM does not list its handles in order");
+      handles.push_back(list.handle[i]);
+      first = list.handle[i] + 1;
+    }
+    if (handles.size() > kMaxHandles) {
+      throw std::runtime_error("the TPM lists more than " + std::to_string(kMaxHandles) + " handles of one type");
+    }
   }
   return handles;
 }
@@ -170,6 +180,7 @@ std::optional<Bytes> ReadNv(Tpm& tpm, TPM2_HANDLE index) {
   const auto property = ReadProperties(tpm, TPM2_PT_NV_BUFFER_MAX, 1);
   const bool stated = !property.empty() && property.front().first == TPM2_PT_NV_BUFFER_MAX;
   const uint32_t largest = std::min<uint32_t>(TPM2_MAX_NV_BUFFER_SIZE, stated ? property.front().second : 512);
+  if (largest == 0) throw std::runtime_error("the TPM says that it reads no NV bytes at a time");
   const uint32_t size = nvPublic->nvPublic.dataSize;
   Bytes content;
   while (content.size() < size) {
@@ -204,14 +215,18 @@ std::vector<PcrValue> ReadPcrs(Tpm& tpm, const Bytes& selection) {
     uint32_t next = 0;
     for (uint32_t bank = 0; bank < read->count && bank < wanted.count; bank++) {
       const TPMS_PCR_SELECTION& got = read->pcrSelections[bank];
+      TPMS_PCR_SELECTION& missing = wanted.pcrSelections[bank];
       for (unsigned pcr = 0; pcr < 8U * got.sizeofSelect && next < digests->count; pcr++) {
         const auto bit = static_cast<uint8_t>(1U << pcr % 8);
         if (!(got.pcrSelect[pcr / 8] & bit)) continue;
+        const bool is_missing = pcr < 8U * missing.sizeofSelect && (missing.pcrSelect[pcr / 8] & bit);
+        if (got.hash != missing.hash || !is_missing) throw ReadOthers();
         const TPM2B_DIGEST& digest = digests->digests[next++];
         values.push_back({got.hash, static_cast<uint8_t>(pcr), ContentOf(digest.buffer, digest.size)});
-        wanted.pcrSelections[bank].pcrSelect[pcr / 8] &= static_cast<uint8_t>(~bit);
+        missing.pcrSelect[pcr / 8] &= static_cast<uint8_t>(~bit);
       }
     }
+    if (next == 0) throw ReadOthers();  // nothing would be missing less the next time
   }
 }
 

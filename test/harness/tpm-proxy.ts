@@ -21,6 +21,8 @@ export interface TpmMessage {
 export interface ProxyRules {
   /** A response code that is given instead of asking the TPM; called once a command, in order. */
   findFailure?(commandCode: number, command: Uint8Array): number | undefined;
+  /** What is handed on in place of the TPM's own response. */
+  changeResponse?(commandCode: number, response: Uint8Array, command: Uint8Array): Uint8Array;
   /** A command that the TPM gets from somebody else before this one. */
   findPrelude?(commandCode: number): Uint8Array | undefined;
 }
@@ -118,7 +120,8 @@ export class TpmProxy implements AsyncDisposable {
       const failure = this.#rules.findFailure?.(commandCode, command);
       const prelude = this.#rules.findPrelude?.(commandCode);
       if (prelude !== undefined) await answer(prelude);
-      const response = failure === undefined ? await answer(command) : failureResponse(failure);
+      const own = failure === undefined ? await answer(command) : failureResponse(failure);
+      const response = this.#rules.changeResponse?.(commandCode, own, command) ?? own;
       this.messages.push({ commandCode, command, response });
       client.write(response);
     }

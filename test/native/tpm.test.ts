@@ -319,3 +319,72 @@ describe('a context', () => {
     expect(() => call(open.context)).toThrow(/expected/);
   });
 });
+
+describe('a TPM that lies', () => {
+  const GET_CAPABILITY = 0x17a;
+  const PCR_READ = 0x17e;
+  const CAPABILITY = { handles: 1, properties: 6 } as const;
+  /** A response of TPM2_GetCapability: more to come, the capability, and its numbers after their count. */
+  const capability = (kind: number, count: number, ...numbers: readonly number[]) => {
+    const response = Buffer.alloc(19 + 4 * numbers.length);
+    response.writeUInt16BE(0x8001);
+    response.writeUInt32BE(response.length, 2);
+    response[10] = 1;
+    response.writeUInt32BE(kind, 11);
+    response.writeUInt32BE(count, 15);
+    for (const [index, number] of numbers.entries()) response.writeUInt32BE(number, 19 + 4 * index);
+    return response;
+  };
+  const kindOf = (command: Uint8Array) => Buffer.from(command).readUInt32BE(10);
+  const propertyOf = (command: Uint8Array) => Buffer.from(command).readUInt32BE(14);
+
+  test('that it has the same handle again and again', async () => {
+    await using proxy = await TpmProxy.start(tpm, {
+      changeResponse: (code, response, command) =>
+        code === GET_CAPABILITY && kindOf(command) === CAPABILITY.handles
+          ? capability(CAPABILITY.handles, 1, 0x01000007)
+          : response,
+    });
+    await using open = await openTpm(proxy.tcti);
+    await expect(open.context.readHandles(0x01000000)).rejects.toThrow(/does not list its handles in order/);
+  });
+
+  test('that it has handles without end', async () => {
+    await using proxy = await TpmProxy.start(tpm, {
+      changeResponse: (code, response, command) =>
+        code === GET_CAPABILITY && kindOf(command) === CAPABILITY.handles
+          ? capability(CAPABILITY.handles, 1, propertyOf(command))
+          : response,
+    });
+    await using open = await openTpm(proxy.tcti);
+    await expect(open.context.readHandles(0x01000000)).rejects.toThrow(/lists more than 1024 handles/);
+  });
+
+  test.each([
+    ['of none', '000000'],
+    ['of others than were asked for', '000400'],
+  ])('that it read PCRs %s', async (_what, bits) => {
+    await using proxy = await TpmProxy.start(tpm, {
+      changeResponse: (code, response) => {
+        if (code !== PCR_READ) return response;
+        const changed = Buffer.from(response);
+        changed.write(bits, 21, 'hex'); // after the header, the counter, one selection's hash and size
+        return changed;
+      },
+    });
+    await using open = await openTpm(proxy.tcti);
+    await expect(open.context.readPcrs(PCRS)).rejects.toThrow(/other PCRs than it was asked for/);
+  });
+
+  test('that it gives no byte of NV at a time', async () => {
+    await tpm.writeNv('0x01c08101', Uint8Array.of(1, 2, 3));
+    await using proxy = await TpmProxy.start(tpm, {
+      changeResponse: (code, response, command) =>
+        code === GET_CAPABILITY && kindOf(command) === CAPABILITY.properties && propertyOf(command) === 0x12c
+          ? capability(CAPABILITY.properties, 1, 0x12c, 0)
+          : response,
+    });
+    await using open = await openTpm(proxy.tcti);
+    await expect(open.context.readNv(0x01c08101)).rejects.toThrow(/reads no NV bytes at a time/);
+  });
+});

@@ -21,6 +21,8 @@ const FIRST_HANDLE = {
   transient: 0x80000000,
   persistent: 0x81000000,
 } as const;
+/** Objects and sessions that are looked at, one after the other; a TPM has room for less. */
+const MAX_OBJECTS = 256;
 /** Longer than the slowest TPM takes to make an RSA key. */
 const COMMAND_TIMEOUT_MS = 180_000;
 const DEFAULT_LOCK_TIMEOUT_MS = 10_000;
@@ -156,7 +158,8 @@ export class TpmDevice implements AsyncDisposable {
 
   /** A persistent object that was made from this template and fulfils `isWanted`, so that the key need not be made again. */
   async findPersistentEk(template: EkTemplate, isWanted: (area: PublicArea) => boolean): Promise<TpmKey | undefined> {
-    for (const handle of await this.#run((tpm) => tpm.readHandles(FIRST_HANDLE.persistent))) {
+    const handles = await this.#run((tpm) => tpm.readHandles(FIRST_HANDLE.persistent));
+    for (const handle of handles.slice(0, MAX_OBJECTS)) {
       const native = await this.#run((tpm) => tpm.openObject(handle));
       const area = findPublic(native.publicArea);
       if (area !== undefined && findEkTemplate(area)?.name === template.name && isWanted(area)) {
@@ -218,7 +221,8 @@ export class TpmDevice implements AsyncDisposable {
     const heldBefore = await lock.readUnfinished();
     const held: number[] = [];
     for (const first of [FIRST_HANDLE.transient, FIRST_HANDLE.loadedSession]) {
-      for (const handle of await this.#run((tpm) => tpm.readHandles(first))) {
+      const handles = await this.#run((tpm) => tpm.readHandles(first));
+      for (const handle of handles.slice(0, MAX_OBJECTS)) {
         const isLeft = heldBefore !== undefined && !heldBefore.has(handle);
         if (isLeft && (first === FIRST_HANDLE.loadedSession || (await this.#isOurs(handle)))) {
           await this.#run((tpm) => tpm.flushForeign(handle));

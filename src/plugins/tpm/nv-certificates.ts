@@ -6,6 +6,8 @@ import type { TpmDevice } from './device.ts';
 const CHAIN_RANGE = { first: 0x01c00100, last: 0x01c001ff } as const;
 /** An EK's own certificate comes before them. */
 const MAX_CHAIN_CERTIFICATES = 7;
+/** More than that many certificates need. */
+const MAX_CHAIN_BYTES = 64 * 1024;
 const DER_HEADER_BYTES = 4;
 
 /**
@@ -20,9 +22,12 @@ export async function findNvCertificate(tpm: TpmDevice, index: number): Promise<
 /** The certificates above the EK's that the TPM holds: one after the other, over as many indices as they need. */
 export async function readNvChain(tpm: TpmDevice): Promise<readonly Uint8Array[]> {
   const contents: Uint8Array[] = [];
+  let bytes = 0;
   for (const index of await tpm.listNv(CHAIN_RANGE.first)) {
-    if (index > CHAIN_RANGE.last) break;
-    contents.push((await tpm.findNv(index)) ?? new Uint8Array(0));
+    if (index > CHAIN_RANGE.last || bytes > MAX_CHAIN_BYTES) break;
+    const content = (await tpm.findNv(index)) ?? new Uint8Array(0);
+    contents.push(content);
+    bytes += content.length;
   }
   return [...splitCertificates(Buffer.concat(contents))].slice(0, MAX_CHAIN_CERTIFICATES);
 }
