@@ -74,4 +74,13 @@ void TakeIdentity(const Options& options) {
 
 void GiveUpCapabilities() { SetCapabilities({}); }
 
+void KeepRightToKill() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct own[2] = {};
+  if (syscall(SYS_capget, &header, own) != 0) Fail("capabilities", errno, "this process's own");
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) Fail("no-new-privileges", errno, "");
+  const bool may_kill = own[0].permitted & (1U << CAP_KILL);
+  SetCapabilities(may_kill ? std::vector<int>{CAP_KILL} : std::vector<int>());
+}
+
 }  // namespace sandbox

@@ -10,4 +10,7 @@ void TakeIdentity(const Options& options);
 /** Gives up the rest as well, for the process that only waits. */
 void GiveUpCapabilities();
 
+/** Gives up all but the right to end the plugin, where that has a user of its own, for the process that supervises it. */
+void KeepRightToKill();
+
 }  // namespace sandbox

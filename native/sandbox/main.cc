@@ -1,4 +1,5 @@
-// Confines itself as the command line says, then becomes the plugin. Every measure has its own file; their order is here.
+// Confines itself as the command line says, then becomes the plugin; what supervises that stays above it. Every measure has
+// its own file; their order is here.
 
 #include <cerrno>
 #include <csignal>
@@ -16,6 +17,7 @@
 #include "options.h"
 #include "report.h"
 #include "seccomp.h"
+#include "supervisor.h"
 
 namespace sandbox {
 namespace {
@@ -62,11 +64,11 @@ void ResetSignals() {
 }
 
 [[noreturn]] void Launch(const Options& options) {
-  EndWithParent(options.parent);
   CloseInherited();
   ResetSignals();
   if (options.file_mask) umask(*options.file_mask);
   JoinControlGroups(options);
+  if (!options.pid_namespace) BecomeSupervised(options);
   EnterNamespaces(options);
   if (options.pid_namespace) BecomeFirstProcess(options);
   if (options.mounts) ShowPlaces(options);
@@ -75,10 +77,11 @@ void ResetSignals() {
   SetLimits(options);
   if (options.no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) Fail("no-new-privileges", errno, "");
   if (options.landlock) RestrictToPlaces(options);
-  EndWithParent(options.parent);
+  EndWithParent();
   if (options.system_calls || options.unix_sockets_only) {
     FilterSystemCalls(options.system_calls, options.unix_sockets_only);
   }
+  LeaveFirstProcess();
   execv(options.command[0], options.command);
   Fail("exec", errno, options.command[0]);
 }

@@ -1,17 +1,10 @@
 #include "namespaces.h"
 
 #include <cerrno>
-#include <csignal>
-#include <cstdlib>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "identity.h"
 #include "report.h"
 
 namespace sandbox {
@@ -39,35 +32,6 @@ void Enter(int flag, const char* measure) {
   if (unshare(flag) != 0) Fail(measure, errno, "");
 }
 
-/** Ends as the plugin did, so that the host is told the truth. */
-[[noreturn]] void EndLike(int status) {
-  if (WIFSIGNALED(status)) {
-    signal(WTERMSIG(status), SIG_DFL);
-    kill(getpid(), WTERMSIG(status));
-  }
-  _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
-}
-
-[[noreturn]] void WaitForFirstProcess(const Options& options, pid_t child) {
-  Report("pid " + std::to_string(child));
-  // The host reads the ends of the others; the write end of the pipe that the child watches stays open.
-  close(ReportDescriptor());
-  close(STDOUT_FILENO);
-  close(STDERR_FILENO);
-  TakeIdentity(options);
-  GiveUpCapabilities();
-  EndWithParent(options.parent);
-  for (;;) {
-    int status = 0;
-    const pid_t ended = waitpid(child, &status, 0);
-    if (ended == child) EndLike(status);
-    if (ended < 0 && errno != EINTR) _exit(EXIT_FAILURE);
-  }
-}
-
-/** Read end of a pipe whose write end the waiting process alone holds. */
-int waiting_process = -1;
-
 }  // namespace
 
 void EnterNamespaces(const Options& options) {
@@ -76,29 +40,6 @@ void EnterNamespaces(const Options& options) {
   if (options.ipc_namespace) Enter(CLONE_NEWIPC, "ipc-namespace");
   if (options.network_namespace) Enter(CLONE_NEWNET, "network-namespace");
   if (options.pid_namespace) Enter(CLONE_NEWPID, "pid-namespace");
-}
-
-void BecomeFirstProcess(const Options& options) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) Fail("pid-namespace", errno, "a pipe");
-  const pid_t child = fork();
-  if (child < 0) Fail("pid-namespace", errno, "its first process");
-  if (child > 0) {
-    close(ends[0]);
-    WaitForFirstProcess(options, child);
-  }
-  close(ends[1]);
-  waiting_process = ends[0];
-}
-
-void EndWithParent(pid_t parent) {
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) Fail("parent-death", errno, "");
-  if (waiting_process < 0) {
-    if (getppid() != parent) _exit(EXIT_FAILURE);  // it has ended meanwhile
-    return;
-  }
-  pollfd watched{waiting_process, 0, 0};
-  if (poll(&watched, 1, 0) != 0) _exit(EXIT_FAILURE);
 }
 
 }  // namespace sandbox

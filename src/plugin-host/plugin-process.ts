@@ -12,6 +12,7 @@ import { readFirstLine } from './handshake-reader.ts';
 import { describeExit, type PluginCarrier, type PluginExit } from './plugin-carrier.ts';
 import type { PluginConnection } from './plugin-connection.ts';
 import { PluginLog } from './plugin-log.ts';
+import { ProcessTree } from './process-tree.ts';
 import { readLaunchReport } from './sandbox/launch-report.ts';
 
 export interface PluginProcessOptions {
@@ -47,15 +48,14 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
   readonly handshake: Handshake;
   readonly exited: Promise<ProcessExit>;
   readonly sandbox: readonly string[];
-  /** Of the process group: the plugin's own, or the launcher's that stays beside it. */
-  readonly #leader: number;
+  readonly #tree: ProcessTree;
   readonly #graceMs: number;
   readonly #pluginLog: PluginLog;
   #exit: ProcessExit | undefined;
 
   private constructor(parts: {
     readonly pid: number;
-    readonly leader: number;
+    readonly tree: ProcessTree;
     readonly handshake: Handshake;
     readonly exited: Promise<ProcessExit>;
     readonly graceMs: number;
@@ -64,7 +64,7 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
   }) {
     this.pid = parts.pid;
     this.sandbox = parts.sandbox;
-    this.#leader = parts.leader;
+    this.#tree = parts.tree;
     this.handshake = parts.handshake;
     this.exited = parts.exited;
     this.#graceMs = parts.graceMs;
@@ -81,26 +81,27 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
   static async start(options: PluginProcessOptions): Promise<PluginProcess> {
     await requireExecutable(options.command);
     const child = await spawnPlugin(options);
-    const noOrphan = cleanUpOnExit(() => killGroup(child.pid));
+    const tree = new ProcessTree(child, options.launcher !== undefined);
+    const noOrphan = cleanUpOnExit(() => tree.end());
     const pluginLog = new PluginLog(options.log);
     pluginLog.attach(child.stderr);
     const outputEnded = new Promise<void>((resolve) => child.once('close', () => resolve()));
     const exited = new Promise<ProcessExit>((resolve) => {
       child.once('exit', (status, signal) => {
         noOrphan[Symbol.dispose]();
-        killGroup(child.pid); // what it started and left behind
         resolve({ status, signal });
       });
     });
     try {
       const report = child.stdio[REPORT_DESCRIPTOR];
       const pid = (report instanceof Readable ? await readLaunchReport(report) : undefined) ?? child.pid;
+      tree.pluginPid = pid;
       const line = await waitForHandshake(child, exited, outputEnded, options);
       const handshake = parseHandshake(line);
       const { graceMs, sandbox = [] } = options;
-      return new PluginProcess({ pid, leader: child.pid, handshake, exited, graceMs, sandbox, pluginLog });
+      return new PluginProcess({ pid, tree, handshake, exited, graceMs, sandbox, pluginLog });
     } catch (error) {
-      killGroup(child.pid);
+      tree.end();
       await exited;
       await Promise.race([outputEnded, wait(LAST_OUTPUT_MS)]);
       throw withLastWords(error, pluginLog.lastLines);
@@ -123,7 +124,7 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
   }
 
   kill(): void {
-    if (this.#exit === undefined) killGroup(this.#leader);
+    if (this.#exit === undefined) this.#tree.end();
   }
 
   async end(connection: PluginConnection): Promise<void> {
@@ -132,7 +133,7 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#exit !== undefined) return;
-    const insist = setTimeout(() => killGroup(this.#leader), this.#graceMs);
+    const insist = setTimeout(() => this.#tree.end(), this.#graceMs);
     await this.exited;
     clearTimeout(insist);
   }
@@ -167,15 +168,6 @@ async function spawnPlugin(options: PluginProcessOptions): Promise<PluginChild> 
   if (!isPlugin(child))
     throw new SpiffeError('INTERNAL', `${quoteText(options.command)} was started without a process ID`);
   return child;
-}
-
-/** Kills a process that leads its group, and all that it started there. */
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // nobody is left in the group
-  }
 }
 
 function isPlugin(child: ChildProcess): child is PluginChild {

@@ -23,9 +23,9 @@ export class LaunchFailure extends Error {
 }
 
 /**
- * Reads what the launcher says until it has become the plugin, or has ended.
+ * Reads what the launcher says until the plugin runs, or it has ended.
  *
- * @returns the plugin's process where the launcher stays beside it; undefined where it is the plugin now.
+ * @returns the plugin's process: the launcher stays above it; undefined where it was not told.
  * @throws LaunchFailure
  */
 export async function readLaunchReport(stream: Readable): Promise<number | undefined> {
