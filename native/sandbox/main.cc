@@ -82,8 +82,9 @@ void ResetSignals() {
     FilterSystemCalls(options.system_calls, options.unix_sockets_only);
   }
   LeaveFirstProcess();
-  execv(options.command[0], options.command);
-  Fail("exec", errno, options.command[0]);
+  const std::string executable = options.executable.empty() ? options.command[0] : options.executable;
+  execv(executable.c_str(), options.command);
+  Fail("exec", errno, executable);
 }
 
 }  // namespace

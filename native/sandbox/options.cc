@@ -109,6 +109,8 @@ Options ParseOptions(int count, char** values) {
       options.places.push_back({Place::Kind::kProcOwn, "/proc", ""});
     } else if (option == "--proc-all") {
       options.places.push_back({Place::Kind::kProcAll, "/proc", "/proc"});
+    } else if (option == "--executable") {
+      options.executable = arguments.Text();
     } else if (option == "--folder") {
       options.folder = arguments.Text();
     } else if (option == "--identity") {

@@ -51,7 +51,9 @@ struct Options {
   bool landlock = false;
   bool system_calls = false;
   bool unix_sockets_only = false;
-  /** The executable and its arguments, as execve(2) takes them. */
+  /** What is executed; absent, the command's first word. */
+  std::string executable;
+  /** The name that the executable is called by and its arguments, as execve(2) takes them. */
   char** command = nullptr;
 };
 

@@ -9,7 +9,7 @@ import type { BoundService } from '../rpc/service.ts';
 import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { AttachedPlugin } from './attached-plugin.ts';
-import { requireChecksum } from './checksum.ts';
+import { takeChecked } from './checksum.ts';
 import { configure, validate } from './configure.ts';
 import { requireUsableHandshake } from './handshake-policy.ts';
 import { HostServiceServer } from './host-service-server.ts';
@@ -22,6 +22,7 @@ import type { Sandbox } from './sandbox/sandbox.ts';
 import { startConfined } from './sandbox/start-confined.ts';
 import { matchServices } from './services.ts';
 import { SocketFolder } from './socket-folder.ts';
+import { findWhoMayChange } from './who-may-change.ts';
 
 export interface GenerationOptions {
   readonly trustDomain: TrustDomain;
@@ -237,12 +238,14 @@ async function startProcess(
   identity: OneTimeIdentity | undefined,
   { deadlines, sandbox, log, signal }: GenerationOptions,
 ): Promise<PluginCarrier> {
-  if (spec.checksum !== undefined) await requireChecksum(spec.command, spec.checksum);
-  else if (!spec.builtin) log.warning('plugin checksum not configured');
+  const { command, checksum } = spec;
+  const executable = checksum === undefined ? undefined : await takeChecked(command, checksum, folder);
+  if (checksum === undefined && !spec.builtin) await warnOfUnchecked(command, log);
   return await startConfined(
     spec,
     { sandbox, folder },
     {
+      executable,
       environment: {
         ...handshakeEnvironment(spec.type),
         [PLUGIN_ENVIRONMENT.socketFolder]: folder.pluginPath,
@@ -267,6 +270,13 @@ async function attach(
   if (process.geteuid?.() === ROOT && plugin.userId !== ROOT) await folder.giveTo(plugin.userId);
   log.info('plugin runs already and is attached to', { pid: plugin.pid, user_id: plugin.userId });
   return plugin;
+}
+
+async function warnOfUnchecked(command: string, log: Logger): Promise<void> {
+  log.warning('plugin checksum not configured');
+  const reason = await findWhoMayChange(command);
+  if (reason === undefined) return;
+  log.warning('others can change what the plugin runs: take that right from them, or set plugin_checksum', { reason });
 }
 
 async function connect(

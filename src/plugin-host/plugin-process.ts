@@ -19,6 +19,8 @@ export interface PluginProcessOptions {
   /** Absolute path of the executable; no shell and no search path is involved. */
   readonly command: string;
   readonly args: readonly string[];
+  /** What is run instead of the command, under whose name. */
+  readonly executable?: string | undefined;
   /** Confines itself, then becomes the command; absent, the command is started by itself. */
   readonly launcher?: { readonly command: string; readonly args: readonly string[] } | undefined;
   /** What the launcher confines it by, for people. */
@@ -142,12 +144,13 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
 type PluginChild = ChildProcessByStdio<null, Readable, Readable> & { readonly pid: number };
 
 async function spawnPlugin(options: PluginProcessOptions): Promise<PluginChild> {
-  const { launcher, command, args } = options;
-  const own = ['--report', String(REPORT_DESCRIPTOR), '--parent', String(process.pid)];
+  const { launcher, command, args, executable = command } = options;
+  const own = ['--report', String(REPORT_DESCRIPTOR), '--parent', String(process.pid), '--executable', executable];
   const child = spawn(
-    launcher?.command ?? command,
+    launcher?.command ?? executable,
     launcher ? [...own, ...launcher.args, '--', command, ...args] : args,
     {
+      ...(launcher === undefined ? { argv0: command } : {}),
       env: options.environment,
       stdio: ['ignore', 'pipe', 'pipe', ...(launcher === undefined ? [] : (['pipe'] as const))],
       shell: false,

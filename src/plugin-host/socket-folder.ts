@@ -1,7 +1,7 @@
-import { rmSync } from 'node:fs';
-import { chmod, chown, lstat, mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
+import { constants, rmSync } from 'node:fs';
+import { chmod, chown, copyFile, lstat, mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
 import { cleanUpOnExit } from './exit-cleanup.ts';
@@ -23,6 +23,8 @@ export class SocketFolder implements AsyncDisposable {
   readonly pluginPath: string;
   /** Whom that belongs to; undefined for the host's user. */
   #userId: number | undefined;
+  /** What {@link takeIn} took. */
+  #executable: string | undefined;
 
   readonly #noRest: Disposable;
   readonly #alongside: (() => Promise<void>)[] = [];
@@ -57,8 +59,25 @@ export class SocketFolder implements AsyncDisposable {
     if (userId === this.#userId) return;
     const owner = userId ?? process.geteuid?.() ?? 0;
     await chown(this.pluginPath, owner, owner);
+    if (this.#executable !== undefined) await chown(this.#executable, process.geteuid?.() ?? 0, owner);
     await chmod(this.path, userId === undefined ? 0o700 : 0o711);
     this.#userId = userId;
+  }
+
+  /**
+   * Makes a copy of an executable, of the same name, which its plugin may run and not even that may change.
+   *
+   * @returns its path
+   */
+  async takeIn(executable: string): Promise<string> {
+    const folder = this.join('e');
+    const copy = join(folder, basename(executable));
+    await mkdir(folder);
+    await copyFile(executable, copy, constants.COPYFILE_FICLONE);
+    await chmod(copy, 0o550);
+    await chmod(folder, 0o711);
+    this.#executable = copy;
+    return copy;
   }
 
   /** Clears away the folders of hosts that were killed. */

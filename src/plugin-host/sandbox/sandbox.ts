@@ -94,9 +94,8 @@ export class Sandbox {
   withdraw(spec: PluginSpec, failure: LaunchFailure): void {
     const measure = MEASURES.find((known) => known === failure.measure);
     if (measure === undefined) {
-      const hint =
-        failure.reason === 'ENOENT' ? '; is its interpreter where it may read, in sandbox { readable }?' : '';
-      throw new SpiffeError('PLUGIN_NOT_LOADED', `cannot start it: ${failure.message}${hint}`, { cause: failure });
+      const message = `cannot start it: ${failure.message}${hintAt(failure, spec)}`;
+      throw new SpiffeError('PLUGIN_NOT_LOADED', message, { cause: failure });
     }
     const isGeneral = OF_EVERY_PLUGIN.has(failure.detail) || !['mounts', 'landlock', 'control-group'].includes(measure);
     const reason = failure.detail === '' ? failure.reason : `${failure.detail}: ${failure.reason}`;
@@ -229,6 +228,12 @@ function hasItsFiles({ places }: SandboxPolicy, { measures }: LaunchPlan): boole
 
 function keyOf(measure: Measure, { type, name }: PluginSpec): string {
   return `${measure} ${type} ${name}`;
+}
+
+function hintAt({ reason }: LaunchFailure, { checksum }: PluginSpec): string {
+  if (reason === 'ENOENT') return '; is its interpreter where it may read, in sandbox { readable }?';
+  if (reason !== 'EACCES' || checksum === undefined) return '';
+  return '; with plugin_checksum it runs from a copy in the temporary folder: may programs be run there, or set TMPDIR';
 }
 
 function isRoot(): boolean {
