@@ -1,5 +1,7 @@
 import { lstat, mkdir, readlink, realpath, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { SpiffeError } from '../../spiffe/error.ts';
+import { quoteText } from '../../spiffe/quote-text.ts';
 
 /** One option of the launcher that shows a place, with its two words. */
 export interface Place {
@@ -46,6 +48,29 @@ export async function placeAt(kind: 'read-only' | 'writable' | 'device', path: s
 export async function writablePlace(path: string): Promise<Place | undefined> {
   await makeFolder(path);
   return await placeAt('writable', path);
+}
+
+/** Those of the folders that are below none of the others, which come with those. */
+export function topmost(folders: readonly string[]): readonly string[] {
+  return folders.filter((path) => !folders.some((other) => other !== path && isWithin(path, other)));
+}
+
+/**
+ * Refuses a path below a folder that the plugin writes where it leads out of there: the plugin may have made that link,
+ * to see or to be given what is another's.
+ *
+ * @throws SpiffeError `PLUGIN_NOT_LOADED`
+ */
+export async function requireWithin(paths: readonly string[], written: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const folder = written.find((other) => other !== path && isWithin(path, other));
+    const source = folder && (await realpath(path).catch(() => undefined));
+    if (folder === undefined || source === undefined || isWithin(source, await realpath(folder))) continue;
+    throw new SpiffeError(
+      'PLUGIN_NOT_LOADED',
+      `${quoteText(path)} leads out of the folder ${quoteText(folder)}, which the plugin writes: remove that link, and name what it leads to`,
+    );
+  }
 }
 
 /** In the order in which they can be shown: what is above comes first; one that is given twice, with its greatest rights. */

@@ -11,7 +11,16 @@ import { allVariables, handedOnVariables } from './environment.ts';
 import { type LaunchPlan, MEASURES, type Measure, planLaunch } from './launch-plan.ts';
 import type { LaunchFailure } from './launch-report.ts';
 import { giveFolder, reasonNotToOwn } from './ownership.ts';
-import { inOrder, isReadableByAll, type Place, placeAt, systemPlaces, writablePlace } from './places.ts';
+import {
+  inOrder,
+  isReadableByAll,
+  type Place,
+  placeAt,
+  requireWithin,
+  systemPlaces,
+  topmost,
+  writablePlace,
+} from './places.ts';
 import { PluginUsers } from './plugin-users.ts';
 import { numberOf, type SandboxPolicy, toPolicy } from './policy.ts';
 
@@ -153,7 +162,7 @@ export class Sandbox {
     if (policy.places !== undefined && this.#isImpossible('mounts', spec, policy)) return undefined; // it could not reach its files
     const userId = await this.#users.findId(`${spec.side} ${spec.type} ${spec.name}`);
     if (userId === undefined) return miss('this container has no user IDs to spare');
-    const writable = policy.places?.writable ?? [];
+    const writable = topmost(policy.places?.writable ?? []);
     if (writable.length > 0 && this.#dataDir === undefined) {
       return miss('its folder would have another owner at every start', keyOf('user', spec));
     }
@@ -182,8 +191,10 @@ export class Sandbox {
 
   async #places(spec: PluginSpec, policy: SandboxPolicy, folder: SocketFolder): Promise<readonly Place[]> {
     if (policy.places === undefined) return [];
-    const { readable, writable, devices } = policy.places;
+    const { readable, devices } = policy.places;
+    const writable = topmost(policy.places.writable);
     const program = [spec.command, ...(spec.program ?? spec.args.filter((argument) => argument.startsWith('/')))];
+    await requireWithin([...program, ...readable, ...policy.places.writable, ...devices], writable);
     this.#system ??= systemPlaces();
     const shown = await Promise.all([
       ...[...program, ...readable, folder.path].map((path) => placeAt('read-only', path)),
