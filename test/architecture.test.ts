@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, '..');
 const MAX_LINES = 400;
 
 const values = ['spiffe', 'x509', 'tpm', 'gen'];
-const mechanisms = ['rpc', 'config', 'log', 'files', 'addon'];
+const mechanisms = ['rpc', 'config', 'log', 'files', 'addon', 'telemetry'];
 
 /** What a folder of src may import besides itself; `datastore` is the server's alone. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
@@ -23,6 +23,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   datastore: ['spiffe', 'x509', 'config', 'files', 'log'],
   config: ['spiffe'],
   log: values,
+  telemetry: ['spiffe', 'config', 'log'],
   files: ['spiffe'],
   addon: ['spiffe'],
   tpm: ['spiffe', 'x509'],

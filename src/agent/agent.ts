@@ -2,17 +2,20 @@ import type { AgentConfig } from '../config/agent-config.ts';
 import { requireDataFolder } from '../files/data-folder.ts';
 import type { Logger } from '../log/logger.ts';
 import { PluginCatalog, type PluginStatus } from '../plugin-host/catalog.ts';
-import { metricsService } from '../plugin-host/metrics-service.ts';
+import { PluginTelemetry } from '../plugin-host/plugin-telemetry.ts';
 import { isOwnUser, pluginsService } from '../plugin-host/plugins-service.ts';
 import type { BuiltinPlugins } from '../plugin-host/to-plugin-spec.ts';
 import { healthService } from '../rpc/health-service.ts';
 import { SigningThread } from '../rpc/signing-thread.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
+import { rpcMeters } from '../telemetry/call-metrics.ts';
+import { programMetrics } from '../telemetry/program-metrics.ts';
 import type { JoinOptions } from './attestation/join-trust-domain.ts';
 import { nodeEvidence } from './attestation/node-evidence.ts';
 import { findOrEarnSvid } from './identity/first-identity.ts';
 import { NodeIdentity, type NodeIdentityOptions } from './identity/node-identity.ts';
+import { serveMetrics } from './serve-metrics.ts';
 import { ServerConnection } from './server-api/server-connection.ts';
 import { AgentDataFile } from './storage/agent-data.ts';
 import { CacheFile } from './storage/cache-file.ts';
@@ -73,6 +76,8 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   const data = await AgentDataFile.open(dataDir, trustDomain);
   const trust = await TrustBundle.open(data, config.trustBundleSource, trustDomain);
   stack.defer(warmUpSigning());
+  const metrics = programMetrics({ config: config.telemetry, program: 'agent', trustDomain, version });
+  const telemetry = new PluginTelemetry(metrics);
   const catalog = stack.use(
     await PluginCatalog.load({
       side: 'agent',
@@ -80,12 +85,14 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       trustDomain,
       builtins,
       dataDir,
-      hostServices: [metricsService(log)],
+      hostServices: [],
+      telemetry,
       ...(readConfig === undefined ? {} : { readPlugins: async () => (await readConfig()).plugins }),
       log,
       signal,
     }),
   );
+  telemetry.watch(() => catalog.plugins);
   const { keyManager } = catalog;
   const server = {
     address: config.serverAddress,
@@ -124,6 +131,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       pluginsService(catalog, isOwnUser),
       ...(config.disableWorkloadApi ? [] : [workloads]),
     ],
+    observe: rpcMeters(metrics),
     log,
   });
   await using unlessStarted = new AsyncDisposableStack();
@@ -147,6 +155,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   };
   const svid = await findOrEarnSvid(identityOptions, join, signal);
   const identity = stack.use(await NodeIdentity.open(identityOptions, svid));
+  stack.use(await serveMetrics({ config, metrics, identity, trust, log }));
   const cacheFile = new CacheFile({ folder: dataDir, keyManager, log });
   const restored = await cacheFile.read(svid.spiffeId);
   const synchronizer = new Synchronizer({

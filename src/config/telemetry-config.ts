@@ -52,9 +52,23 @@ const prometheusTls = z
     authorized_spiffe_ids: z.array(spiffeIdText).default([]),
   })
   .superRefine((raw, ctx) => {
-    const hasFiles = raw.cert_file !== undefined && raw.key_file !== undefined;
-    if (raw.use_spire_svid || hasFiles) return;
-    ctx.addIssue('needs "cert_file" and "key_file", or "use_spire_svid = true"');
+    const files = [raw.cert_file, raw.key_file].filter((path) => path !== undefined);
+    if (!raw.use_spire_svid && files.length < 2) {
+      ctx.addIssue('needs "cert_file" and "key_file", or "use_spire_svid = true"');
+    }
+    if (raw.use_spire_svid && files.length > 0) {
+      ctx.addIssue(
+        'has "use_spire_svid = true", with which "cert_file" and "key_file" are not used: remove one or the other',
+      );
+    }
+    if (raw.client_ca_file !== undefined && raw.authorized_spiffe_ids.length > 0) {
+      ctx.addIssue('has "client_ca_file" and "authorized_spiffe_ids": clients are known by one or the other');
+    }
+    if (raw.client_ca_file !== undefined && raw.use_spire_svid) {
+      ctx.addIssue(
+        'has "use_spire_svid = true", with which clients are known by "authorized_spiffe_ids", not by "client_ca_file"',
+      );
+    }
   }, onEveryBlock)
   .transform(
     (raw): PrometheusTlsConfig => ({

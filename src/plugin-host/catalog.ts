@@ -14,9 +14,11 @@ import { createSvidStore, type SvidStore } from './kinds/svid-store.ts';
 import { createUpstreamAuthority, type UpstreamAuthority } from './kinds/upstream-authority.ts';
 import { createWorkloadAttestor, type WorkloadAttestor } from './kinds/workload-attestor.ts';
 import { Plugin } from './plugin.ts';
-import { type GenerationOptions, PluginGeneration } from './plugin-generation.ts';
+import { PluginGeneration } from './plugin-generation.ts';
+import { generationOptions, type HostOptions } from './plugin-options.ts';
 import { PluginReloader } from './plugin-reloader.ts';
 import { DEFAULT_DEADLINES, type PluginDeadlines, pluginLogFields } from './plugin-spec.ts';
+import type { PluginTelemetry } from './plugin-telemetry.ts';
 import { ControlGroup } from './sandbox/control-group.ts';
 import { Sandbox } from './sandbox/sandbox.ts';
 import { SocketFolder } from './socket-folder.ts';
@@ -29,6 +31,8 @@ export interface CatalogOptions {
   readonly builtins: BuiltinPlugins;
   /** Offered to every plugin, in this order. */
   readonly hostServices: readonly BoundService[];
+  /** Measures them, and has one more host service for each: `Metrics`, the last. */
+  readonly telemetry?: PluginTelemetry;
   /** Where it is kept which user each plugin has; absent, they get new ones at every start. */
   readonly dataDir?: string;
   readonly log: Logger;
@@ -109,8 +113,8 @@ export class PluginCatalog implements AsyncDisposable {
   static async load(options: CatalogOptions): Promise<PluginCatalog> {
     const internal = options.plugins.filter((config) => config.enabled && isInternal(config));
     const specs = toPluginSpecs(options);
-    const generation = await generationOptions(options);
-    const results = await Promise.allSettled(specs.map((spec) => Plugin.start(spec, generation)));
+    const host = await hostOptions(options);
+    const results = await Promise.allSettled(specs.map((spec) => Plugin.start(spec, host)));
     const loaded = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failures = results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []));
     if (failures.length === 0) return new PluginCatalog(options, loaded, internal);
@@ -126,11 +130,10 @@ export class PluginCatalog implements AsyncDisposable {
    */
   static async validate(options: CatalogOptions): Promise<readonly string[]> {
     const specs = toPluginSpecs(options);
-    const generation = await generationOptions(options);
+    const host = await hostOptions(options);
     const problems = specs.map(async (spec): Promise<readonly string[]> => {
       try {
-        const log = options.log.child(pluginLogFields(spec));
-        await using _validated = await PluginGeneration.start(spec, { ...generation, log }, ['validate']);
+        await using _validated = await PluginGeneration.start(spec, generationOptions(spec, host), ['validate']);
         return [];
       } catch (error) {
         if (!isSpiffeError(error)) throw error;
@@ -164,11 +167,11 @@ export class PluginCatalog implements AsyncDisposable {
   }
 }
 
-async function generationOptions(options: CatalogOptions): Promise<GenerationOptions> {
-  const { hostServices, trustDomain, log, signal, dataDir } = options;
+async function hostOptions(options: CatalogOptions): Promise<HostOptions> {
+  const { hostServices, telemetry, trustDomain, log, signal, dataDir } = options;
   await Promise.all([SocketFolder.removeStale(), ControlGroup.removeStale()]);
   const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines };
-  return { trustDomain, hostServices, deadlines, sandbox: new Sandbox({ dataDir, log }), log, signal };
+  return { trustDomain, hostServices, telemetry, deadlines, sandbox: new Sandbox({ dataDir, log }), log, signal };
 }
 
 async function disposeAll(plugins: readonly Plugin[]): Promise<void> {

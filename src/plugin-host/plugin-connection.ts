@@ -8,6 +8,7 @@ import {
 } from '../gen/plugin/plugin.ts';
 import { InitDefinition } from '../gen/spire/service/private/init/v1/init.ts';
 import type { AutoMtls } from '../rpc/auto-mtls.ts';
+import type { ObserveCalls } from '../rpc/call-observer.ts';
 import { RpcChannel } from '../rpc/channel.ts';
 import { type BidiCall, type CallOptions, type Client, createClient, type ServerStreamCall } from '../rpc/client.ts';
 import type { ServiceDefinition } from '../rpc/definition.ts';
@@ -58,8 +59,8 @@ export class PluginConnection implements Disposable {
     return this.#channel.lost;
   }
 
-  client<Definition extends ServiceDefinition>(definition: Definition): Client<Definition> {
-    return createClient(definition, this.#channel);
+  client<Definition extends ServiceDefinition>(definition: Definition, observe?: ObserveCalls): Client<Definition> {
+    return createClient(definition, this.#channel, observe);
   }
 
   /** Tells the plugin where the host services are; it may wait for this inside Init. */

@@ -1,6 +1,7 @@
 import { ConfigDefinition } from '../gen/spire/service/common/config/v1/config.ts';
 import type { Logger } from '../log/logger.ts';
 import { AutoMtls, type AutoMtlsMaterial, createOneTimeIdentity, type OneTimeIdentity } from '../rpc/auto-mtls.ts';
+import type { ObserveCalls } from '../rpc/call-observer.ts';
 import type { CallOptions, Client } from '../rpc/client.ts';
 import type { ServiceDefinition } from '../rpc/definition.ts';
 import { handshakeEnvironment, PLUGIN_ENVIRONMENT } from '../rpc/go-plugin.ts';
@@ -29,6 +30,8 @@ export interface GenerationOptions {
   readonly hostServices: readonly BoundService[];
   readonly deadlines: PluginDeadlines;
   readonly sandbox: Sandbox;
+  /** Told how the calls of facades end. */
+  readonly observe?: ObserveCalls | undefined;
   /** Already says which plugin it is for. */
   readonly log: Logger;
   readonly signal?: AbortSignal | undefined;
@@ -202,7 +205,7 @@ export class PluginGeneration implements AsyncDisposable {
   }
 
   client<Definition extends ServiceDefinition>(definition: Definition): Client<Definition> {
-    return this.#connection.client(definition);
+    return this.#connection.client(definition, this.#options.observe);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,8 +3,9 @@ import type { ServiceDefinition } from '../rpc/definition.ts';
 import type { PluginSide, PluginType } from '../rpc/go-plugin.ts';
 import { isSpiffeError } from '../spiffe/error.ts';
 import { toPluginError } from './plugin-error.ts';
-import type { GenerationOptions, PluginEndpoint, PluginGeneration } from './plugin-generation.ts';
-import { type PluginSpec, pluginLogFields } from './plugin-spec.ts';
+import type { PluginEndpoint, PluginGeneration } from './plugin-generation.ts';
+import { generationOptions, type HostOptions } from './plugin-options.ts';
+import type { PluginSpec } from './plugin-spec.ts';
 import { type PluginHealth, PluginSupervisor, type RequireSuccessor } from './plugin-supervisor.ts';
 
 export interface RunOptions {
@@ -32,9 +33,8 @@ export class Plugin implements AsyncDisposable {
   }
 
   /** @throws SpiffeError `PLUGIN_NOT_LOADED`, naming the plugin */
-  static async start(spec: PluginSpec, options: GenerationOptions): Promise<Plugin> {
-    const log = options.log.child(pluginLogFields(spec));
-    return new Plugin(await PluginSupervisor.start(spec, { ...options, log }));
+  static async start(spec: PluginSpec, options: HostOptions): Promise<Plugin> {
+    return new Plugin(await PluginSupervisor.start(spec, generationOptions(spec, options)));
   }
 
   get spec(): PluginSpec {

@@ -4,12 +4,13 @@ import {
   type CallOptions as GrpcCallOptions,
   Metadata,
 } from '@grpc/grpc-js';
+import { type CallEnded, type ObserveCalls, observed } from './call-observer.ts';
 import type { RpcChannel } from './channel.ts';
 import type { MethodDefinition, RequestOf, ResponseOf, ServiceDefinition } from './definition.ts';
 import { methodPath } from './definition.ts';
 import { MessageQueue } from './message-queue.ts';
 import { type OutgoingMetadata, toMetadata } from './metadata.ts';
-import { fromStatus } from './status.ts';
+import { fromStatus, knownStatus } from './status.ts';
 
 export interface CallOptions {
   readonly signal?: AbortSignal;
@@ -43,18 +44,25 @@ export type Client<Definition extends ServiceDefinition> = {
   readonly [Name in keyof Definition['methods']]: CallOf<Definition['methods'][Name]>;
 };
 
+/** @param observe is told how every call ends. */
 export function createClient<Definition extends ServiceDefinition>(
   definition: Definition,
   channel: RpcChannel,
+  observe?: ObserveCalls,
 ): Client<Definition> {
   const calls = Object.entries(definition.methods).map(([name, method]) => [
     name,
-    createCall(definition, method, channel),
+    createCall(definition, method, channel, observe?.(methodPath(definition, method))),
   ]);
   return Object.fromEntries(calls);
 }
 
-function createCall(definition: ServiceDefinition, method: MethodDefinition, channel: RpcChannel): unknown {
+function createCall(
+  definition: ServiceDefinition,
+  method: MethodDefinition,
+  channel: RpcChannel,
+  ended: CallEnded | undefined,
+): unknown {
   const path = methodPath(definition, method);
   const serialize = (message: never) => Buffer.from(method.requestType.encode(message).finish());
   const deserialize = (bytes: Buffer) => method.responseType.decode(bytes);
@@ -64,6 +72,7 @@ function createCall(definition: ServiceDefinition, method: MethodDefinition, cha
       new StreamCall(
         client.makeBidiStreamRequest(path, serialize, deserialize, toMetadata(options.metadata), grpcOptions(options)),
         options.signal,
+        ended,
       );
   }
   if (method.responseStream) {
@@ -78,13 +87,24 @@ function createCall(definition: ServiceDefinition, method: MethodDefinition, cha
           grpcOptions(options),
         ),
         options.signal,
+        ended,
       );
   }
-  const { unary } = channel;
+  const call = createUnaryCall(path, method, channel);
+  return ended === undefined
+    ? call
+    : (request: never, options: CallOptions = {}) => observed(ended, () => call(request, options));
+}
+
+type UnaryCall = (request: never, options?: CallOptions) => Promise<unknown>;
+
+function createUnaryCall(path: string, method: MethodDefinition, { client, unary }: RpcChannel): UnaryCall {
   if (unary !== undefined) {
     return async (request: never, options: CallOptions = {}) =>
       method.responseType.decode(await unary.call(path, method.requestType.encode(request).finish(), options));
   }
+  const serialize = (message: never) => Buffer.from(method.requestType.encode(message).finish());
+  const deserialize = (bytes: Buffer) => method.responseType.decode(bytes);
   return (request: never, options: CallOptions = {}) =>
     new Promise((resolve, reject) => {
       const metadata = options.metadata === undefined ? new Metadata() : toMetadata(options.metadata);
@@ -116,6 +136,7 @@ class StreamCall<Request, Response> implements BidiCall<Request, Response> {
   constructor(
     call: ClientReadableStream<Response> | ClientDuplexStream<Request, Response>,
     signal: AbortSignal | undefined,
+    ended: CallEnded | undefined,
   ) {
     this.#call = call;
     const cancel = () => call.cancel();
@@ -130,7 +151,11 @@ class StreamCall<Request, Response> implements BidiCall<Request, Response> {
       forget();
       this.#responses.fail(fromStatus(error));
     });
-    call.on('status', forget);
+    const startedAt = performance.now();
+    call.on('status', ({ code }) => {
+      forget();
+      ended?.(knownStatus(code), performance.now() - startedAt);
+    });
     onAbort(signal, cancel);
   }
 

@@ -9,12 +9,14 @@ import type {
 } from '@grpc/grpc-js';
 import type { Logger } from '../log/logger.ts';
 import { SpiffeError } from '../spiffe/error.ts';
+import { Status } from '../spiffe/status.ts';
 import type { BidiStreaming, CallContext, ClientStreaming, Interceptor, ServerStreaming, Unary } from './call.ts';
+import type { CallEnded } from './call-observer.ts';
 import type { MethodDefinition } from './definition.ts';
 import { MessageQueue } from './message-queue.ts';
 import { CallMetadata } from './metadata.ts';
 import type { Peer } from './peer.ts';
-import { RemoteError, toStatus } from './status.ts';
+import { RemoteError, statusOf, toStatus } from './status.ts';
 
 export interface HandlerOptions {
   /** `/package.Service/Method`. */
@@ -24,6 +26,7 @@ export interface HandlerOptions {
   readonly handler: unknown;
   readonly interceptors: readonly Interceptor[];
   readonly log: Logger;
+  readonly ended: CallEnded | undefined;
   readonly findPeer: (tag: string) => Peer | undefined;
 }
 
@@ -92,7 +95,7 @@ const CALL_ENDED = new SpiffeError('CANCELLED', 'the call has ended');
 
 /** Runs a call between its interceptors; whatever it throws becomes one status. */
 async function guard(
-  { path, interceptors, log, findPeer }: HandlerOptions,
+  { path, interceptors, log, ended, findPeer }: HandlerOptions,
   call: AnyCall,
   run: (context: CallContext) => Promise<void>,
   refuse: (error: unknown) => void,
@@ -112,6 +115,7 @@ async function guard(
     metadata: new CallMetadata(call.metadata),
   };
   let failure: unknown;
+  const startedAt = performance.now();
   try {
     for (const interceptor of interceptors) await interceptor.before?.(context);
     await run(context);
@@ -126,6 +130,7 @@ async function guard(
     refuse(error);
   }
   for (const interceptor of interceptors) interceptor.after?.(context, failure);
+  ended?.(failure === undefined ? Status.Ok : statusOf(failure), performance.now() - startedAt);
 }
 
 function isDeliberate(error: unknown): boolean {

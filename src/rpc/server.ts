@@ -9,6 +9,7 @@ import {
 } from '@grpc/grpc-js';
 import type { Logger } from '../log/logger.ts';
 import type { Interceptor } from './call.ts';
+import type { ObserveCalls } from './call-observer.ts';
 import { type MethodDefinition, methodPath } from './definition.ts';
 import { createHandler } from './handler.ts';
 import type { Peer } from './peer.ts';
@@ -19,6 +20,8 @@ export interface RpcServerOptions {
   /** Run in order before a handler, in order again after it. */
   readonly interceptors?: readonly Interceptor[];
   readonly log: Logger;
+  /** Told of the end of every call to a method that is served. */
+  readonly observe?: ObserveCalls | undefined;
   /** Largest request taken, in bytes; 4 MiB by default, as with SPIRE; -1 for no limit. */
   readonly maxRequestBytes?: number;
   /** How long calls may go on once the server is disposed. */
@@ -100,7 +103,7 @@ export class RpcServer implements AsyncDisposable {
     this.#server.forceShutdown();
   }
 
-  #add({ definition, handlers }: BoundService, { interceptors = [], log }: RpcServerOptions): void {
+  #add({ definition, handlers }: BoundService, { interceptors = [], log, observe }: RpcServerOptions): void {
     const methods: Record<string, GrpcMethod<unknown, unknown>> = {};
     const implementation: Record<string, UntypedHandleCall> = {};
     for (const [name, method] of Object.entries(definition.methods)) {
@@ -114,6 +117,7 @@ export class RpcServer implements AsyncDisposable {
         handler,
         interceptors,
         log,
+        ended: observe?.(path),
         findPeer: (tag) => this.#peers.get(tag),
       });
     }

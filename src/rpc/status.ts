@@ -76,6 +76,7 @@ function isStatusObject(error: unknown): error is { code: number; details: strin
   return error instanceof Error && 'code' in error && typeof error.code === 'number' && 'details' in error;
 }
 
-function knownStatus(code: number): Status {
+/** @param code as it came from a peer */
+export function knownStatus(code: number): Status {
   return Object.values(Status).find((status) => status === code) ?? Status.Unknown;
 }

@@ -19,10 +19,12 @@ export interface TlsListenerOptions extends TlsPolicy {
   /** 0 for any that is free. */
   readonly port: number;
   readonly identity: TlsIdentity;
+  /** `h2` by default, which a client has to offer; with `http/1.1` it may offer nothing. */
+  readonly alpn?: 'h2' | 'http/1.1';
   readonly log: Logger;
   /** Asked in every handshake of a client that shows an X.509-SVID. */
   findBundle(trustDomain: TrustDomain): Bundle | undefined;
-  /** Takes over the socket, which speaks `h2`. */
+  /** Takes over the socket; throws a SpiffeError to refuse it. */
   onConnection(socket: TLSSocket, peer: TlsPeer): void;
 }
 
@@ -62,7 +64,7 @@ export class TlsListener implements AsyncDisposable {
     const server = createServer({
       requestCert: true,
       rejectUnauthorized: false, // by OpenSSL: #accept verifies
-      ALPNProtocols: ['h2'],
+      ALPNProtocols: [options.alpn ?? 'h2'],
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     });
     useContext(server, options.identity, options);
@@ -115,7 +117,10 @@ export class TlsListener implements AsyncDisposable {
   }
 
   #identify(socket: TLSSocket): TlsPeer {
-    if (socket.alpnProtocol !== 'h2') throw new SpiffeError('UNAUTHENTICATED', 'the client does not offer ALPN "h2"');
+    const { alpn = 'h2' } = this.#options;
+    if (alpn === 'h2' && socket.alpnProtocol !== 'h2') {
+      throw new SpiffeError('UNAUTHENTICATED', 'the client does not offer ALPN "h2"');
+    }
     const certificates = peerCertificatesOf(socket);
     const { remoteAddress: address = '', remotePort: port = 0 } = socket;
     if (certificates.length === 0) return { kind: 'tls', address, port, certificates };

@@ -1,5 +1,6 @@
 import type { ServerConfig } from '../config/server-config.ts';
 import type { Logger } from '../log/logger.ts';
+import type { ObserveCalls } from '../rpc/call-observer.ts';
 import { RpcServer } from '../rpc/server.ts';
 import type { BoundService } from '../rpc/service.ts';
 import type { TlsIdentity } from '../rpc/tls-identity.ts';
@@ -16,6 +17,7 @@ export interface EndpointsOptions {
   readonly authorizer: Authorizer;
   readonly identity: ServerIdentity;
   readonly bundle: BundleKeeper;
+  readonly observe: ObserveCalls;
   readonly log: Logger;
 }
 
@@ -34,10 +36,10 @@ const MAX_ANONYMOUS_CALLS = 4;
 
 /** The API over TLS for agents and administrators, and over the admin socket for whoever may open that. */
 export async function openEndpoints(options: EndpointsOptions): Promise<Endpoints> {
-  const { config, services, authorizer, identity, bundle, log } = options;
+  const { config, services, authorizer, identity, bundle, observe, log } = options;
   await using stack = new AsyncDisposableStack();
   const serve = (maxConcurrentStreams: number) =>
-    stack.use(RpcServer.create({ services, interceptors: [authorizer], log, maxConcurrentStreams }));
+    stack.use(RpcServer.create({ services, interceptors: [authorizer], observe, log, maxConcurrentStreams }));
   const server = serve(MAX_CALLS);
   const strangers = serve(MAX_ANONYMOUS_CALLS);
   const limits = new ConnectionLimits();
@@ -69,6 +71,6 @@ export async function openEndpoints(options: EndpointsOptions): Promise<Endpoint
   return { port: tls.port, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
-function toTlsIdentity({ chain, privateKey }: X509Identity): TlsIdentity {
+export function toTlsIdentity({ chain, privateKey }: X509Identity): TlsIdentity {
   return { certificates: chain, privateKey };
 }

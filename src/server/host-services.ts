@@ -1,24 +1,18 @@
 import type { AgentRepository } from '../datastore/agent-repository.ts';
 import { AgentStoreDefinition } from '../gen/spire/hostservice/server/agentstore/v1/agentstore.ts';
 import { IdentityProviderDefinition } from '../gen/spire/hostservice/server/identityprovider/v1/identityprovider.ts';
-import type { Logger } from '../log/logger.ts';
 import { LateHostService } from '../plugin-host/late-host-service.ts';
-import { metricsService } from '../plugin-host/metrics-service.ts';
 import { toWireBundle } from '../rpc/plugin-bundle.ts';
 import type { BoundService } from '../rpc/service.ts';
 import { parseSpiffeId } from '../spiffe/spiffe-id.ts';
 import type { BundleKeeper } from './bundle-keeper.ts';
 import type { ServerIdentity } from './server-identity.ts';
 
-/** What the server offers its plugins, in SPIRE's order. Two of them answer only once the server is wired. */
+/** What the server offers its plugins, in SPIRE's order, `Metrics` after these. They answer once the server is wired. */
 export class ServerHostServices {
   readonly #identityProvider = new LateHostService(IdentityProviderDefinition);
   readonly #agentStore = new LateHostService(AgentStoreDefinition);
-  readonly services: readonly BoundService[];
-
-  constructor(log: Logger) {
-    this.services = [this.#identityProvider.service, this.#agentStore.service, metricsService(log)];
-  }
+  readonly services: readonly BoundService[] = [this.#identityProvider.service, this.#agentStore.service];
 
   wire({
     agents,

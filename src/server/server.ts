@@ -4,8 +4,10 @@ import { openDatastore } from '../datastore/datastore.ts';
 import { requireDataFolder } from '../files/data-folder.ts';
 import type { Logger } from '../log/logger.ts';
 import { PluginCatalog, type PluginStatus } from '../plugin-host/catalog.ts';
+import { PluginTelemetry } from '../plugin-host/plugin-telemetry.ts';
 import type { BuiltinPlugins } from '../plugin-host/to-plugin-spec.ts';
 import type { Bundle } from '../spiffe/bundle.ts';
+import { rpcMeters } from '../telemetry/call-metrics.ts';
 import type { DistinguishedName } from '../x509/name.ts';
 import { Attestors } from './attestation/attestors.ts';
 import { JOIN_TOKEN } from './attestation/join-token.ts';
@@ -19,6 +21,7 @@ import { EntryCache } from './entry-cache.ts';
 import { ServerHostServices } from './host-services.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { ServerIdentity } from './server-identity.ts';
+import { serveMetrics, serverMetrics } from './server-metrics.ts';
 import { serverServices } from './services.ts';
 import { findUnsupported } from './unsupported.ts';
 
@@ -30,6 +33,8 @@ export interface ServerOptions {
   readonly clock?: () => Date;
   /** Gives up a start that is under way. */
   readonly signal?: AbortSignal;
+  /** Of this program, as its metrics have it. */
+  readonly version?: string;
 }
 
 /** A server that answers. Disposing ends calls, plugins and database in this order. */
@@ -48,13 +53,15 @@ const JOURNAL_NAME = 'server';
 
 /** @throws SpiffeError that says what failed and what to do; nothing is left behind. */
 export async function startServer(config: ServerConfig, options: ServerOptions): Promise<RunningServer> {
-  const { log, clock = () => new Date(), builtins, readConfig, signal } = options;
+  const { log, clock = () => new Date(), builtins, readConfig, signal, version = 'assayer' } = options;
   const { trustDomain } = config;
   await using stack = new AsyncDisposableStack();
   for (const key of findUnsupported(config)) log.warning('this version does not have what is configured', { key });
   await requireDataFolder(config.dataDir);
   const datastore = stack.use(await openDatastore({ path: join(config.datastore.path), clock, log }));
-  const hostServices = new ServerHostServices(log);
+  const metrics = serverMetrics(config, version);
+  const telemetry = new PluginTelemetry(metrics);
+  const hostServices = new ServerHostServices();
   const catalog = stack.use(
     await PluginCatalog.load({
       side: 'server',
@@ -63,11 +70,13 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
       builtins,
       dataDir: config.dataDir,
       hostServices: hostServices.services,
+      telemetry,
       log,
       ...(readConfig === undefined ? {} : { readPlugins: async () => (await readConfig()).plugins }),
       ...(signal === undefined ? {} : { signal }),
     }),
   );
+  telemetry.watch(() => catalog.plugins);
   const bundle = await BundleKeeper.open(datastore.bundles, trustDomain);
   const authorities = stack.use(
     await CaManager.open({
@@ -112,7 +121,11 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     clock,
     log,
   });
-  const endpoints: Endpoints = stack.use(await openEndpoints({ config, services, authorizer, identity, bundle, log }));
+  stack.use(await serveMetrics({ config, metrics, identity, bundle, log }));
+  const observe = rpcMeters(metrics);
+  const endpoints: Endpoints = stack.use(
+    await openEndpoints({ config, services, authorizer, identity, bundle, observe, log }),
+  );
   log.info('server is ready', { trust_domain: trustDomain, port: endpoints.port, socket: config.socketPath });
   const running = stack.move();
   return {

@@ -1,6 +1,6 @@
 import type { ServerConfig } from '../config/server-config.ts';
-import type { TelemetryConfig } from '../config/telemetry-config.ts';
 import { SpiffeError } from '../spiffe/error.ts';
+import { unsupportedSinks } from '../telemetry/unsupported-sinks.ts';
 
 /** Loaded and told nothing yet. */
 const UNUSED_TYPES: readonly string[] = ['Notifier', 'BundlePublisher', 'CredentialComposer'];
@@ -25,16 +25,15 @@ export function findUnsupported(config: ServerConfig): readonly string[] {
     'server.federation': config.federation !== undefined,
     'server.profiling_enabled': config.profiling.enabled,
     health_checks: config.healthChecks.listenerEnabled,
-    telemetry: hasSink(config.telemetry),
   };
-  return [...Object.keys(set).filter((key) => set[key]), ...unused.map(({ type, name }) => `plugins.${type}.${name}`)];
+  return [
+    ...Object.keys(set).filter((key) => set[key]),
+    ...unsupportedSinks(config.telemetry),
+    ...unused.map(({ type, name }) => `plugins.${type}.${name}`),
+  ];
 }
 
 const NO_PROXY_PROTOCOL =
   'server.proxy_protocol_trusted_cidrs: this version does not speak the PROXY protocol, remove the key and let the proxy pass connections on as they are';
 const NO_UPSTREAM_AUTHORITY =
   'this version signs with an authority of its own only, remove the plugin or set enabled = false';
-
-function hasSink({ prometheus, dogStatsd, statsd, m3 }: TelemetryConfig): boolean {
-  return prometheus !== undefined || dogStatsd.length + statsd.length + m3.length > 0;
-}

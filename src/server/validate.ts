@@ -1,7 +1,9 @@
 import type { ServerConfig } from '../config/server-config.ts';
 import { PluginCatalog } from '../plugin-host/catalog.ts';
+import { PluginTelemetry } from '../plugin-host/plugin-telemetry.ts';
 import { ServerHostServices } from './host-services.ts';
 import type { ServerOptions } from './server.ts';
+import { serverMetrics } from './server-metrics.ts';
 import { findUnsupported } from './unsupported.ts';
 
 /**
@@ -11,7 +13,7 @@ import { findUnsupported } from './unsupported.ts';
  */
 export async function validateServer(
   config: ServerConfig,
-  { log, builtins, signal }: ServerOptions,
+  { log, builtins, version = 'assayer', signal }: ServerOptions,
 ): Promise<readonly string[]> {
   findUnsupported(config);
   return await PluginCatalog.validate({
@@ -19,7 +21,8 @@ export async function validateServer(
     plugins: config.plugins,
     trustDomain: config.trustDomain,
     builtins,
-    hostServices: new ServerHostServices(log).services,
+    hostServices: new ServerHostServices().services,
+    telemetry: new PluginTelemetry(serverMetrics(config, version)),
     log,
     ...(signal === undefined ? {} : { signal }),
   });

@@ -27,6 +27,7 @@ export interface NodeIdentityOptions {
 /** The agent's own X.509-SVID, with its key in the key manager. Stored before it is shown to anybody. */
 export class NodeIdentity implements AsyncDisposable {
   readonly #options: NodeIdentityOptions;
+  readonly #listeners = new Set<(identity: TlsIdentity) => void>();
   #current: { readonly svid: AgentSvid; readonly tlsKey: ManagedTlsKey; readonly renewAt: Date };
   /** The key before: a handshake under way may still need it. */
   #previousTlsKey: ManagedTlsKey | undefined;
@@ -47,6 +48,12 @@ export class NodeIdentity implements AsyncDisposable {
 
   get tlsIdentity(): TlsIdentity {
     return { certificates: this.#current.svid.chain, privateKey: this.#current.tlsKey };
+  }
+
+  /** @returns what ends it. */
+  subscribe(listener: (identity: TlsIdentity) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   get renewAt(): Date {
@@ -79,6 +86,7 @@ export class NodeIdentity implements AsyncDisposable {
     await this.#previousTlsKey?.[Symbol.asyncDispose]();
     this.#previousTlsKey = this.#current.tlsKey;
     this.#current = { svid, tlsKey, renewAt: rotationTime({ ...this.#options, ...svid }) };
+    for (const listener of this.#listeners) listener(this.tlsIdentity);
     log.info('agent X.509-SVID renewed', { spiffe_id: svid.spiffeId, expires_at: svid.expiresAt.toISOString() });
   }
 

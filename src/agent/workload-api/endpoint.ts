@@ -1,4 +1,5 @@
 import type { Logger } from '../../log/logger.ts';
+import type { ObserveCalls } from '../../rpc/call-observer.ts';
 import { RpcServer } from '../../rpc/server.ts';
 import type { BoundService } from '../../rpc/service.ts';
 import { listenUnix } from '../../rpc/unix-listener.ts';
@@ -17,14 +18,16 @@ const CANCELS_A_SECOND = 20_000;
 export async function openEndpoint(options: {
   readonly socketPath: string;
   readonly services: readonly BoundService[];
+  readonly observe: ObserveCalls;
   readonly log: Logger;
 }): Promise<AsyncDisposable> {
-  const { socketPath: path, services, log } = options;
+  const { socketPath: path, services, observe, log } = options;
   await using stack = new AsyncDisposableStack();
   const server = stack.use(
     RpcServer.create({
       services,
       interceptors: [securityHeader],
+      observe,
       log,
       maxConcurrentStreams: MAX_CALLS,
       cancelsASecond: CANCELS_A_SECOND,

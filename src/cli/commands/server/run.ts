@@ -10,8 +10,13 @@ export const serverRun = defineCommand({
   run: async (values, { env }) => {
     const config = await readServerConfigByFlags(values, env);
     const { startServer } = await import('../../../server/index.ts');
-    const builtins = builtinPlugins('server', await readVersion());
+    const ownVersion = await readVersion();
+    const builtins = builtinPlugins('server', ownVersion);
+    const version = `assayer ${ownVersion}`;
     const readConfig = () => readServerConfigByFlags(values, env);
-    await runProgram({ config, start: (log, signal) => startServer(config, { builtins, readConfig, log, signal }) });
+    await runProgram({
+      config,
+      start: (log, signal) => startServer(config, { builtins, readConfig, log, signal, version }),
+    });
   },
 });

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/hcl"
@@ -31,6 +32,10 @@ type config struct {
 	Refuse string `hcl:"refuse"`
 	// Makes Configure ask the agent store, which no host answers so early.
 	AskEarly bool `hcl:"ask_early"`
+	// Makes Configure measure something of every kind.
+	Measure bool `hcl:"measure"`
+	// How many series Configure makes of one gauge.
+	Flood int `hcl:"flood"`
 
 	trustDomain string
 }
@@ -68,6 +73,16 @@ func (p *plugin) Configure(ctx context.Context, req *configv1.ConfigureRequest) 
 	}
 	if c.AskEarly {
 		if _, err := p.agents.GetAgentInfo(ctx, &agentstorev1.GetAgentInfoRequest{AgentId: "spiffe://early"}); err != nil {
+			return nil, err
+		}
+	}
+	if c.Measure {
+		if err := p.measure(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for i := range c.Flood {
+		if err := p.setGauge(ctx, "flood", fmt.Sprintf("wave %d", i)); err != nil {
 			return nil, err
 		}
 	}
@@ -164,4 +179,27 @@ func sendAttributes(stream nodeattestorv1.NodeAttestor_AttestServer, attributes 
 func main() {
 	p := new(plugin)
 	pluginmain.Serve(nodeattestorv1.NodeAttestorPluginServer(p), configv1.ConfigServiceServer(p))
+}
+
+func (p *plugin) measure(ctx context.Context) error {
+	labels := []*metricsv1.Label{{Name: "shelf-mark", Value: "a.b"}, {Name: "plugin_name", Value: "somebody else"}}
+	if _, err := p.metrics.IncrCounter(ctx, &metricsv1.IncrCounterRequest{Key: []string{"books", "lent"}, Val: 2, Labels: labels}); err != nil {
+		return err
+	}
+	if _, err := p.metrics.AddSample(ctx, &metricsv1.AddSampleRequest{Key: []string{"pages"}, Val: 300}); err != nil {
+		return err
+	}
+	if _, err := p.metrics.MeasureSince(ctx, &metricsv1.MeasureSinceRequest{Key: []string{"open"}, Time: time.Now().Add(-time.Second).UnixNano()}); err != nil {
+		return err
+	}
+	if _, err := p.metrics.EmitKey(ctx, &metricsv1.EmitKeyRequest{Key: []string{"shelf"}, Val: 1}); err != nil {
+		return err
+	}
+	return p.setGauge(ctx, "readers", "hall")
+}
+
+func (p *plugin) setGauge(ctx context.Context, key string, place string) error {
+	labels := []*metricsv1.Label{{Name: "place", Value: place}}
+	_, err := p.metrics.SetGauge(ctx, &metricsv1.SetGaugeRequest{Key: []string{key}, Val: 7.5, Labels: labels})
+	return err
 }
