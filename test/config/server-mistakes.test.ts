@@ -112,6 +112,19 @@ const mistakes: readonly [what: string, text: string, messages: readonly RegExp[
     [/https_web: needs a block "acme" or "serving_cert_file"/],
   ],
   ['Prometheus without port', `${server()}\ntelemetry { Prometheus {} }`, [/telemetry\.Prometheus\.port: is required/]],
+  [
+    'Prometheus with a certificate of files and its own',
+    `${server()}\ntelemetry { Prometheus { port = 1 tls { use_spire_svid = true cert_file = "c" client_ca_file = "a" } } }`,
+    [
+      /tls: has "use_spire_svid = true", with which "cert_file" and "key_file" are not used/,
+      /tls: has .*known by "authorized_spiffe_ids"/,
+    ],
+  ],
+  [
+    'Prometheus with half a certificate, and clients known in two ways',
+    `${server()}\ntelemetry { Prometheus { port = 1 tls { cert_file = "c" client_ca_file = "a" authorized_spiffe_ids = ["spiffe://a/b"] } } }`,
+    [/tls: needs "cert_file" and "key_file", or/, /tls: has "client_ca_file" and "authorized_spiffe_ids"/],
+  ],
   ['no HCL', 'server {', [/x\.conf:1:8: "\{" has no closing brace/]],
   [
     'many mistakes, all of them, in the order of the file',

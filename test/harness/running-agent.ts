@@ -8,6 +8,7 @@ import { Logger, type LogRecord } from '../../src/log/logger.ts';
 import { RpcChannel } from '../../src/rpc/channel.ts';
 import { type Client, createClient } from '../../src/rpc/client.ts';
 import type { ServiceDefinition } from '../../src/rpc/definition.ts';
+import { metricsPortIn, withFreeMetricsPort } from './metrics-port.ts';
 
 export interface TestAgentOptions {
   /** Where its configuration, data and socket live. */
@@ -17,6 +18,8 @@ export interface TestAgentOptions {
   readonly settings: string;
   /** The section `plugins`. */
   readonly plugins?: string;
+  /** The section `telemetry`; its endpoint's port is one that is free. */
+  readonly telemetry?: string;
   readonly trustDomain?: string;
   readonly clock?: () => Date;
 }
@@ -40,7 +43,7 @@ export class TestAgent implements AsyncDisposable {
     const records: LogRecord[] = [];
     const log = new Logger((record) => records.push(record), 'debug');
     const { clock } = options;
-    const running = await startAgent(readAgentConfig({ path }), {
+    const running = await startAgent(withFreeMetricsPort(readAgentConfig({ path })), {
       builtins: builtinPlugins('agent'),
       log,
       ...(clock === undefined ? {} : { clock }),
@@ -51,6 +54,11 @@ export class TestAgent implements AsyncDisposable {
   /** A client on the Workload API's socket: this process is the workload. */
   workload<Definition extends ServiceDefinition>(definition: Definition): Client<Definition> {
     return createClient(definition, this.#channel);
+  }
+
+  /** Of the metrics endpoint. */
+  get metricsPort(): number {
+    return metricsPortIn(this.records);
   }
 
   /** The messages that it logged. */
@@ -69,7 +77,8 @@ export const diskKeys = (folder: string): string =>
   `KeyManager "disk" { plugin_data { directory = "${folder}/data" } }`;
 export const JOIN_TOKEN_AND_UNIX = 'NodeAttestor "join_token" {}\n  WorkloadAttestor "unix" {}';
 
-function agentConf({ folder, serverPort, settings, plugins, trustDomain = 'example.org' }: TestAgentOptions): string {
+function agentConf(options: TestAgentOptions): string {
+  const { folder, serverPort, settings, plugins, telemetry = '', trustDomain = 'example.org' } = options;
   return `agent {
   trust_domain = "${trustDomain}"
   data_dir = "${folder}/data"
@@ -81,6 +90,9 @@ function agentConf({ folder, serverPort, settings, plugins, trustDomain = 'examp
 }
 plugins {
   ${plugins ?? `${diskKeys(folder)}\n  ${JOIN_TOKEN_AND_UNIX}`}
+}
+telemetry {
+  ${telemetry}
 }
 `;
 }

@@ -7,6 +7,7 @@ import { RpcChannel } from '../../src/rpc/channel.ts';
 import { type Client, createClient } from '../../src/rpc/client.ts';
 import type { ServiceDefinition } from '../../src/rpc/definition.ts';
 import { type RunningServer, startServer } from '../../src/server/index.ts';
+import { metricsPortIn, withFreeMetricsPort } from './metrics-port.ts';
 
 export interface TestServerOptions {
   /** Where its configuration, data and socket live. */
@@ -15,6 +16,8 @@ export interface TestServerOptions {
   readonly settings?: string;
   /** The section `plugins`, without its DataStore. */
   readonly plugins?: string;
+  /** The section `telemetry`; its endpoint's port is one that is free. */
+  readonly telemetry?: string;
   readonly clock?: () => Date;
   /** 0 by default: any that is free. */
   readonly port?: number;
@@ -38,21 +41,27 @@ export class TestServer implements AsyncDisposable {
     folder,
     settings = '',
     plugins = MEMORY_AND_JOIN_TOKEN,
+    telemetry = '',
     clock,
     port = 0,
   }: TestServerOptions): Promise<TestServer> {
     const path = join(folder, 'server.conf');
-    await writeFileAtomically(path, serverConf(folder, settings, plugins));
+    await writeFileAtomically(path, `${serverConf(folder, settings, plugins)}telemetry {\n  ${telemetry}\n}\n`);
     const records: LogRecord[] = [];
     const log = new Logger((record) => records.push(record), 'debug');
     // In a configuration file 0 means the port that SPIRE takes.
-    const config = { ...readServerConfig({ path }), bindPort: port };
+    const config = withFreeMetricsPort({ ...readServerConfig({ path }), bindPort: port });
     const running = await startServer(config, {
       builtins: builtinPlugins('server'),
       log,
       ...(clock === undefined ? {} : { clock }),
     });
     return new TestServer(running, config.datastore.path, records);
+  }
+
+  /** Of the metrics endpoint. */
+  get metricsPort(): number {
+    return metricsPortIn(this.records);
   }
 
   /** A client on the admin socket. */

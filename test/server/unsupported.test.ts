@@ -27,7 +27,10 @@ test('nothing is told of a plain configuration', async () => {
 test.each([
   ['audit_log_enabled = true', '', 'server.audit_log_enabled'],
   ['federation { bundle_endpoint { port = 8443 } }', '', 'server.federation'],
-  ['', 'telemetry { Prometheus { port = 9988 } }', 'telemetry'],
+  ['', 'telemetry { Prometheus { port = 9988 } Statsd = [{ address = "localhost:8125" }] }', 'telemetry.Statsd'],
+  ['', 'telemetry { DogStatsd = [{ address = "localhost:8125" }] }', 'telemetry.DogStatsd'],
+  ['', 'telemetry { M3 = [{ address = "localhost:9000" env = "prod" }] }', 'telemetry.M3'],
+  ['', 'telemetry { InMem {} }', 'telemetry.InMem'],
   ['', 'health_checks { listener_enabled = true }', 'health_checks'],
 ])('%s%s is told', async (settings, sections, key) => {
   expect(findUnsupported(await read(settings, sections))).toEqual([key]);
