@@ -121,11 +121,13 @@ describe('a plugin of ours that runs already', () => {
     host.knownAgents.add('spiffe://example.org/node');
     const catalog = await load(host, atSocket(socket));
     await plugin[Symbol.asyncDispose]();
-    await vi.waitFor(() => expect(statusOf(catalog)?.state).toBe('restarting'), 5_000);
+    await vi.waitFor(() => expect(statusOf(catalog)?.state).not.toBe('running'), 5_000);
     expect(statusOf(catalog)?.lastError).toMatch(/the connection to it was lost|no plugin answers/);
     const again = await startAttestor(socket);
+    // The longer nobody was there the longer are the pauses, and a plugin that is unhealthy is not waited for.
+    await vi.waitFor(() => expect(statusOf(catalog)?.generation).toBe(2), 25_000);
     expect(await attest(catalog)).toMatchObject({ canReattest: false });
-    expect(statusOf(catalog)).toMatchObject({ pid: again.pid, state: 'running', generation: 2 });
+    expect(statusOf(catalog)).toMatchObject({ pid: again.pid, generation: 2 });
   });
 
   test('a stopped plugin is let go, and found again', async () => {
@@ -136,9 +138,9 @@ describe('a plugin of ours that runs already', () => {
     const deadlines = { healthIntervalMs: 100, healthMs: 200, connectMs: 500 };
     const catalog = resources.use(await host.load('server', [SQL, KEY_MANAGER, atSocket(socket)], { deadlines }));
     process.kill(plugin.pid, 'SIGSTOP');
-    await vi.waitFor(() => expect(statusOf(catalog)?.state).toBe('restarting'), 5_000);
+    await vi.waitFor(() => expect(statusOf(catalog)?.state).not.toBe('running'), 5_000);
     process.kill(plugin.pid, 'SIGCONT');
-    await vi.waitFor(() => expect(statusOf(catalog)?.state).toBe('running'), 20_000);
+    await vi.waitFor(() => expect(statusOf(catalog)?.generation).toBe(2), 25_000);
     expect(await attest(catalog)).toMatchObject({ canReattest: false });
     expect(isGone(plugin.pid)).toBe(false);
   });

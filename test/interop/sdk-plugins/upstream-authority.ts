@@ -56,6 +56,7 @@ async function sign(csr: Uint8Array): Promise<Uint8Array> {
 }
 
 async function wait({ signal, log }: PluginContext): Promise<void> {
+  log.info('waits');
   await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   log.info('cancelled');
 }

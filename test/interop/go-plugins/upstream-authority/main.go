@@ -89,6 +89,7 @@ func (m *minter) MintX509CAAndSubscribe(req *upstreamv1.MintX509CARequest, strea
 }
 
 func (m *minter) wait(ctx context.Context) error {
+	m.logger.Info("waits")
 	<-ctx.Done()
 	m.logger.Info("cancelled")
 	return ctx.Err()
