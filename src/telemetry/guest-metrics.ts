@@ -2,7 +2,7 @@ import type { Logger } from '../log/logger.ts';
 import { isLabelName, type Label, toSpireLabel } from './label.ts';
 import type { Metrics } from './metrics.ts';
 import type { Counter } from './series.ts';
-import { SeriesBudget } from './series-budget.ts';
+import { MAX_LABEL_TEXT, SeriesBudget } from './series-budget.ts';
 
 const MAX_KEY_PARTS = 16;
 const MAX_KEY_CHARACTERS = 160;
@@ -88,5 +88,7 @@ function reasonAgainst(key: readonly string[], name: string, labels: readonly La
   if (key.length > MAX_KEY_PARTS) return `a key of more than ${MAX_KEY_PARTS} parts`;
   if (name.length > MAX_KEY_CHARACTERS) return `a key of more than ${MAX_KEY_CHARACTERS} characters`;
   if (labels.length > MAX_LABELS) return `more than ${MAX_LABELS} labels`;
+  const characters = labels.reduce((sum, { name: label, value }) => sum + label.length + value.length, 0);
+  if (characters > MAX_LABEL_TEXT) return `labels of more than ${MAX_LABEL_TEXT} characters`; // before they are looked at
   return undefined;
 }
