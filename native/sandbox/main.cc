@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
+#include <string>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -43,6 +44,19 @@ void JoinControlGroups(const Options& options) {
   }
 }
 
+/** Of this process and, where the kernel schedules sessions as groups (sched(7), autogroup), of all in this session. */
+void LowerPriority(const Options& options) {
+  if (options.nice == 0) return;
+  errno = 0;
+  if (nice(options.nice) == -1 && errno != 0) Fail("cpu-weight", errno, "");
+  const int file = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+  if (file < 0) return;
+  const std::string value = std::to_string(options.nice);
+  // May be refused for being the second within a while: the process has its own priority all the same.
+  [[maybe_unused]] const ssize_t written = write(file, value.data(), value.size());
+  close(file);
+}
+
 void SetLimits(const Options& options) {
   for (const auto& [resource, value] : options.limits) {
     rlimit limit{};
@@ -69,6 +83,7 @@ void ResetSignals() {
   if (options.file_mask) umask(*options.file_mask);
   JoinControlGroups(options);
   if (!options.pid_namespace) BecomeSupervised(options);
+  LowerPriority(options);
   EnterNamespaces(options);
   if (options.pid_namespace) BecomeFirstProcess(options);
   if (options.mounts) ShowPlaces(options);

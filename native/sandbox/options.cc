@@ -95,6 +95,8 @@ Options ParseOptions(int count, char** values) {
       options.file_mask = arguments.Integer<mode_t>(8);
     } else if (option == "--control-group") {
       options.control_groups.push_back(arguments.Text());
+    } else if (option == "--nice") {
+      options.nice = arguments.Integer<int>();
     } else if (option == "--user-namespace") {
       options.user_namespace = true;
     } else if (option == "--pid-namespace") {

@@ -36,6 +36,8 @@ struct Options {
   std::optional<mode_t> file_mask;
   /** Files `cgroup.procs` of the groups to join. */
   std::vector<std::string> control_groups;
+  /** How much further down its priority goes, nice(2). */
+  int nice = 0;
   bool user_namespace = false;
   bool pid_namespace = false;
   bool network_namespace = false;

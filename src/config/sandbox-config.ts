@@ -48,6 +48,8 @@ export interface SandboxConfig {
   readonly memoryBytes?: number | undefined;
   readonly processes?: number | undefined;
   readonly files?: number | undefined;
+  /** Its share of the CPU where there is not enough for all: the program itself has 100. */
+  readonly cpuWeight?: number | undefined;
   readonly capabilities?: readonly string[] | undefined;
   /** Names of the host's environment variables to hand on. */
   readonly env: readonly string[];
@@ -72,6 +74,10 @@ const capability = z.string().transform((text, ctx) => {
   return z.NEVER;
 });
 const variable = z.string().regex(/^[A-Za-z_]\w*$/, { error: 'must be the name of an environment variable' });
+const cpuWeight = z
+  .int()
+  .min(1)
+  .max(100, { error: 'must be from 1 to 100, which is the weight of the program itself' });
 const count = (least: number) => z.int().min(least, { error: `must be ${least} or more` });
 
 export const sandboxConfig = z
@@ -86,7 +92,10 @@ export const sandboxConfig = z
     memory: orUnset(size),
     processes: count(8).optional(),
     files: count(32).optional(),
+    cpu_weight: cpuWeight.optional(),
     capabilities: z.array(capability).optional(),
     env: z.array(variable).default([]),
   })
-  .transform(({ memory, ...raw }): SandboxConfig => ({ ...raw, memoryBytes: memory }));
+  .transform(
+    ({ memory, cpu_weight, ...raw }): SandboxConfig => ({ ...raw, memoryBytes: memory, cpuWeight: cpu_weight }),
+  );

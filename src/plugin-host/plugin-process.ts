@@ -82,6 +82,7 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
    */
   static async start(options: PluginProcessOptions): Promise<PluginProcess> {
     await requireExecutable(options.command);
+    const started = performance.now();
     const child = await spawnPlugin(options);
     const tree = new ProcessTree(child, options.launcher !== undefined);
     const noOrphan = cleanUpOnExit(() => tree.end());
@@ -100,6 +101,7 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
       tree.pluginPid = pid;
       const line = await waitForHandshake(child, exited, outputEnded, options);
       const handshake = parseHandshake(line);
+      options.log.debug('plugin said its handshake', { pid, after_ms: Math.round(performance.now() - started) });
       const { graceMs, sandbox = [] } = options;
       return new PluginProcess({ pid, tree, handshake, exited, graceMs, sandbox, pluginLog });
     } catch (error) {

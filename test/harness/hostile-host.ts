@@ -79,6 +79,7 @@ const targets: Readonly<Record<string, string>> = {
 const CHANGES: Readonly<Record<string, Partial<SandboxConfig>>> = {
   free: { enabled: false },
   required: { required: true, user: 'own' },
+  light: { cpuWeight: 50 },
   counted: { user: 'host', readable: undefined, network: 'all' },
 };
 

@@ -1,6 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { open, readFile, symlink, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { getPriority } from 'node:os';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { defineWorkloadAttestor, servePlugin } from '../../src/plugin-sdk/index.ts';
@@ -34,6 +35,7 @@ const attempts: Readonly<Record<string, (target: string) => Promise<unknown>>> =
   keyring: () => systemCall('keyctl=250', 0, 0, 0),
   'replace-host-socket': () => symlink('/etc/passwd', `${process.env.PLUGIN_UNIX_SOCKET_DIR}/../host`),
   environment: async () => process.env.SECRET_OF_THE_HOST ?? fail('ENOENT'),
+  priority: async () => `${getPriority()}`,
   user: async () => `${process.getuid?.()}`,
   fork: forkWithoutEnd,
   'fill-memory': fillMemory,

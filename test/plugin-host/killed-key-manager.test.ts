@@ -78,5 +78,5 @@ describe.each([false, true])('a key manager that is killed again and again, Auto
       const found = await catalog.keyManager.findKey('tls');
       expect(found).toMatchObject({ publicKey: key.publicKey, fingerprint: key.fingerprint });
     }
-  });
+  }, 120_000);
 });

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { chmod, chown, mkdir, readdir } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { getPriority, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SocketFolder } from '../../src/plugin-host/socket-folder.ts';
@@ -109,6 +109,11 @@ describe.each(users)('a hostile plugin of a host that runs as %s user', (user) =
       expect(await host.attempt('fork counted')).toMatch(/^refused:EAGAIN$|^not possible$/);
     });
   }
+
+  test('comes after all others where its CPU weight is low', async () => {
+    expect(await host.attempt('priority')).toBe(`done:${getPriority()}`);
+    expect(await host.attempt('priority light')).toBe(`done:${getPriority() + 3}`); // 1.25³ is 2
+  }, 120_000);
 
   test('is refused where its sandbox is required and not possible', async () => {
     const answer = await host.attempt('user required');

@@ -7,7 +7,14 @@ import { isTagOfTheDead, TAG_PATTERN } from './host-tag.ts';
 const END_MS = 1_000;
 const POLL_MS = 20;
 
-/** A control group for one plugin, below this program's: counts its processes, whoever's they are. */
+/** What a group is for. */
+export type ControlLimit =
+  | { readonly controller: 'pids'; readonly processes: number }
+  /** Of 100, which a group has that is not told otherwise. */
+  | { readonly controller: 'cpu'; readonly weight: number };
+type Controller = ControlLimit['controller'];
+
+/** A control group for one plugin, below this program's: holds its processes, whoever's they are. */
 export class ControlGroup {
   readonly #path: string;
 
@@ -19,14 +26,16 @@ export class ControlGroup {
    * @param name begins as a socket folder's does, so that one that was left behind is recognised
    * @throws where this program may not make one
    */
-  static async create(name: string, processes: number): Promise<ControlGroup> {
-    const path = join(await findOwnGroup(), name);
+  static async create(name: string, limit: ControlLimit): Promise<ControlGroup> {
+    const own = await findOwnGroup(limit.controller);
+    const path = join(own.path, name);
     await mkdir(path).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;
     });
     const group = new ControlGroup(path);
     try {
-      await writeFile(join(path, 'pids.max'), String(processes));
+      const [file, value] = settingOf(limit, own.isUnified);
+      await writeFile(join(path, file), String(value));
       return group;
     } catch (error) {
       await group.remove();
@@ -36,12 +45,14 @@ export class ControlGroup {
 
   /** Clears away those of hosts that were killed. */
   static async removeStale(): Promise<void> {
-    const own = await findOwnGroup().catch(() => undefined);
-    if (own === undefined) return;
-    const pattern = new RegExp(`^assayer-${TAG_PATTERN}-[0-9A-Za-z]{6}$`);
-    const names = await readdir(own).catch(() => []);
-    const stale = names.filter((name) => isTagOfTheDead(pattern.exec(name)?.[1] ?? ''));
-    await Promise.all(stale.map((name) => new ControlGroup(join(own, name)).remove()));
+    for (const controller of ['pids', 'cpu'] as const) {
+      const own = await findOwnGroup(controller).catch(() => undefined);
+      if (own === undefined) continue;
+      const pattern = new RegExp(`^assayer-${TAG_PATTERN}-[0-9A-Za-z]{6}$`);
+      const names = await readdir(own.path).catch(() => []);
+      const stale = names.filter((name) => isTagOfTheDead(pattern.exec(name)?.[1] ?? ''));
+      await Promise.all(stale.map((name) => new ControlGroup(join(own.path, name)).remove()));
+    }
   }
 
   /** The file that takes in the process that writes to it. */
@@ -74,33 +85,51 @@ export class ControlGroup {
   }
 }
 
+/** The file of a group, and what is written there. The older hierarchies give a group 1024 shares. */
+function settingOf(limit: ControlLimit, isUnified: boolean): readonly [file: string, value: number] {
+  switch (limit.controller) {
+    case 'pids':
+      return ['pids.max', limit.processes];
+    case 'cpu':
+      return isUnified ? ['cpu.weight', limit.weight] : ['cpu.shares', Math.round((limit.weight * 1024) / 100)];
+    default:
+      return limit satisfies never;
+  }
+}
+
+interface OwnGroup {
+  readonly path: string;
+  readonly isUnified: boolean;
+}
+
 /**
- * Where this program is in the hierarchy that counts processes. Source: cgroups(7), /proc/PID/cgroup; proc_pid_mountinfo(5).
+ * Where this program is in the hierarchy of a controller. Source: cgroups(7), /proc/PID/cgroup; proc_pid_mountinfo(5).
  *
- * @throws where there is none, or its counting cannot be switched on for groups below
+ * @throws where there is none, or the controller cannot be switched on for groups below
  */
-async function findOwnGroup(): Promise<string> {
+async function findOwnGroup(controller: Controller): Promise<OwnGroup> {
   const [groups, mounts] = await Promise.all(
     ['cgroup', 'mountinfo'].map((name) => readFile(`/proc/self/${name}`, 'utf8')),
   );
   for (const line of groups?.split('\n') ?? []) {
     const [, controllers = '', path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
     const isUnified = line.startsWith('0::');
-    if (!isUnified && !controllers.split(',').includes('pids')) continue;
-    const mounted = findMount(mounts ?? '', isUnified);
+    if (!isUnified && !controllers.split(',').includes(controller)) continue;
+    const mounted = findMount(mounts ?? '', isUnified, controller);
     if (mounted === undefined) continue;
     const own = join(mounted.point, relative(mounted.root, path));
-    if (isUnified) await writeFile(join(own, 'cgroup.subtree_control'), '+pids');
-    return own;
+    if (isUnified) await writeFile(join(own, 'cgroup.subtree_control'), `+${controller}`);
+    return { path: own, isUnified };
   }
-  throw new Error('there is no control group that counts processes');
+  throw new Error(`there is no control group with the controller "${controller}"`);
 }
 
 function findMount(
   mountinfo: string,
   isUnified: boolean,
+  controller: Controller,
 ): { readonly root: string; readonly point: string } | undefined {
-  const wanted = isUnified ? / - cgroup2 / : / - cgroup \S+ \S*\bpids\b/;
+  const wanted = isUnified ? / - cgroup2 / : new RegExp(` - cgroup \\S+ (?:\\S*,)?${controller}(?:,|$)`);
   const line = mountinfo.split('\n').find((text) => wanted.test(text));
   const [, , , root, point] = line?.split(' ') ?? [];
   return root === undefined || point === undefined ? undefined : { root, point };

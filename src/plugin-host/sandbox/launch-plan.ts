@@ -8,6 +8,7 @@ export const MEASURES = [
   'no-new-privileges',
   'limits',
   'control-group',
+  'cpu-weight',
   'user-namespace',
   'mounts',
   'proc',
@@ -30,7 +31,7 @@ export interface LaunchContext {
   readonly places: readonly Place[];
   /** Where relative paths begin. */
   readonly folder: string;
-  /** Files that a process writes to, to be counted; none where its user is its own, whose processes are counted anyhow. */
+  /** Files that a process writes to, to be counted and weighed with all that it starts. */
   readonly controlGroups: readonly string[];
   readonly isImpossible: (measure: Measure) => boolean;
 }
@@ -65,6 +66,8 @@ export function planLaunch(policy: SandboxPolicy, context: LaunchContext): Launc
   const landlock = noNewPrivileges && take('landlock', isClosed && !ofOthers);
   const filter = noNewPrivileges && take('system-calls', policy.denySystemCalls || policy.network !== 'all');
   const groups = take('control-group', context.controlGroups.length > 0);
+  const nice = niceOf(policy.cpuWeight);
+  const weight = take('cpu-weight', nice > 0);
   const countsOwn = user || mayHave !== context.isRoot; // others of that user are not counted in
   const limits = take('limits', true);
   const option = (isTaken: boolean, ...words: readonly string[]) => (isTaken ? words : []);
@@ -76,6 +79,7 @@ export function planLaunch(policy: SandboxPolicy, context: LaunchContext): Launc
       ...option(limits, '--limit', 'memory', String(policy.memoryBytes)),
       ...option(limits && countsOwn, '--limit', 'processes', String(policy.processes)),
       ...option(groups, ...context.controlGroups.flatMap((path) => ['--control-group', path])),
+      ...option(weight, '--nice', String(nice)),
       ...option(measures.includes('user-namespace'), '--user-namespace'),
       ...option(pidNamespace, '--pid-namespace'),
       ...option(network, '--network-namespace'),
@@ -93,6 +97,11 @@ export function planLaunch(policy: SandboxPolicy, context: LaunchContext): Launc
       ...option(filter && policy.network !== 'all', '--unix-sockets-only'),
     ],
   };
+}
+
+/** Each step of nice(2) is a quarter more or less. Source: sched(7), sched_prio_to_weight. */
+function niceOf(cpuWeight: number): number {
+  return Math.min(Math.round(Math.log(100 / cpuWeight) / Math.log(1.25)), 19);
 }
 
 function wantsNamespaces({ places, network }: SandboxPolicy): boolean {

@@ -27,6 +27,8 @@ export interface SandboxPolicy {
   readonly files: number;
   readonly processes: number;
   readonly memoryBytes: number;
+  /** From 1 to 100, which is the host's own. */
+  readonly cpuWeight: number;
   /** Names of variables beyond the contract's. */
   readonly variables: readonly string[];
 }
@@ -34,6 +36,8 @@ export interface SandboxPolicy {
 const LIMITS = { files: 4_096, processes: 256, memoryBytes: 1024 ** 3 };
 /** For plugins of others, of which nothing is known: enough for any, an end to what never ends. */
 const WIDE_LIMITS = { files: 65_536, processes: 4_096, memoryBytes: 4 * 1024 ** 3 };
+/** The host's own: a plugin with less may be too late for its deadlines where the machine is busy. */
+const FULL_WEIGHT = 100;
 
 /**
  * Without a manifest a plugin keeps what SPIRE gives it, but for what cannot break it; each key of its block `sandbox`
@@ -57,6 +61,7 @@ export function toPolicy(manifest: SandboxManifest | undefined, config: SandboxC
     files: config?.files ?? limits.files,
     processes: config?.processes ?? limits.processes,
     memoryBytes: config?.memoryBytes ?? limits.memoryBytes,
+    cpuWeight: config?.cpuWeight ?? FULL_WEIGHT,
     variables: config?.env ?? [],
   };
 }

@@ -33,7 +33,7 @@ export interface Launch {
   /** User and group that the plugin runs as; undefined for the host's. */
   readonly userId: number | undefined;
   readonly measures: readonly Measure[];
-  readonly controlGroup: ControlGroup | undefined;
+  readonly controlGroups: readonly ControlGroup[];
 }
 
 /** What a process needs to give a folder to another user and still use it. */
@@ -72,7 +72,7 @@ export class Sandbox {
         variables: isOff ? allVariables() : handedOnVariables(policy.variables),
         userId: undefined,
         measures: [],
-        controlGroup: undefined,
+        controlGroups: [],
       };
     }
     await this.#requireToHandOn(spec, policy);
@@ -81,16 +81,19 @@ export class Sandbox {
       const places = await this.#places(spec, policy, folder);
       for (const { kind, source } of places) if (kind === 'writable') await this.#give(source, own);
       await folder.giveTo(own);
-      const controlGroup = own === undefined && isRoot() ? await this.#controlGroup(spec, policy, folder) : undefined;
-      const plan = await this.#plan(spec, policy, folder, { userId: own, places, controlGroup });
+      const controlGroups = isRoot() ? await this.#controlGroups(spec, policy, folder, own) : [];
+      const plan = await this.#plan(spec, policy, folder, { userId: own, places, controlGroups });
       // Meanwhile the start of another plugin may have told what is not possible.
-      if (own !== undefined && !(plan.measures.includes('user') && hasItsFiles(policy, plan))) continue;
+      if (own !== undefined && !(plan.measures.includes('user') && hasItsFiles(policy, plan))) {
+        await Promise.all(controlGroups.map((group) => group.remove()));
+        continue;
+      }
       return {
         launcher: { command: this.#launcher, args: plan.args },
         variables: handedOnVariables(policy.variables),
         userId: own,
         measures: plan.measures,
-        controlGroup,
+        controlGroups,
       };
     }
   }
@@ -115,7 +118,7 @@ export class Sandbox {
     spec: PluginSpec,
     policy: SandboxPolicy,
     folder: SocketFolder,
-    { userId, places, controlGroup }: Pick<Launch, 'userId' | 'controlGroup'> & { readonly places: readonly Place[] },
+    { userId, places, controlGroups }: Pick<Launch, 'userId' | 'controlGroups'> & { readonly places: readonly Place[] },
   ): Promise<LaunchPlan> {
     this.#capabilities ??= readOwnCapabilities();
     const read = places.filter(({ kind, path }) => kind === 'read-only' && path !== folder.path);
@@ -130,7 +133,7 @@ export class Sandbox {
         places,
         folder: process.cwd(),
         ownCapabilities: await this.#capabilities,
-        controlGroups: controlGroup === undefined ? [] : [controlGroup.entrance],
+        controlGroups: controlGroups.map(({ entrance }) => entrance),
         isImpossible: (measure) => this.#isImpossible(measure, spec, policy),
       },
     );
@@ -174,18 +177,31 @@ export class Sandbox {
     return userId;
   }
 
-  /** Counts what runs as root, which the limit of a user does not bind. */
-  async #controlGroup(
+  /**
+   * Weighs a plugin with all that it starts, which a priority does one by one; counts what runs as root, which the limit of a
+   * user does not bind.
+   */
+  async #controlGroups(
     spec: PluginSpec,
     policy: SandboxPolicy,
     folder: SocketFolder,
-  ): Promise<ControlGroup | undefined> {
-    if (this.#isImpossible('control-group', spec, policy)) return undefined;
+    userId: number | undefined,
+  ): Promise<readonly ControlGroup[]> {
+    if (this.#isImpossible('control-group', spec, policy)) return [];
+    const name = basename(folder.path);
+    const groups: ControlGroup[] = [];
+    const { processes, cpuWeight: weight } = policy;
+    if (spec.manifest === undefined || weight < 100) {
+      // Without it the priority of each process has to do.
+      const group = await ControlGroup.create(name, { controller: 'cpu', weight }).catch(() => undefined);
+      if (group !== undefined) groups.push(group);
+    }
+    if (userId !== undefined) return groups;
     try {
-      return await ControlGroup.create(basename(folder.path), policy.processes);
+      return [...groups, await ControlGroup.create(name, { controller: 'pids', processes })];
     } catch (error) {
       this.#miss('control-group', error instanceof Error ? error.message : String(error), policy);
-      return undefined;
+      return groups;
     }
   }
 

@@ -17,7 +17,7 @@ export async function startConfined(
 ): Promise<PluginProcess> {
   const { command, args } = spec;
   for (;;) {
-    const { launcher, variables, measures, controlGroup } = await sandbox.prepare(spec, folder);
+    const { launcher, variables, measures, controlGroups } = await sandbox.prepare(spec, folder);
     try {
       const environment = { ...variables, ...options.environment };
       const process = await PluginProcess.start({
@@ -28,10 +28,10 @@ export async function startConfined(
         environment,
         sandbox: measures,
       });
-      folder.beforeRemoval(async () => await controlGroup?.remove());
+      for (const group of controlGroups) folder.beforeRemoval(() => group.remove());
       return process;
     } catch (error) {
-      await controlGroup?.remove();
+      await Promise.all(controlGroups.map((group) => group.remove()));
       if (!(error instanceof LaunchFailure)) throw error;
       sandbox.withdraw(spec, error);
     }

@@ -41,6 +41,13 @@ describe('the launcher’s command line', () => {
     for (const measure of ['landlock', 'pid-namespace'] as const) expect(measures).not.toContain(measure);
   });
 
+  test('for one that others go before: a priority to match its weight', () => {
+    const policy = toPolicy(undefined, { enabled: true, required: false, env: [], cpuWeight: 25 });
+    const { args, measures } = planLaunch(policy, { ...context(), userId: undefined });
+    expect(measures).toContain('cpu-weight');
+    expect(args.join(' ')).toContain('--nice 6'); // 1.25⁶ is 3.8
+  });
+
   test('as an ordinary user: by a user namespace', () => {
     const { measures } = planLaunch(toPolicy(memoryManifest(), undefined), context([], false));
     expect(measures).toEqual(expect.arrayContaining(['user-namespace', 'mounts', 'network-namespace']));
