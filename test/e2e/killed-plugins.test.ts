@@ -93,7 +93,7 @@ describeWithGo('programs whose plugins are killed one after the other, under loa
       }),
     );
     await vi.waitFor(() => expect(Math.min(...Object.values(load.answered))).toBeGreaterThan(CALLS_OF_A_KIND), WAIT);
-  });
+  }, 300_000);
   afterAll(async () => {
     await resources.disposeAsync();
   });
@@ -105,9 +105,13 @@ describeWithGo('programs whose plugins are killed one after the other, under loa
     ['agent', 'KeyManager', 'disk'],
     ['agent', 'NodeAttestor', 'tpm'],
     ['agent', 'WorkloadAttestor', 'unix'],
-  ] as const)('the %s goes on without its %s "%s" until the next is there', async (side, type, name) => {
-    await killUnder(load, { program: () => (side === 'server' ? server : agent), type, name });
-  });
+  ] as const)(
+    'the %s goes on without its %s "%s" until the next is there',
+    async (side, type, name) => {
+      await killUnder(load, { program: () => (side === 'server' ? server : agent), type, name });
+    },
+    300_000,
+  );
 
   test('no program was started again and no key is lost', async () => {
     expect(load.failedSince(0).filter(({ kind }) => !kind.startsWith('attest-'))).toEqual([]); // only streams end with their plugin
@@ -123,7 +127,7 @@ describeWithGo('programs whose plugins are killed one after the other, under loa
     expect(await next.waitFor('agent is ready')).toMatchObject({ spiffe_id });
     expect(attested(next)).toBe(0);
     await expectNoSecrets(deployment, []);
-  });
+  }, 300_000);
 });
 
 describe('a server whose key manager keeps its keys in memory', () => {
@@ -144,5 +148,5 @@ describe('a server whose key manager keeps its keys in memory', () => {
     expect(after.length).toBeGreaterThan(before.length);
     await agent.waitFor('trust bundle updated');
     expect([server.hasExited, agent.hasExited]).toEqual([false, false]);
-  });
+  }, 300_000);
 });
