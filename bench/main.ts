@@ -9,6 +9,8 @@ import { formatResults } from './report/tables.ts';
 import type { BenchResults, Machine } from './results.ts';
 import { measureHandshakes } from './suites/handshakes.ts';
 import { measureNeighbours } from './suites/hostile-neighbours.ts';
+import { measureHops } from './suites/plugin-hops.ts';
+import { measurePluginStarts } from './suites/plugin-starts.ts';
 import { measureServerLoads } from './suites/server-loads.ts';
 import { measureSigning } from './suites/signing.ts';
 import { measureStarts } from './suites/starts.ts';
@@ -22,9 +24,11 @@ async function run(options: BenchOptions): Promise<BenchResults> {
   await using folder = await createTemporaryFolder();
   await using driver = await Driver.start();
   const loadOptions = { folder: folder.path, dist, seconds, callers, isWanted, report };
-  const started = isWanted('start') ? await measureStarts(folder.path, dist, runs) : { starts: [], memory: [] };
+  const started = isWanted('start') ? await measureStarts(folder.path, dist, runs) : NO_STARTS;
   const handshakes = isWanted('handshake') ? await measureHandshakes(dist, runs) : [];
   const signing = isWanted('sign-hop') ? await measureSigning(dist, { seconds, callers }) : [];
+  const plugins = isWanted('plugin-start') ? await measurePluginStarts(dist, { runs, report }) : NO_STARTS;
+  const hops = isWanted('plugin-hop') ? await measureHops(dist, { seconds: seconds * 0.6, callers, report }) : [];
   const neighbours = isWanted('hostile')
     ? await measureNeighbours(dist, { seconds: seconds * 0.6, callers, report })
     : [];
@@ -36,12 +40,16 @@ async function run(options: BenchOptions): Promise<BenchResults> {
     secondsALoad: seconds,
     starts: started.starts,
     handshakes,
+    pluginStarts: plugins.starts,
     signing,
+    hops,
     neighbours,
     loads: [...onServer.loads, ...onAgent.loads],
-    memory: [...started.memory, ...onServer.memory, ...onAgent.memory],
+    memory: [...started.memory, ...plugins.memory, ...onServer.memory, ...onAgent.memory],
   };
 }
+
+const NO_STARTS = { starts: [], memory: [] };
 
 function describeMachine(): Machine {
   const [cpu] = cpus();

@@ -7,8 +7,10 @@ export interface BenchResults {
   readonly secondsALoad: number;
   readonly loads: readonly LoadResult[];
   readonly starts: readonly TimesResult[];
+  readonly pluginStarts: readonly TimesResult[];
   readonly handshakes: readonly TimesResult[];
   readonly signing: readonly LoadResult[];
+  readonly hops: readonly LoadResult[];
   readonly neighbours: readonly NeighbourResult[];
   readonly memory: readonly MemoryResult[];
 }
@@ -53,7 +55,7 @@ export interface TimesResult {
 
 export interface MemoryResult extends ProcessMemory {
   readonly process: string;
-  readonly when: 'started' | 'first SVID' | 'after all loads';
+  readonly when: 'ready' | 'started' | 'first SVID' | 'after all loads';
 }
 
 /** @param fraction 0.5 for the median. @param sorted ascending */

@@ -2,6 +2,7 @@
 export const DEEDS = {
   nothing: 'does nothing',
   cpu: 'burns CPU on 4 threads',
+  cpuAtFullWeight: 'burns CPU on 4 threads, with the same weight as all',
   forks: 'forks without end',
   memory: 'fills memory',
   log: 'fills the log',

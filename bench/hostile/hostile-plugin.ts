@@ -16,9 +16,8 @@ const LINE = `${'noise '.repeat(20)}\n`;
 
 const deeds: Readonly<Record<Deed, (context: WorkloadContext) => void>> = {
   nothing: () => {},
-  cpu() {
-    for (let thread = 0; thread < THREADS; thread += 1) new Worker('for (;;);', { eval: true });
-  },
+  cpu: burn,
+  cpuAtFullWeight: burn,
   forks() {
     spawn('/usr/bin/perl', ['-e', 'fork while 1'], { stdio: 'ignore' });
   },
@@ -44,6 +43,10 @@ const deeds: Readonly<Record<Deed, (context: WorkloadContext) => void>> = {
     for (let count = 0; count < CALLS_AT_ONCE; count += 1) void call();
   },
 };
+
+function burn(): void {
+  for (let thread = 0; thread < THREADS; thread += 1) new Worker('for (;;);', { eval: true });
+}
 
 function forever(work: () => void): void {
   work();

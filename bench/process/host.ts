@@ -47,12 +47,30 @@ export class BenchHost implements AsyncDisposable {
     return [{ name: 'host', pid: process.pid }, ...plugins];
   }
 
+  /** This process, and that of one plugin under another name. */
+  processesOf(pluginName: string, label: string): readonly NamedProcess[] {
+    return this.processes
+      .filter(({ name }) => name === 'host' || name === pluginName)
+      .map(({ name, pid }) => ({ name: name === 'host' ? name : label, pid }));
+  }
+
+  /** How long the start of a plugin took, until its handshake and until it could be called; milliseconds. */
+  startOf(pluginName: string): { readonly handshakeMs: number; readonly readyMs: number } {
+    const field = (message: string, name: string) => {
+      const record = this.records.find((known) => known.message === message && known.fields.plugin_name === pluginName);
+      return Number(record?.fields[name]);
+    };
+    return { handshakeMs: field(HANDSHAKE, 'after_ms'), readyMs: field(LOADED, 'ready_ms') };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.catalog[Symbol.asyncDispose]();
   }
 }
 
-const KEPT_MESSAGES: ReadonlySet<string> = new Set(['plugin loaded']);
+const HANDSHAKE = 'plugin said its handshake';
+const LOADED = 'plugin loaded';
+const KEPT_MESSAGES: ReadonlySet<string> = new Set([HANDSHAKE, LOADED]);
 
 export function pluginConfig(config: Partial<PluginConfig> & Pick<PluginConfig, 'type' | 'name'>): PluginConfig {
   return { args: [], data: undefined, enabled: true, autoMtls: false, ...config };

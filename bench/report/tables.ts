@@ -17,7 +17,9 @@ export function formatResults(results: BenchResults): string {
     section('Start', timesTable(results.starts)),
     section('Loads', loadsTable(results.loads)),
     section('Signing through the key manager plugin', loadsTable(results.signing)),
+    section('From the host to a plugin and back', loadsTable(results.hops)),
     section('Signing beside a plugin that does harm', neighboursTable(results.neighbours)),
+    section('Start of a plugin by its host, in its sandbox', timesTable(results.pluginStarts)),
     section('Start of a plugin to its handshake', timesTable(results.handshakes)),
     section('Memory, MiB', memoryTable(results.memory)),
   ];

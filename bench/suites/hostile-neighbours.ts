@@ -14,6 +14,8 @@ const DIGEST = new Uint8Array(32).fill(7);
 const TURNS = 10;
 /** The hostile plugin is called again this often: it may have been started anew. */
 const PROVOKE_MS = 50;
+/** What docs/plugins/sandbox.md advises for a plugin that is not trusted. */
+const CPU_WEIGHT = 25;
 const SETTLE_MS = 500;
 
 /**
@@ -108,6 +110,7 @@ function hostilePlugin(deed: Deed) {
       network: 'none',
       processes: 64,
       memoryBytes: 1024 ** 3,
+      cpuWeight: deed === 'cpuAtFullWeight' ? undefined : CPU_WEIGHT,
       env: [],
     },
   });

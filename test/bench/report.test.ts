@@ -45,10 +45,12 @@ test('a load counts what was answered and what failed, and becomes a row', async
     loads: [result],
     starts: [],
     handshakes: [],
+    pluginStarts: [],
     signing: [],
+    hops: [],
     neighbours: [{ alone: result, beside: { ...result, name: 'burns CPU', perSecond: result.perSecond / 2 } }],
     memory: [],
   });
   expect(text).toMatch(/^\| mint-jwt \| +2 \| +[\d,]+ \| 3,640 \|/m);
-  expect(text).toMatch(/^\| burns CPU \|.*\| +50 \|/m);
+  expect(text).toMatch(/^\| burns CPU +\|.*\| +50 \|/m);
 });
