@@ -1,4 +1,10 @@
-import { type ClientHttp2Session, connect, constants, type OutgoingHttpHeaders } from 'node:http2';
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  constants,
+  type OutgoingHttpHeaders,
+} from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { Status } from '../spiffe/status.ts';
 import type { OutgoingMetadata } from './metadata.ts';
@@ -25,6 +31,9 @@ const DEFAULT_MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 const MAX_CALLS = 2 ** 29;
 /** gRPC over HTTP/2: TimeoutValue has 8 digits at most. */
 const MAX_TIMEOUT_MS = 99_999_999;
+
+/** The time was out, and the peer had let in the call but not all of its request: it reads nothing. */
+export class RequestNotTaken extends RemoteError {}
 
 /**
  * Unary gRPC calls over HTTP/2 and nothing else: no channel, no retries, no interceptors. The same wire as grpc-js, at
@@ -55,15 +64,13 @@ export class UnaryConnection implements Disposable {
       const session = this.#open();
       const stream = session.request(headersOf(path, options));
       const response = new UnaryResponse(this.#options.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES);
-      const giveUp = (status: Status, reason: string) => {
-        settle(new RemoteError(status, reason));
+      const giveUp = (reason: RemoteError) => {
+        settle(reason);
         stream.close(constants.NGHTTP2_CANCEL);
       };
-      const cancel = () => giveUp(Status.Cancelled, 'the call was cancelled');
+      const cancel = () => giveUp(new RemoteError(Status.Cancelled, 'the call was cancelled'));
       const timer =
-        deadlineMs === undefined
-          ? undefined
-          : setTimeout(() => giveUp(Status.DeadlineExceeded, `no answer within ${deadlineMs} ms`), deadlineMs);
+        deadlineMs === undefined ? undefined : setTimeout(() => giveUp(lateness(stream, deadlineMs)), deadlineMs);
       const settle = (outcome: Uint8Array | RemoteError) => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', cancel);
@@ -74,11 +81,11 @@ export class UnaryConnection implements Disposable {
       stream.on('response', (headers, flags) => {
         const isLast = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
         const refusal = response.takeHeaders(headers, isLast);
-        if (refusal !== undefined) giveUp(refusal.status, refusal.message);
+        if (refusal !== undefined) giveUp(refusal);
       });
       stream.on('data', (chunk: Uint8Array) => {
         const refusal = response.takeData(chunk);
-        if (refusal !== undefined) giveUp(refusal.status, refusal.message);
+        if (refusal !== undefined) giveUp(refusal);
       });
       stream.on('trailers', (trailers) => response.takeTrailers(trailers));
       let failure: Error | undefined;
@@ -101,7 +108,8 @@ export class UnaryConnection implements Disposable {
     this.#calls += 1;
     if (known !== undefined && !known.closed && !known.destroyed && this.#calls <= MAX_CALLS) return known;
     known?.close(); // lets its calls end
-    const session = connect('http://localhost', { createConnection: this.#options.connect });
+    const settings = { enablePush: false }; // nobody would take what a peer pushes
+    const session = connect('http://localhost', { createConnection: this.#options.connect, settings });
     session.on('error', () => {}); // its streams tell whoever waits
     session.on('close', () => {
       if (this.#session === session) this.#session = undefined;
@@ -110,6 +118,12 @@ export class UnaryConnection implements Disposable {
     this.#calls = 1;
     return session;
   }
+}
+
+function lateness(stream: ClientHttp2Stream, deadlineMs: number): RemoteError {
+  const reason = `no answer within ${deadlineMs} ms`;
+  if (stream.pending || stream.writableFinished) return new RemoteError(Status.DeadlineExceeded, reason);
+  return new RequestNotTaken(Status.DeadlineExceeded, `${reason}, the request was not read`);
 }
 
 function headersOf(path: string, { deadlineMs, metadata }: UnaryCallOptions): OutgoingHttpHeaders {

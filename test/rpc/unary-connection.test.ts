@@ -10,7 +10,8 @@ import { RpcChannel } from '../../src/rpc/channel.ts';
 import { createClient } from '../../src/rpc/client.ts';
 import { RpcServer } from '../../src/rpc/server.ts';
 import { bindService } from '../../src/rpc/service.ts';
-import { UnaryConnection } from '../../src/rpc/unary-connection.ts';
+import { RequestNotTaken, UnaryConnection } from '../../src/rpc/unary-connection.ts';
+import { UnaryResponse } from '../../src/rpc/unary-response.ts';
 import { listenUnix } from '../../src/rpc/unix-listener.ts';
 import { SpiffeError } from '../../src/spiffe/error.ts';
 import { Status } from '../../src/spiffe/status.ts';
@@ -240,3 +241,81 @@ function frame(text: string, flag = 0): Uint8Array {
   bytes.write(text, 5);
   return bytes;
 }
+
+/** A peer over plain HTTP/2 that does as it likes with each call. */
+async function hostile(onStream: (stream: ServerHttp2Stream) => void, settings = {}): Promise<UnaryConnection> {
+  const resources = new AsyncDisposableStack();
+  onTestFinished(() => resources.disposeAsync());
+  const folder = resources.use(await createTemporaryFolder());
+  const server = createServer({ settings });
+  server.on('stream', (stream) => {
+    stream.on('error', () => {});
+    onStream(stream);
+  });
+  server.on('sessionError', () => {});
+  const path = folder.join('s');
+  await once(server.listen(path), 'listening');
+  resources.defer(() => void server.close());
+  const connection = new UnaryConnection({ connect: () => connect(path), maxMessageBytes: 1_000_000 });
+  resources.defer(() => connection[Symbol.dispose]());
+  return connection;
+}
+const GRPC_ANSWER = { ':status': 200, 'content-type': 'application/grpc' } as const;
+const framed = (length: number) => Buffer.of(0, ...Buffer.from(length.toString(16).padStart(8, '0'), 'hex'));
+
+test('an answer that is announced to be too long is refused before it comes', async () => {
+  const connection = await hostile((stream) => {
+    stream.respond(GRPC_ANSWER);
+    stream.write(framed(2 ** 32 - 1));
+  });
+  await expect(connection.call('/a/b', new Uint8Array(0), { deadlineMs: 5_000 })).rejects.toMatchObject({
+    status: Status.ResourceExhausted,
+  });
+});
+
+test('an answer in pieces of one byte takes no more memory than it has bytes', async () => {
+  const { setFlagsFromString } = await import('node:v8');
+  setFlagsFromString('--expose-gc');
+  const collect = (await import('node:vm')).runInNewContext('gc') as () => void;
+  const used = () => {
+    collect();
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return heapUsed + arrayBuffers;
+  };
+  const length = 1_000_000;
+  const response = new UnaryResponse(length);
+  const before = used();
+  for (const byte of framed(length)) expect(response.takeData(Uint8Array.of(byte))).toBeUndefined();
+  for (let count = 0; count < length; count++) response.takeData(Uint8Array.of(count % 251));
+  expect(used() - before).toBeLessThan(8 * length);
+  response.takeTrailers({ 'grpc-status': '0' });
+  const message = response.outcome(0, undefined);
+  expect(message).toHaveLength(length);
+  expect(message).toMatchObject({ 0: 0, 1: 1, 252: 1, 999999: 999_999 % 251 });
+  expect(response.takeData(Uint8Array.of(1))).toMatchObject({ status: Status.ResourceExhausted });
+});
+
+test('what a peer pushes is not taken', async () => {
+  let pushed: unknown;
+  const connection = await hostile((stream) => {
+    try {
+      stream.pushStream({ ':path': '/x' }, () => {});
+    } catch (error) {
+      pushed = error;
+    }
+    stream.respond({ ...GRPC_ANSWER, 'grpc-status': '5' }, { endStream: true });
+  });
+  await expect(connection.call('/a/b', new Uint8Array(0), { deadlineMs: 5_000 })).rejects.toMatchObject({
+    status: Status.NotFound,
+  });
+  expect(pushed).toMatchObject({ code: 'ERR_HTTP2_PUSH_DISABLED' });
+});
+
+test('a peer that lets a call in and does not read its request is told from one that is slow', async () => {
+  const connection = await hostile(() => {}, { initialWindowSize: 100 });
+  const late = (bytes: number) => connection.call('/a/b', new Uint8Array(bytes), { deadlineMs: 300 });
+  const read = await late(10).catch((error: unknown) => error);
+  expect(read).toMatchObject({ status: Status.DeadlineExceeded });
+  expect(read).not.toBeInstanceOf(RequestNotTaken);
+  await expect(late(10_000)).rejects.toBeInstanceOf(RequestNotTaken);
+});
