@@ -12,14 +12,23 @@ import type { ObserveCalls } from '../rpc/call-observer.ts';
 import { RpcChannel } from '../rpc/channel.ts';
 import { type BidiCall, type CallOptions, type Client, createClient, type ServerStreamCall } from '../rpc/client.ts';
 import type { ServiceDefinition } from '../rpc/definition.ts';
-import { HEALTH_SERVICE_NAME, HOST_SERVICES_BROKER_ID } from '../rpc/go-plugin.ts';
+import { HEALTH_SERVICE_NAME, HOST_SERVICES_BROKER_ID, type PluginType } from '../rpc/go-plugin.ts';
 import { RemoteError, statusOf } from '../rpc/status.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { Status } from '../spiffe/status.ts';
 import { Allowance } from './allowance.ts';
 
-/** SPIRE has no limit; a plugin that is not what it was could fill the host's memory. */
-const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+/**
+ * Of an answer. SPIRE has no limit; a plugin that is not what it was could fill the host's memory, and keep it busy with a
+ * million values of one byte.
+ */
+const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+/** Of kinds that list more, or less, than the others. */
+const MAX_MESSAGE_BYTES_OF: Partial<Record<PluginType, number>> = {
+  KeyManager: 16 * 1024 * 1024,
+  UpstreamAuthority: 16 * 1024 * 1024,
+  WorkloadAttestor: 1024 * 1024,
+};
 
 /** Messages that a plugin sends unasked, of each kind: what it prints comes in pieces of 1 KiB. One that sends more waits. */
 const UNASKED = { perSecond: 1_000, burst: 4_000 };
@@ -38,9 +47,17 @@ export class PluginConnection implements Disposable {
     void drain(this.#stdio); // a plugin that prints would block once the pipes are full
   }
 
-  /** @throws where nobody answers at `path` within `deadlineMs`. */
-  static async open(path: string, autoMtls: AutoMtls | undefined, deadlineMs: number): Promise<PluginConnection> {
-    const options = { maxMessageBytes: MAX_MESSAGE_BYTES };
+  /**
+   * @param type decides how long answers may be.
+   * @throws where nobody answers at `path` within `deadlineMs`.
+   */
+  static async open(
+    path: string,
+    autoMtls: AutoMtls | undefined,
+    deadlineMs: number,
+    type?: PluginType,
+  ): Promise<PluginConnection> {
+    const options = { maxMessageBytes: (type && MAX_MESSAGE_BYTES_OF[type]) ?? MAX_MESSAGE_BYTES };
     const channel =
       autoMtls === undefined ? RpcChannel.unixForManyCalls(path, options) : autoMtls.openChannel(path, options);
     try {
@@ -69,20 +86,13 @@ export class PluginConnection implements Disposable {
   }
 
   /**
-   * Asks the health service. SPIRE never does, so a plugin without one is taken to be well.
+   * Asks the health service, by each connection that there is: calls by one that is not read would wait for ever. SPIRE
+   * never asks, so a plugin without that service is taken to be well.
    *
    * @throws SpiffeError `PLUGIN_PROTOCOL` where the plugin says that it does not serve; RemoteError where it does not answer.
    */
   async requireHealthy(options: CallOptions): Promise<void> {
-    const { status } = await this.client(HealthDefinition)
-      .check({ service: HEALTH_SERVICE_NAME }, options)
-      .catch((error: unknown) => {
-        if (![Status.Unimplemented, Status.NotFound].some((code) => code === statusOf(error))) throw error;
-        return { status: HealthCheckResponse_ServingStatus.SERVING };
-      });
-    if (status !== HealthCheckResponse_ServingStatus.SERVING) {
-      throw new SpiffeError('PLUGIN_PROTOCOL', `its health service answers ${status}, which is not SERVING`);
-    }
+    await Promise.all([...new Set([this.#channel, this.#channel.ofStreams])].map((by) => requireServing(by, options)));
   }
 
   /** @returns full names of the services that the plugin offers. */
@@ -116,6 +126,18 @@ export class PluginConnection implements Disposable {
   [Symbol.dispose](): void {
     this.closeBroker();
     this.#channel[Symbol.dispose]();
+  }
+}
+
+async function requireServing(channel: RpcChannel, options: CallOptions): Promise<void> {
+  const { status } = await createClient(HealthDefinition, channel)
+    .check({ service: HEALTH_SERVICE_NAME }, options)
+    .catch((error: unknown) => {
+      if (![Status.Unimplemented, Status.NotFound].some((code) => code === statusOf(error))) throw error;
+      return { status: HealthCheckResponse_ServingStatus.SERVING };
+    });
+  if (status !== HealthCheckResponse_ServingStatus.SERVING) {
+    throw new SpiffeError('PLUGIN_PROTOCOL', `its health service answers ${status}, which is not SERVING`);
   }
 }
 

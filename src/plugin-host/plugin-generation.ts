@@ -7,6 +7,7 @@ import type { ServiceDefinition } from '../rpc/definition.ts';
 import { handshakeEnvironment, PLUGIN_ENVIRONMENT } from '../rpc/go-plugin.ts';
 import type { Handshake } from '../rpc/handshake.ts';
 import type { BoundService } from '../rpc/service.ts';
+import { RequestNotTaken } from '../rpc/unary-connection.ts';
 import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { AttachedPlugin } from './attached-plugin.ts';
@@ -112,7 +113,7 @@ export class PluginGeneration implements AsyncDisposable {
         requireUsableHandshake(handshake, spec.autoMtls);
         if (spec.attach === undefined) await folder.requireOwnSocket(handshake.address);
         const autoMtls = identity && handshake.certificate ? new AutoMtls(identity, handshake.certificate) : undefined;
-        const connection = await connect(handshake.address, autoMtls, carrier, options);
+        const connection = await connect(spec, autoMtls, carrier, options);
         undo.use(connection);
         if (carrier instanceof AttachedPlugin) carrier.watch(connection.lost);
         const { hostServices: services, log, deadlines, trustDomain } = options;
@@ -194,12 +195,16 @@ export class PluginGeneration implements AsyncDisposable {
     return this.#holds.size;
   }
 
-  /** `error`, or that the process has ended where that explains it. */
+  /** `error`, or that the process has ended where that explains it. A plugin that reads no requests is ended. */
   async explain(error: unknown): Promise<unknown> {
     if (this.#disposal !== undefined && this.#drained !== undefined) {
       return new SpiffeError('PLUGIN_EXITED', 'the plugin was reloaded, and the process of this call is no more', {
         cause: error,
       });
+    }
+    if (error instanceof RequestNotTaken && this.exit === undefined) {
+      this.#options.log.error('plugin reads no requests and is killed', { pid: this.pid, reason: error.message });
+      this.kill();
     }
     return await this.#carrier.explain(error);
   }
@@ -283,12 +288,12 @@ async function warnOfUnchecked(command: string, log: Logger): Promise<void> {
 }
 
 async function connect(
-  path: string,
+  { type }: PluginSpec,
   autoMtls: AutoMtls | undefined,
   carrier: PluginCarrier,
   { deadlines }: GenerationOptions,
 ): Promise<PluginConnection> {
-  const connecting = PluginConnection.open(path, autoMtls, deadlines.connectMs);
+  const connecting = PluginConnection.open(carrier.handshake.address, autoMtls, deadlines.connectMs, type);
   const connection = await Promise.race([connecting, carrier.exited]);
   if (connection instanceof PluginConnection) return connection;
   connecting.then(

@@ -9,7 +9,7 @@ import {
 import { UnaryConnection } from './unary-connection.ts';
 
 export interface ChannelOptions {
-  /** Largest message taken or sent, in bytes; -1 for no limit. gRPC's own default takes 4 MiB. */
+  /** Largest message taken, in bytes; -1 for no limit. gRPC's own default takes 4 MiB. */
   readonly maxMessageBytes?: number;
   /** What travels as `:authority`. */
   readonly authority?: string;
@@ -55,13 +55,16 @@ export class RpcChannel implements Disposable {
         'grpc.use_local_subchannel_pool': 1,
         'grpc.enable_retries': 0,
         'grpc.service_config_disable_resolution': 1,
-        ...(maxMessageBytes === undefined
-          ? {}
-          : { 'grpc.max_receive_message_length': maxMessageBytes, 'grpc.max_send_message_length': maxMessageBytes }),
+        ...(maxMessageBytes === undefined ? {} : { 'grpc.max_receive_message_length': maxMessageBytes }),
         ...(authority === undefined ? {} : { 'grpc.default_authority': authority }),
         ...grpc,
       }),
     );
+  }
+
+  /** The connection that streams go by, unary calls too; the same one where there is no second. */
+  get ofStreams(): RpcChannel {
+    return this.unary === undefined ? this : new RpcChannel(this.client);
   }
 
   /** Waits until connected. @throws where that did not happen within `deadlineMs`. */
