@@ -2,7 +2,9 @@ import type { LogFields, LogRecord } from './logger.ts';
 
 /** One line a record: `time=… level=… msg=… key=value`. */
 export function formatText({ time, level, message, fields }: LogRecord): string {
-  const pairs = Object.entries(present(fields)).map(([key, value]) => `${key}=${quoteIfNeeded(String(value))}`);
+  const pairs = Object.entries(present(fields)).map(
+    ([key, value]) => `${quoteIfNeeded(key)}=${quoteIfNeeded(String(value))}`,
+  );
   return [
     `time=${quoteIfNeeded(time.toISOString())}`,
     `level=${level}`,

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { expect, test, vi } from 'vitest';
+import { formatText } from '../../src/log/format.ts';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
 import { PluginLog } from '../../src/plugin-host/plugin-log.ts';
 
@@ -103,4 +104,10 @@ test('a plugin that writes faster than anybody reads waits', async () => {
   await vi.waitFor(() => expect(stderr.isPaused()).toBe(true));
   expect(taken).toBeLessThan(40);
   stderr.destroy();
+});
+
+test('a field cannot begin a line of its own by its name', () => {
+  const [record] = read(json({ '@message': 'm', 'a\nlevel=error msg=forged': 'b', 'c d=e': 'f' }));
+  expect(record && formatText(record).split('\n')).toHaveLength(1);
+  expect(record && formatText(record)).toMatch(/ "a\\nlevel=error msg=forged"=b "c d=e"=f$/);
 });

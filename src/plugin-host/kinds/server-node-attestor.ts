@@ -5,10 +5,11 @@ import {
 import { ATTESTATION_METADATA } from '../../rpc/go-plugin.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
-import { requireValidSelector, type Selector } from '../../spiffe/selector.ts';
+import type { Selector } from '../../spiffe/selector.ts';
 import { parseSpiffeId, type SpiffeId } from '../../spiffe/spiffe-id.ts';
 import { type Plugin, PluginService } from '../plugin.ts';
 import type { PluginGeneration } from '../plugin-generation.ts';
+import { pluginSelectors } from './plugin-selectors.ts';
 
 /** The server's half of a node's attestation. */
 export interface ServerNodeAttestor {
@@ -111,12 +112,11 @@ async function attest(
   }
 }
 
-function toAgentAttributes({ name: type }: Plugin, attributes: WireAgentAttributes): AgentAttributes {
+function toAgentAttributes(plugin: Plugin, attributes: WireAgentAttributes): AgentAttributes {
   if (attributes.spiffeId === '')
     throw new SpiffeError('PLUGIN_PROTOCOL', 'the plugin named no SPIFFE ID for the node');
-  const selectors = attributes.selectorValues.map((value) => ({ type, value }));
+  const selectors = pluginSelectors(plugin, attributes.selectorValues);
   try {
-    selectors.forEach(requireValidSelector);
     return { spiffeId: parseSpiffeId(attributes.spiffeId), selectors, canReattest: attributes.canReattest };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);

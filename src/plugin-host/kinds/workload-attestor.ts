@@ -3,11 +3,12 @@ import { WorkloadAttestorDefinition } from '../../gen/spire/plugin/agent/workloa
 import { BROKER_CALLER_METADATA, REFERENCE_TYPES } from '../../rpc/go-plugin.ts';
 import { RemoteError } from '../../rpc/status.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
-import { requireValidSelector, type Selector } from '../../spiffe/selector.ts';
+import type { Selector } from '../../spiffe/selector.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import { Status } from '../../spiffe/status.ts';
 import { type Plugin, PluginService } from '../plugin.ts';
 import type { PluginGeneration } from '../plugin-generation.ts';
+import { pluginSelectors } from './plugin-selectors.ts';
 
 /** Finds out what a workload on this node is. */
 export interface WorkloadAttestor {
@@ -45,11 +46,7 @@ const MAX_PID = 2 ** 31 - 1;
 
 /** @see plugin-wire §8.9 */
 export function createWorkloadAttestor(plugin: Plugin): WorkloadAttestor {
-  const toSelectors = (values: readonly string[]): readonly Selector[] => {
-    const selectors = values.map((value) => ({ type: plugin.name, value }));
-    selectors.forEach(requireSelector);
-    return selectors;
-  };
+  const toSelectors = (values: readonly string[]) => pluginSelectors(plugin, values);
   return {
     name: plugin.name,
     attest: async (pid, signal) => {
@@ -141,13 +138,5 @@ function decodePid(value: Uint8Array): number {
 function requirePid(pid: number): void {
   if (!Number.isInteger(pid) || pid < 1 || pid > MAX_PID) {
     throw new SpiffeError('ARGUMENT_INVALID', `process ID ${pid} is not a number from 1 to ${MAX_PID}`);
-  }
-}
-
-function requireSelector(selector: Selector): void {
-  try {
-    requireValidSelector(selector);
-  } catch (cause) {
-    throw new SpiffeError('PLUGIN_PROTOCOL', 'the plugin answered a selector without a value', { cause });
   }
 }

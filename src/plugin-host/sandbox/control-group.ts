@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isTagOfTheDead, TAG_PATTERN } from './host-tag.ts';
 
 /** How long processes that were killed may take to end; what is left then, the next start clears away. */
-const END_MS = 1_000;
+const END_MS = 2_000;
 const POLL_MS = 20;
 
 /** What a group is for. */
@@ -60,18 +60,28 @@ export class ControlGroup {
     return join(this.#path, 'cgroup.procs');
   }
 
-  /** Ends what the plugin left behind, wherever that hid, and removes the group. */
+  /** Ends what the plugin left behind, wherever that hid and whatever it starts meanwhile, and removes the group. */
   async remove(): Promise<void> {
-    const pids = (await readFile(this.entrance, 'utf8').catch(() => '')).split('\n').filter(Boolean).map(Number);
-    for (const pid of pids) {
+    await writeFile(join(this.#path, 'pids.max'), '0').catch(() => {}); // nobody forks any more
+    const deadline = performance.now() + END_MS;
+    for (;;) {
+      await this.#kill();
+      if ((await this.#isRemoved()) || performance.now() > deadline) return;
+      await delay(POLL_MS);
+    }
+  }
+
+  async #kill(): Promise<void> {
+    const text = await readFile(this.entrance, 'utf8').catch(() => '');
+    // 0 stands for one that cannot be seen from here; to kill(2) it would be this program's own group.
+    const pids = text.split('\n').map(Number);
+    for (const pid of pids.filter((found) => found > 0)) {
       try {
         process.kill(pid, 'SIGKILL');
       } catch {
         // it has ended meanwhile
       }
     }
-    const deadline = performance.now() + END_MS;
-    while (!(await this.#isRemoved()) && performance.now() < deadline) await delay(POLL_MS);
   }
 
   /** False while it is busy. */

@@ -75,7 +75,8 @@ export function planLaunch(policy: SandboxPolicy, context: LaunchContext): Launc
   return {
     measures,
     args: [
-      ...option(limits, '--limit', 'core', '0', '--limit', 'files', String(policy.files)),
+      // One byte is less than any dump has, and the one limit by which the kernel gives none to a program either: core(5).
+      ...option(limits, '--limit', 'core', '1', '--limit', 'files', String(policy.files)),
       ...option(limits, '--limit', 'memory', String(policy.memoryBytes)),
       ...option(limits && countsOwn, '--limit', 'processes', String(policy.processes)),
       ...option(groups, ...context.controlGroups.flatMap((path) => ['--control-group', path])),
