@@ -46,7 +46,7 @@ export function formatCount(count: number, one: string, many: string): string {
 
 /** `Entry ID                : 42`, with the name as wide as its neighbours. */
 export function formatField(name: string, value: unknown, width: number): string {
-  return `${name.padEnd(width)}: ${value}\n`;
+  return `${name.padEnd(width)}: ${onOneLine(String(value))}\n`;
 }
 
 /** The name of a gRPC status code, as Go prints it. */
@@ -54,4 +54,12 @@ export function statusName(code: number): string {
   if (code === Status.Ok) return 'OK';
   if (code === Status.Cancelled) return 'Canceled';
   return Object.entries(Status).find(([, known]) => known === code)?.[0] ?? `Code(${code})`;
+}
+
+/** A selector or an error may come from a plugin: it does not begin lines, and does not speak to the terminal. */
+function onOneLine(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029]/gu, (character) => {
+    const code = character.charCodeAt(0).toString(16).padStart(4, '0');
+    return character === '\n' ? '\\n' : `\\u${code}`;
+  });
 }

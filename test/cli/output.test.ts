@@ -58,3 +58,10 @@ test('counts one and many', () => {
 test('aligns fields', () => {
   expect(formatField('Entry ID', 'x', 24)).toBe('Entry ID                : x\n');
 });
+
+test('a field stays on its line, and says nothing to the terminal', () => {
+  const value = 'x\nSPIFFE ID: spiffe://evil\u001b[2J\u009b1m\u2028é';
+  expect(formatField('Selector', value, 10)).toBe(
+    'Selector  : x\\nSPIFFE ID: spiffe://evil\\u001b[2J\\u009b1m\\u2028é\n',
+  );
+});
