@@ -10,8 +10,12 @@ import { Allowance } from './allowance.ts';
 
 /** Calls of one plugin: one that makes more waits for the answers. */
 const CALLS = { perSecond: 500, burst: 2_000 };
-const MAX_CALLS_AT_ONCE = 128;
+const MAX_CALLS_AT_ONCE = 100;
+
+/** A plugin needs one connection; some make another one a service. What more it opens is closed at once. */
 const MAX_CONNECTIONS = 16;
+/** Requests of host services are names and numbers. */
+const MAX_REQUEST_BYTES = 64 * 1024;
 
 /** Serves the host services to one plugin, on a socket in that plugin's folder. */
 export class HostServiceServer implements AsyncDisposable {
@@ -35,8 +39,13 @@ export class HostServiceServer implements AsyncDisposable {
     readonly log: Logger;
   }): Promise<HostServiceServer> {
     const { path, userId, services, autoMtls, log } = options;
-    const interceptors = [inTurn(new Allowance(CALLS))];
-    const server = RpcServer.create({ services, interceptors, log, maxConcurrentStreams: MAX_CALLS_AT_ONCE });
+    const server = RpcServer.create({
+      services,
+      interceptors: [inTurn(new Allowance(CALLS))],
+      log,
+      maxRequestBytes: MAX_REQUEST_BYTES,
+      maxConcurrentStreams: MAX_CALLS_AT_ONCE,
+    });
     const listener = createServer((socket) => {
       if (autoMtls === undefined) server.accept(socket, { kind: 'plugin' });
       else autoMtls.acceptSocket(socket, (secured) => server.accept(secured, { kind: 'plugin' }));
