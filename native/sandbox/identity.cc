@@ -75,12 +75,16 @@ void TakeIdentity(const Options& options) {
 void GiveUpCapabilities() { SetCapabilities({}); }
 
 void KeepRightToKill() {
+  // What is not permitted to begin with is left out; to have less is never refused.
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct own[2] = {};
-  if (syscall(SYS_capget, &header, own) != 0) Fail("capabilities", errno, "this process's own");
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) Fail("no-new-privileges", errno, "");
-  const bool may_kill = own[0].permitted & (1U << CAP_KILL);
-  SetCapabilities(may_kill ? std::vector<int>{CAP_KILL} : std::vector<int>());
+  __user_cap_data_struct data[2] = {};
+  if (syscall(SYS_capget, &header, data) != 0) Fail("parent-death", errno, "this process's capabilities");
+  data[0].permitted &= 1U << CAP_KILL;
+  data[0].effective = data[0].permitted;
+  data[0].inheritable = 0;
+  data[1] = {};
+  if (syscall(SYS_capset, &header, data) != 0) Fail("parent-death", errno, "the right to end the plugin");
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) Fail("parent-death", errno, "no new privileges");
 }
 
 }  // namespace sandbox
