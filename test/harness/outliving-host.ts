@@ -5,13 +5,14 @@ import { sandboxConfig } from '../../src/config/sandbox-config.ts';
 import { JOIN_TOKEN, pluginConfig, TestHost } from '../plugin-host/go-plugins.ts';
 
 // A host with a plugin that wants to outlive it: undoes what the kernel was asked to do at its parent's end, leaves its
-// process group and its session, and starts a process that does the same twice over. Its first line of input is a mark that
-// all of them bear, and the plugin's sandbox; at the second one it ends in good order.
+// process group and its session, and starts a process that does the same twice over; it kills what started it too, where that
+// is not to be possible. The first line of input is a mark that all of them bear, and the plugin's sandbox; at the second one it ends in good order.
 
 /** prctl(PR_SET_PDEATHSIG, 0) and setsid(), with the numbers of x86-64. */
 const ESCAPE = `
   sub escape { syscall(157, 1, 0, 0, 0, 0); syscall(112); }
-  my $mark = shift @ARGV;
+  my ($mark, $kills) = splice @ARGV, 0, 2;
+  kill 9, getppid if $kills eq 'kills';
   if (fork == 0) {
     escape;
     if (fork == 0) { escape; exec 'perl', '-e', 'sleep 60', $mark; }
@@ -23,12 +24,12 @@ const ESCAPE = `
 
 const root = join(import.meta.dirname, '..', '..');
 const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const { mark, sandbox } = JSON.parse((await input.next()).value ?? '{}');
+const { mark, kills, sandbox } = JSON.parse((await input.next()).value ?? '{}');
 const attestor = pluginConfig({
   type: 'WorkloadAttestor',
   name: 'hostile',
   command: '/usr/bin/perl',
-  args: ['-e', ESCAPE, mark, process.execPath, join(root, 'test', 'harness', 'hostile-plugin.ts')],
+  args: ['-e', ESCAPE, mark, kills, process.execPath, join(root, 'test', 'harness', 'hostile-plugin.ts')],
   data: { text: 'attempt = "user"' },
   sandbox: sandboxConfig.parse({
     ...sandbox,
