@@ -7,7 +7,9 @@ import { TestProcess } from '../../harness/child-process.ts';
 import { isGone } from '../is-gone.ts';
 
 /** Undefined where this program may not make one. */
-const group = await ControlGroup.create(`assayer-test-${process.pid}`, 64).catch(() => undefined);
+const group = await ControlGroup.create(`assayer-test-${process.pid}`, { controller: 'pids', processes: 64 }).catch(
+  () => undefined,
+);
 afterAll(() => group?.remove());
 
 const pidsIn = async (entrance: string) => (await readFile(entrance, 'utf8')).split('\n').filter(Boolean).map(Number);
