@@ -15,6 +15,7 @@
 #include "landlock.h"
 #include "mounts.h"
 #include "namespaces.h"
+#include "observe.h"
 #include "options.h"
 #include "report.h"
 #include "seccomp.h"
@@ -27,13 +28,16 @@ constexpr long kCloseRange = 436;
 /** Where the report's descriptor is moved to: the first after the standard ones. */
 constexpr int kReportAt = STDERR_FILENO + 1;
 
+/** Where the lines of an observation go; such a launcher has it besides. */
+constexpr int kSightingsAt = kReportAt + 1;
+
 /** What the host had open is none of the plugin's business. */
-void CloseInherited() {
+void CloseInherited(int first) {
   if (ReportDescriptor() != kReportAt) Fail("arguments", EINVAL, "the report's descriptor has to be 3");
   if (fcntl(kReportAt, F_SETFD, FD_CLOEXEC) != 0) Fail("descriptors", errno, "the report's");
-  if (syscall(kCloseRange, kReportAt + 1, ~0U, 0) == 0) return;
+  if (syscall(kCloseRange, first, ~0U, 0) == 0) return;
   const long end = sysconf(_SC_OPEN_MAX);
-  for (int descriptor = kReportAt + 1; descriptor < end; ++descriptor) close(descriptor);
+  for (int descriptor = first; descriptor < end; ++descriptor) close(descriptor);
 }
 
 void JoinControlGroups(const Options& options) {
@@ -78,11 +82,12 @@ void ResetSignals() {
 }
 
 [[noreturn]] void Launch(const Options& options) {
-  CloseInherited();
+  CloseInherited(options.observe ? kSightingsAt + 1 : kReportAt + 1);
   ResetSignals();
   if (options.file_mask) umask(*options.file_mask);
   JoinControlGroups(options);
-  if (!options.pid_namespace) BecomeSupervised(options);
+  if (options.observe) BecomeObserved(options.parent, kSightingsAt);
+  else if (!options.pid_namespace) BecomeSupervised(options);
   LowerPriority(options);
   EnterNamespaces(options);
   if (options.pid_namespace) BecomeFirstProcess(options);
@@ -96,6 +101,7 @@ void ResetSignals() {
   if (options.system_calls || options.unix_sockets_only) {
     FilterSystemCalls(options.system_calls, options.unix_sockets_only);
   }
+  if (options.observe) BeginObservation();
   LeaveFirstProcess();
   const std::string executable = options.executable.empty() ? options.command[0] : options.executable;
   execv(executable.c_str(), options.command);

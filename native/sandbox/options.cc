@@ -129,6 +129,8 @@ Options ParseOptions(int count, char** values) {
       options.system_calls = true;
     } else if (option == "--unix-sockets-only") {
       options.unix_sockets_only = true;
+    } else if (option == "--observe") {
+      options.observe = true;
     } else {
       Fail("arguments", EINVAL, "there is no option \"" + option + "\"");
     }

@@ -53,6 +53,8 @@ struct Options {
   bool landlock = false;
   bool system_calls = false;
   bool unix_sockets_only = false;
+  /** Where what the plugin does is written; it is not confined then. */
+  bool observe = false;
   /** What is executed; absent, the command's first word. */
   std::string executable;
   /** The name that the executable is called by and its arguments, as execve(2) takes them. */

@@ -15,6 +15,23 @@
 #include "report.h"
 
 namespace sandbox {
+
+[[noreturn]] void EndLike(int status) {
+  if (WIFSIGNALED(status)) {
+    sigset_t all;
+    sigfillset(&all);
+    signal(WTERMSIG(status), SIG_DFL);
+    sigprocmask(SIG_UNBLOCK, &all, nullptr);
+    kill(getpid(), WTERMSIG(status));
+  }
+  _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
+}
+
+void EndWith(pid_t expected, int number) {
+  if (prctl(PR_SET_PDEATHSIG, number, 0, 0, 0) != 0) Fail("parent-death", errno, "");
+  if (getppid() != expected) _exit(EXIT_FAILURE);  // it has ended meanwhile
+}
+
 namespace {
 
 /** How long what was killed may take to end; then the kernel holds it, and nobody can do more. */
@@ -30,18 +47,6 @@ sigset_t Watched() {
   sigemptyset(&watched);
   for (const int number : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT}) sigaddset(&watched, number);
   return watched;
-}
-
-/** Ends as the plugin did, so that the host is told the truth. */
-[[noreturn]] void EndLike(int status) {
-  if (WIFSIGNALED(status)) {
-    sigset_t all;
-    sigfillset(&all);
-    signal(WTERMSIG(status), SIG_DFL);
-    sigprocmask(SIG_UNBLOCK, &all, nullptr);
-    kill(getpid(), WTERMSIG(status));
-  }
-  _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
 }
 
 /** Nobody of the plugin's user reads this process's memory or writes to it by /proc. */
@@ -119,11 +124,6 @@ void EndDescendants(int list) {
   }
 }
 
-void EndWith(pid_t expected, int number) {
-  if (prctl(PR_SET_PDEATHSIG, number, 0, 0, 0) != 0) Fail("parent-death", errno, "");
-  if (getppid() != expected) _exit(EXIT_FAILURE);  // it has ended meanwhile
-}
-
 /** A message to outside: the kernel adds who sends it, numbered as the receiver sees it. */
 void Tell(int status) {
   if (send(outside, &status, sizeof status, MSG_NOSIGNAL) != sizeof status) _exit(EXIT_FAILURE);
@@ -164,6 +164,8 @@ pid_t Hear(int* status) {
 }
 
 }  // namespace
+
+void TakeParent(pid_t process) { parent = process; }
 
 void BecomeSupervised(const Options& options) {
   const sigset_t watched = Watched();

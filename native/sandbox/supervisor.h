@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include "options.h"
 
 namespace sandbox {
@@ -19,6 +21,15 @@ void BecomeFirstProcess(const Options& options);
 
 /** Goes on in a child of the namespace's first process, which from here on waits; nothing in other cases. */
 void LeaveFirstProcess();
+
+/** Says which process waits for this one, where none of the above forked it. */
+void TakeParent(pid_t process);
+
+/** Ends as the plugin did, by its status of wait(2), so that the host is told the truth. */
+[[noreturn]] void EndLike(int status);
+
+/** The kernel sends this process the signal when `expected`, its parent, ends. */
+void EndWith(pid_t expected, int number);
 
 /** The kernel ends this process with the one that waits for it. Changing the user undoes it, so it comes after. */
 void EndWithParent();
