@@ -18,6 +18,7 @@ namespace sandbox {
 
 [[noreturn]] void EndLike(int status) {
   if (WIFSIGNALED(status)) {
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // the core is the plugin's to leave
     sigset_t all;
     sigfillset(&all);
     signal(WTERMSIG(status), SIG_DFL);

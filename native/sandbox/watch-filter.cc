@@ -4,11 +4,13 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <set>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 #include <vector>
 
@@ -73,10 +75,20 @@ class Filter {
   std::vector<sock_filter> program_;
 };
 
+/** Linux 5.5, the first on which a call can go on that was looked at. */
+bool IsKernelNewEnough() {
+  utsname names{};
+  int major = 0;
+  int minor = 0;
+  if (uname(&names) != 0 || sscanf(names.release, "%d.%d", &major, &minor) != 2) return false;
+  return major > 5 || (major == 5 && minor >= 5);
+}
+
 }  // namespace
 
 int WatchSystemCalls() {
   if (kArchitecture == 0) Fail("observation", ENOSYS, "this architecture");
+  if (!IsKernelNewEnough()) Fail("observation", ENOSYS, "the kernel is too old");
   Filter filter;
   filter.Load(offsetof(seccomp_data, arch));
   filter.Add(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kArchitecture, 1, 0));

@@ -25,6 +25,8 @@ export interface PluginProcessOptions {
   readonly launcher?: { readonly command: string; readonly args: readonly string[] } | undefined;
   /** What the launcher confines it by, for people. */
   readonly sandbox?: readonly string[];
+  /** Takes what the launcher writes down of what the plugin does; absent, nobody looks. */
+  readonly onSightings?: ((lines: Readable) => void) | undefined;
   /** All that the plugin finds in its environment. */
   readonly environment: Readonly<Record<string, string>>;
   readonly handshakeDeadlineMs: number;
@@ -38,6 +40,8 @@ type ProcessExit = Extract<PluginExit, { status: unknown }>;
 
 /** Where the launcher says what became of it. */
 const REPORT_DESCRIPTOR = 3;
+/** Where it writes what it saw. */
+const SIGHTINGS_DESCRIPTOR = 4;
 /** How long output that was written before the end may take to arrive. */
 const LAST_OUTPUT_MS = 500;
 
@@ -88,6 +92,8 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
     const noOrphan = cleanUpOnExit(() => tree.end());
     const pluginLog = new PluginLog(options.log);
     pluginLog.attach(child.stderr);
+    const sightings = child.stdio[SIGHTINGS_DESCRIPTOR];
+    if (sightings instanceof Readable) options.onSightings?.(sightings);
     const outputEnded = new Promise<void>((resolve) => child.once('close', () => resolve()));
     const exited = new Promise<ProcessExit>((resolve) => {
       child.once('exit', (status, signal) => {
@@ -146,15 +152,19 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
 type PluginChild = ChildProcessByStdio<null, Readable, Readable> & { readonly pid: number };
 
 async function spawnPlugin(options: PluginProcessOptions): Promise<PluginChild> {
-  const { launcher, command, args, executable = command } = options;
-  const own = ['--report', String(REPORT_DESCRIPTOR), '--parent', String(process.pid), '--executable', executable];
+  const { launcher, command, args, executable = command, onSightings } = options;
+  const isObserved = launcher !== undefined && onSightings !== undefined;
+  const observe = isObserved ? ['--observe'] : [];
+  const parent = ['--parent', String(process.pid)];
+  const own = ['--report', String(REPORT_DESCRIPTOR), ...parent, '--executable', executable, ...observe];
+  const pipes = launcher === undefined ? [] : isObserved ? (['pipe', 'pipe'] as const) : (['pipe'] as const);
   const child = spawn(
     launcher?.command ?? executable,
     launcher ? [...own, ...launcher.args, '--', command, ...args] : args,
     {
       ...(launcher === undefined ? { argv0: command } : {}),
       env: options.environment,
-      stdio: ['ignore', 'pipe', 'pipe', ...(launcher === undefined ? [] : (['pipe'] as const))],
+      stdio: ['ignore', 'pipe', 'pipe', ...pipes],
       shell: false,
       detached: true,
     },

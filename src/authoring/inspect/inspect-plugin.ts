@@ -1,26 +1,22 @@
 import { resolve } from 'node:path';
-import { AgentStoreDefinition } from '../../gen/spire/hostservice/server/agentstore/v1/agentstore.ts';
-import { IdentityProviderDefinition } from '../../gen/spire/hostservice/server/identityprovider/v1/identityprovider.ts';
 import { ConfigDefinition } from '../../gen/spire/service/common/config/v1/config.ts';
-import type { Logger } from '../../log/logger.ts';
 import { CONFIG_SERVICE_NAME, configure, readPluginData } from '../../plugin-host/configure.ts';
 import { requireUsableHandshake } from '../../plugin-host/handshake-policy.ts';
-import { HostServiceServer } from '../../plugin-host/host-service-server.ts';
-import { LateHostService } from '../../plugin-host/late-host-service.ts';
-import { metricsService } from '../../plugin-host/metrics-service.ts';
 import type { PluginConnection } from '../../plugin-host/plugin-connection.ts';
 import { withLastWords } from '../../plugin-host/plugin-process.ts';
 import { DEFAULT_DEADLINES } from '../../plugin-host/plugin-spec.ts';
 import { findMemoryBytes } from '../../plugin-host/process-memory.ts';
 import type { PluginSide, PluginType } from '../../rpc/go-plugin.ts';
-import type { BoundService } from '../../rpc/service.ts';
 import { isSpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { startWithAnyCookie } from './find-cookie.ts';
 import type { AutoMtlsOutcome, Finding, Inspection, InspectionStep } from './inspection.ts';
+import { hostServiceNames, offerHost } from './offer-host.ts';
 import { kindsOf, requireKinds, unusedServices } from './offered-kinds.ts';
 import { askValidate, hasDeinit, hasHealth, hasStdio } from './probes.ts';
+import { RunFailure, type RunOptions } from './run-through.ts';
+import { type Exercise, suggestSandbox } from './suggest-sandbox.ts';
 import { GRACE_MS, Trial, type TrialOptions } from './trial.ts';
 
 export interface InspectOptions {
@@ -33,6 +29,10 @@ export interface InspectOptions {
   /** The program that it is for; absent, either. */
   readonly side?: PluginSide | undefined;
   readonly handshakeDeadlineMs?: number;
+  /** Watches what it does, in starts of their own, and suggests a sandbox. */
+  readonly suggest?: boolean;
+  /** Uses the plugin while it is watched, and again under the suggestion. */
+  readonly exercise?: Exercise | undefined;
 }
 
 const HANDSHAKE_ADVICE =
@@ -59,7 +59,21 @@ export async function inspectPlugin(options: InspectOptions): Promise<Inspection
   }
   const [kind] = found.kinds.filter(({ side }) => options.side === undefined || side === options.side);
   if (kind !== undefined) await startAsHost(kind.type, trialOptions, found);
+  if (options.suggest && kind !== undefined && found.problems.length === 0) {
+    const { trustDomain, configFile } = options;
+    await suggest({ trialOptions, type: kind.type, trustDomain, configFile }, options, found);
+  }
   return { ...found, loadable: found.problems.length === 0 };
+}
+
+async function suggest(run: RunOptions, { exercise }: InspectOptions, found: Found): Promise<void> {
+  try {
+    found.suggestion = await suggestSandbox({ run, kinds: found.kinds, exercise });
+  } catch (error) {
+    const step =
+      error instanceof RunFailure && error.step !== 'start' ? `while it was watched, at ${error.step}: ` : '';
+    found.warnings.push({ step: 'suggestion', message: `${step}${messageOf(error)}` });
+  }
 }
 
 /** Goes through a plugin's start step by step; the first one that fails is the last. */
@@ -171,28 +185,6 @@ async function tryAutoMtls(
   } catch (error) {
     return { outcome: { works: false, reason: messageOf(error) }, hasStarted };
   }
-}
-
-async function offerHost(trial: Trial, connection: PluginConnection): Promise<HostServiceServer> {
-  const { folder, log, autoMtls } = trial;
-  const server = await HostServiceServer.listen({
-    path: folder.join('host'),
-    services: hostServices(log),
-    autoMtls,
-    log,
-  });
-  await connection.offerHostServices(server.path);
-  return server;
-}
-
-/** Those of the server, the agent's among them: of which side the plugin is, it has yet to say. */
-function hostServices(log: Logger): readonly BoundService[] {
-  const late = [new LateHostService(IdentityProviderDefinition), new LateHostService(AgentStoreDefinition)];
-  return [...late.map(({ service }) => service), metricsService(log)];
-}
-
-function hostServiceNames(log: Logger): readonly string[] {
-  return hostServices(log).map(({ definition }) => definition.fullName);
 }
 
 function messageOf(error: unknown): string {

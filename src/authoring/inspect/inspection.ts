@@ -1,4 +1,5 @@
 import type { PluginSide, PluginType } from '../../rpc/go-plugin.ts';
+import type { Suggestion } from '../suggest/index.ts';
 
 /** The part of a plugin's start in which something is wrong, in the order in which they come. */
 export type InspectionStep =
@@ -11,7 +12,8 @@ export type InspectionStep =
   | 'services'
   | 'cookie'
   | 'configuration'
-  | 'end';
+  | 'end'
+  | 'suggestion';
 
 /** Something wrong, in plain words. */
 export interface Finding {
@@ -66,4 +68,6 @@ export interface Inspection {
   readonly configured?: boolean;
   readonly optional: OptionalParts;
   readonly autoMtls?: AutoMtlsOutcome;
+  /** The sandbox that would have done, where that was asked for and could be found out. */
+  readonly suggestion?: Suggestion;
 }

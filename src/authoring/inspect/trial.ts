@@ -1,11 +1,14 @@
 import { Logger } from '../../log/logger.ts';
 import { PluginConnection } from '../../plugin-host/plugin-connection.ts';
-import { PluginProcess } from '../../plugin-host/plugin-process.ts';
+import { PluginProcess, type PluginProcessOptions } from '../../plugin-host/plugin-process.ts';
 import { allVariables } from '../../plugin-host/sandbox/environment.ts';
 import { SocketFolder } from '../../plugin-host/socket-folder.ts';
 import { AutoMtls, createOneTimeIdentity, type OneTimeIdentity } from '../../rpc/auto-mtls.ts';
 import { handshakeEnvironment, PLUGIN_ENVIRONMENT, type PluginType } from '../../rpc/go-plugin.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
+
+/** Everything about a start but what is to be started. */
+export type StartOptions = Omit<PluginProcessOptions, 'command' | 'args' | 'launcher'>;
 
 export interface TrialOptions {
   /** Absolute path. */
@@ -14,10 +17,18 @@ export interface TrialOptions {
   readonly handshakeDeadlineMs: number;
 }
 
+export interface TrialVariant {
+  readonly autoMtls?: boolean;
+  /** Takes the lines of stderr, up to a limit. */
+  readonly stderr?: string[];
+  /** Starts it in another way; absent, without anything around it and with all variables of this process. */
+  readonly start?: (folder: SocketFolder, options: StartOptions) => Promise<PluginProcess>;
+}
+
 /** From the request to end to SIGKILL, as go-plugin's hosts give. */
 export const GRACE_MS = 2_000;
 
-/** One start of a plugin that is looked at, with no sandbox around it. Disposing ends it in whatever way it takes. */
+/** One start of a plugin that is looked at. Disposing ends it in whatever way it takes. */
 export class Trial implements AsyncDisposable {
   readonly process: PluginProcess;
   readonly folder: SocketFolder;
@@ -46,18 +57,15 @@ export class Trial implements AsyncDisposable {
   static async start(
     { command, args, handshakeDeadlineMs }: TrialOptions,
     cookies: readonly PluginType[],
-    { autoMtls = false, stderr = [] }: { readonly autoMtls?: boolean; readonly stderr?: string[] } = {},
+    { autoMtls = false, stderr = [], start }: TrialVariant = {},
   ): Promise<Trial> {
     await using undo = new AsyncDisposableStack();
     const folder = undo.use(await SocketFolder.create());
     const identity = autoMtls ? createOneTimeIdentity() : undefined;
     const log = new Logger(({ message }) => void (stderr.length < MAX_LINES && stderr.push(message)), 'trace');
     const startedAtMs = performance.now();
-    const process = await PluginProcess.start({
-      command,
-      args,
+    const startOptions: StartOptions = {
       environment: {
-        ...allVariables(),
         ...Object.fromEntries(cookies.flatMap((type) => Object.entries(handshakeEnvironment(type)))),
         [PLUGIN_ENVIRONMENT.socketFolder]: folder.pluginPath,
         TMPDIR: folder.pluginPath,
@@ -66,7 +74,8 @@ export class Trial implements AsyncDisposable {
       handshakeDeadlineMs,
       graceMs: GRACE_MS,
       log,
-    });
+    };
+    const process = await (start ?? startFreely(command, args))(folder, startOptions);
     undo.move();
     return new Trial({ process, folder, startedAtMs, log, identity });
   }
@@ -98,3 +107,8 @@ export class Trial implements AsyncDisposable {
 
 /** Lines of stderr that are looked at. */
 const MAX_LINES = 100;
+
+function startFreely(command: string, args: readonly string[]): NonNullable<TrialVariant['start']> {
+  return (_folder, options) =>
+    PluginProcess.start({ ...options, command, args, environment: { ...allVariables(), ...options.environment } });
+}
