@@ -41,7 +41,7 @@ export async function suggestPlaces({ sightings }: Observation, run: ObservedRun
 
 /** Folders in which something was made, changed or removed; where the plugin made a folder itself, the one above. */
 function suggestWritable(used: readonly PathSighting[], notes: Note[]): readonly string[] {
-  const changed = used.filter(({ access }) => CHANGING.includes(access));
+  const changed = used.filter((sighting) => CHANGING.includes(sighting.access) && !isMadeInVain(sighting));
   const made = new Set(
     changed.flatMap((sighting) =>
       sighting.what === 'path' && sighting.access === 'create' && sighting.kind === 'none' ? [sighting.path] : [],
@@ -60,6 +60,11 @@ function suggestWritable(used: readonly PathSighting[], notes: Note[]): readonly
   }
   for (const message of [...refused].slice(0, MAX_NOTES)) notes.push({ about: 'writable', message });
   return outermost([...folders]);
+}
+
+/** A folder that was to be made where there is one, as `mkdir -p` does on its way. */
+function isMadeInVain(sighting: PathSighting): boolean {
+  return sighting.what === 'path' && sighting.access === 'create' && sighting.kind === 'folder';
 }
 
 function isFolderItself(sighting: PathSighting): boolean {
