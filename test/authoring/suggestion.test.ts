@@ -133,7 +133,7 @@ describe('the suggestion for a built-in plugin is no wider than its own manifest
 });
 
 describeWithGo('a Go plugin, which reads nothing, is suggested to have nothing', () => {
-  test.each<readonly [GoPlugin]>([['workload-attestor'], ['key-manager'], ['upstream-authority'], ['notifier']])(
+  test.each<readonly [GoPlugin]>([['svid-store'], ['key-manager'], ['upstream-authority'], ['notifier']])(
     '%s',
     async (name) => {
       const suggestion = await suggest({ command: await goPlugin(name) });
@@ -146,6 +146,14 @@ describeWithGo('a Go plugin, which reads nothing, is suggested to have nothing',
       expect(suggestion.trial?.untried).toEqual(isRoot ? [] : [expect.stringMatching(/^user: /)]);
     },
   );
+});
+
+describeWithGo('a Go plugin that looks at processes', () => {
+  test('is suggested to see them', async () => {
+    const suggestion = await suggest({ command: await goPlugin('workload-attestor') });
+    expect(suggestion.manifest).toMatchObject({ allProcesses: true, readable: [], network: 'none' });
+    expect(suggestion.trial).toMatchObject({ works: true });
+  });
 });
 
 describe('a plugin that does everything in its configuration', () => {

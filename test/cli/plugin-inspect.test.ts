@@ -71,6 +71,27 @@ describe('plugin inspect', () => {
     });
   });
 
+  test('suggests a sandbox that it has tried, after its author could use the plugin', async () => {
+    const { code, stdout, stderr } = await runCli(['plugin', 'inspect', '-suggest', '-run', '50ms', ...MEMORY]);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^The plugin is watched for 0\.05 s: gRPC on unix:\/\/\/\S+\n$/);
+    const [, block, json, rest] =
+      /configuration:\n\n([\s\S]+)\nThe same as a manifest:\n\n([\s\S]+?\n}\n)\n([\s\S]*)$/.exec(stdout) ?? [];
+    expect(block).toMatch(/^sandbox \{\n {2}user = "own"\n[\s\S]*\n}\n$/);
+    expect(JSON.parse(json ?? '')).toMatchObject({ user: 'own', network: 'none' });
+    expect(rest).toContain('Tried: the plugin becomes ready with it and answers\n');
+  });
+
+  test('suggests it as JSON', async () => {
+    const { stdout } = await runCli(['plugin', 'inspect', '-suggest', '-output', 'json', ...MEMORY]);
+    expect(JSON.parse(stdout).suggestion).toMatchObject({
+      manifest: { user: 'own', network: 'none', processes: expect.any(Number) },
+      block: expect.stringMatching(/^sandbox \{/),
+      notes: [],
+      trial: { works: true, untried: expect.any(Array) },
+    });
+  });
+
   test('exits with 1 where it cannot be loaded, and says why', async () => {
     const command = await script('noisy', 'echo hello', 'sleep 60');
     const { code, stdout, stderr } = await runCli(['plugin', 'inspect', command, '-output', 'json']);
@@ -87,6 +108,7 @@ describe('plugin inspect', () => {
 
   test.each([
     ['no command', [], "give the path of the plugin's executable behind the flags"],
+    ['time to run and nothing to watch', ['-run', '1s', 'x'], '-run goes with -suggest'],
     ['a side that is none', ['-side', 'left', 'x'], '-side: "left" is neither server nor agent'],
     ['a trust domain that is none', ['-trustDomain', 'A b', 'x'], 'trust domain'],
   ])('refuses %s', async (_what, args, message) => {
