@@ -23,6 +23,7 @@ export interface WatchedRun {
   readonly output: Promise<string>;
   /** Status or signal. */
   readonly exit: Promise<number | string | null>;
+  /** Nobody reads the lines before it is asked for. */
   readonly observation: Promise<Observation>;
   /** What the launcher said before it became the program. */
   readonly report: Promise<string>;
@@ -46,6 +47,7 @@ export function watch(
   if (!(stdout instanceof Readable) || !(report instanceof Readable) || !(sightings instanceof Readable))
     throw new Error('no pipes');
   const lines = createInterface(stdout);
+  let observation: Promise<Observation> | undefined;
   let text = '';
   lines.on('line', (line) => {
     text += `${line}\n`;
@@ -55,7 +57,10 @@ export function watch(
     line: new Promise((resolve) => lines.once('line', resolve)),
     output: once(lines, 'close').then(() => text),
     exit: once(child, 'exit').then(([status, signal]) => signal ?? status),
-    observation: readObservation(sightings),
+    get observation() {
+      observation ??= readObservation(sightings);
+      return observation;
+    },
     report: report.toArray().then((chunks) => Buffer.concat(chunks).toString()),
     kill: (signal = 'SIGKILL') => void (child.pid && process.kill(-child.pid, signal)),
   };

@@ -178,6 +178,15 @@ describe('a program that is watched', () => {
     expect(isGone(run.pid)).toBe(true);
   });
 
+  test('goes on where nobody reads the lines, more of them than a pipe holds', async () => {
+    await mkdir(join(cwd, 'many'));
+    const run = watch([program, 'open-many', '10000', 'say', 'done', 'stay', ''], { cwd });
+    expect(await run.line).toBe('done');
+    const { observation } = run;
+    run.kill();
+    expect((await observation).sightings.length).toBeGreaterThan(1_000);
+  }, 60_000);
+
   test('cannot be watched within what is watched, which is said', async () => {
     const inner = `${LAUNCHER} --report 3 --parent $PPID --observe --no-new-privileges -- ${program}`;
     const run = watch(['/bin/sh', '-c', `exec 3>&1 4>&1; exec setsid ${inner}`], { cwd });
