@@ -16,6 +16,11 @@ export async function findPackageFolders({ command, args }: ObservedRun): Promis
   return [...new Set(found.filter((folder) => folder !== undefined))];
 }
 
+/** The outermost `node_modules` of each path: of what is in there, another version reads another part. */
+export function moduleFolders(paths: readonly string[]): readonly string[] {
+  return [...new Set(paths.flatMap((path) => /^(.+?\/node_modules)\//.exec(path)?.[1] ?? []))];
+}
+
 async function findPackageFolder(script: string): Promise<string | undefined> {
   let folder = dirname(script);
   for (let depth = 0; depth < MAX_DEPTH && !isBroad(folder) && folder !== '/'; depth++, folder = dirname(folder)) {

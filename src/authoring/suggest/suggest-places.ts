@@ -4,7 +4,7 @@ import { isWithin, type Place, systemPlaces } from '../../plugin-host/sandbox/pl
 import type { Access, Observation, Sighting } from '../../plugin-host/sandbox/sightings.ts';
 import { isBroad, isScratch } from './broad-folders.ts';
 import { foldersRatherThanFiles, outermost } from './merge-paths.ts';
-import { findPackageFolders } from './package-folder.ts';
+import { findPackageFolders, moduleFolders } from './package-folder.ts';
 import type { Note, ObservedRun } from './suggestion.ts';
 import { isVisibleAnyway } from './visible-anyway.ts';
 
@@ -94,7 +94,7 @@ async function suggestReadable(
   }
   const there = read.filter((sighting) => !isKind('refused')(sighting) && !isKind('none')(sighting));
   const sockets = there.filter(({ access }) => access === 'connect').map(({ path }) => socketPlace(path));
-  const packages = await findPackageFolders(run);
+  const packages = [...(await findPackageFolders(run)), ...moduleFolders(there.map(({ path }) => path))];
   const files = there.filter((sighting) => !isFolderRead(sighting)).map(({ path }) => path);
   const listed = new Set(there.filter(isFolderRead).map(({ path }) => path));
   const programs = await Promise.all(

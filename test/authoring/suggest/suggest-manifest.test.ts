@@ -104,6 +104,12 @@ describe('places', () => {
     expect(manifest).toMatchObject({ readable: [], writable: [], devices: ['/dev/tpm0'] });
   });
 
+  test('modules of Node are given whole', async () => {
+    const names = ['/srv/x/node_modules/zod/index.js', '/srv/x/node_modules/a/node_modules/b/package.json'];
+    const { manifest } = await suggest(names.map((name) => path('read', name)));
+    expect(manifest.readable).toEqual(['/srv/x/node_modules']);
+  });
+
   test('what is written where others have things is said, not given', async () => {
     const { manifest, notes } = await suggest([
       path('write', '/etc/mine.conf'),
