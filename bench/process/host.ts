@@ -5,7 +5,10 @@ import { formatText } from '../../src/log/format.ts';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
 import { PluginCatalog } from '../../src/plugin-host/catalog.ts';
 import { metricsService } from '../../src/plugin-host/metrics-service.ts';
+import { PluginTelemetry } from '../../src/plugin-host/plugin-telemetry.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
+import { MetricFilter } from '../../src/telemetry/metric-filter.ts';
+import { Metrics } from '../../src/telemetry/metrics.ts';
 import type { NamedProcess } from './proc.ts';
 import { compileCache } from './program.ts';
 import { TRUST_DOMAIN } from './server.ts';
@@ -35,6 +38,7 @@ export class BenchHost implements AsyncDisposable {
       trustDomain: parseTrustDomain(TRUST_DOMAIN),
       builtins: (type, name) => builtinOf(dist, side, type, name),
       hostServices: [metricsService(log)],
+      telemetry: new PluginTelemetry(new Metrics({ prefix: 'bench', labels: [], filter: new MetricFilter(NO_FILTER) })),
       log,
       deadlines: { graceMs: 300 },
     });
@@ -68,6 +72,7 @@ export class BenchHost implements AsyncDisposable {
   }
 }
 
+const NO_FILTER = { allowedPrefixes: [], blockedPrefixes: [], allowedLabels: [], blockedLabels: [] };
 const HANDSHAKE = 'plugin said its handshake';
 const LOADED = 'plugin loaded';
 const KEPT_MESSAGES: ReadonlySet<string> = new Set([HANDSHAKE, LOADED]);

@@ -53,7 +53,8 @@ function loadsTable(loads: readonly LoadResult[]): string {
 
 function neighboursTable(neighbours: readonly NeighbourResult[]): string {
   if (neighbours.length === 0) return '';
-  const header = ['the other plugin', 'a second before', 'meanwhile', 'lost %', 'p99 ms before', 'meanwhile', 'errors'];
+  const before = ['a second before', 'meanwhile', 'lost %', 'p99 ms before', 'meanwhile'];
+  const header = ['the other plugin', ...before, "host's CPU µs an operation before", 'meanwhile', 'errors'];
   return table(
     header,
     neighbours.map(({ alone, beside }) => [
@@ -63,6 +64,8 @@ function neighboursTable(neighbours: readonly NeighbourResult[]): string {
       whole((1 - beside.perSecond / alone.perSecond) * 100),
       alone.p99Ms.toFixed(2),
       beside.p99Ms.toFixed(2),
+      whole(alone.cpuMicros.host ?? Number.NaN),
+      whole(beside.cpuMicros.host ?? Number.NaN),
       String(alone.errors + beside.errors),
     ]),
   );

@@ -9,7 +9,7 @@ import type { BoundService } from '../rpc/service.ts';
 import { Allowance } from './allowance.ts';
 
 /** Calls of one plugin: one that makes more waits for the answers. */
-const CALLS = { perSecond: 500, burst: 2_000 };
+const CALLS = { perSecond: 300, burst: 3_000 };
 const MAX_CALLS_AT_ONCE = 100;
 
 /** A plugin needs one connection; some make another one a service. What more it opens is closed at once. */
