@@ -4,7 +4,6 @@ import type { PluginConfig } from '../../src/config/plugins.ts';
 import { formatText } from '../../src/log/format.ts';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
 import { PluginCatalog } from '../../src/plugin-host/catalog.ts';
-import { metricsService } from '../../src/plugin-host/metrics-service.ts';
 import { PluginTelemetry } from '../../src/plugin-host/plugin-telemetry.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
 import { MetricFilter } from '../../src/telemetry/metric-filter.ts';
@@ -37,7 +36,7 @@ export class BenchHost implements AsyncDisposable {
       plugins,
       trustDomain: parseTrustDomain(TRUST_DOMAIN),
       builtins: (type, name) => builtinOf(dist, side, type, name),
-      hostServices: [metricsService(log)],
+      hostServices: [],
       telemetry: new PluginTelemetry(new Metrics({ prefix: 'bench', labels: [], filter: new MetricFilter(NO_FILTER) })),
       log,
       deadlines: { graceMs: 300 },
