@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { tpmAgentConfig } from '../src/plugins/tpm/agent-config.ts';
 import { TpmDevice } from '../src/plugins/tpm/device.ts';
 import { ekHash, loadEndorsementKey } from '../src/plugins/tpm/endorsement.ts';
-import { startSwtpm } from '../test/harness/swtpm.ts';
+import { startSwtpm } from '../src/testing/swtpm.ts';
 
 /** The TPM that the node attests with, and how the server knows it. */
 export interface DemoTpm extends AsyncDisposable {

@@ -19,6 +19,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   plugins: ['plugin-sdk', 'spiffe', 'x509', 'tpm', 'config', 'files'],
   'plugin-host': [...mechanisms, ...values],
   'plugin-sdk': [...mechanisms, ...values],
+  testing: [...mechanisms, ...values],
   rpc: ['addon', 'log', ...values],
   datastore: ['spiffe', 'x509', 'config', 'files', 'log'],
   config: ['spiffe'],
@@ -125,7 +126,8 @@ describe('files', () => {
   test('index.ts stands only where others enter', () => {
     const programs = ['src/server/index.ts', 'src/agent/index.ts'];
     const isEntry = (path: string) =>
-      [...programs, 'src/plugin-sdk/index.ts'].includes(path) || /^src\/authoring\/[a-z-]+\/index\.ts$/.test(path);
+      [...programs, 'src/plugin-sdk/index.ts', 'src/testing/index.ts'].includes(path) ||
+      /^src\/authoring\/[a-z-]+\/index\.ts$/.test(path);
     expect(written.filter((path) => basename(path) === 'index.ts' && !isEntry(path))).toEqual([]);
   });
 });

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
+import { EkAuthority } from '../../src/testing/ek-authority.ts';
+import { SoftwareTpm } from '../../src/testing/software-tpm.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { EkAuthority } from '../../test/harness/ek-authority.ts';
 import { SoftwareProver } from '../../test/harness/software-prover.ts';
-import { SoftwareTpm } from '../../test/harness/software-tpm.ts';
 
 /** Which key an endorsement certificate is for: what the TPM does with it costs the prover, not the server. */
 export type ProverEk = 'rsa-2048' | 'ec-p256';

@@ -1,4 +1,4 @@
-import { startSwtpm } from '../../test/harness/swtpm.ts';
+import { startSwtpm } from '../../src/testing/swtpm.ts';
 import { createEntries } from '../driver/entries.ts';
 import { BenchAgent } from '../process/agent.ts';
 import { memoryOf } from '../process/proc.ts';

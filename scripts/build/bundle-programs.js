@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { checkout } from '../setup/checkout.js';
+import { libraries } from './libraries.js';
 
 /** Dependencies in CommonJS, such as grpc-js, load Node's own modules with `require`. */
 const requireBanner =
@@ -46,13 +47,11 @@ export async function bundlePrograms(target) {
     banner: { js: requireBanner },
     plugins: [leftOut],
   });
-  const sdk = 'src/plugin-sdk/index.ts';
-  if (!existsSync(join(checkout, sdk))) return;
   // A library shares its dependencies with whoever imports it.
   await build({
     ...shared,
     absWorkingDir: checkout,
-    entryPoints: { 'plugin-sdk': sdk },
+    entryPoints: libraries,
     outdir: target,
     packages: 'external',
   });

@@ -1,16 +1,16 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkout } from '../setup/checkout.js';
+import { libraries } from './libraries.js';
 
 /**
- * Writes the declarations that whoever imports the plugin SDK compiles against. They are derived only: `npm run check` checks the types.
+ * Writes the declarations that whoever imports a library of the package compiles against. They are derived only: `npm run check` checks the types.
  *
  * @param {string} target
  */
 export function emitTypes(target) {
-  const entry = join(checkout, 'src', 'plugin-sdk', 'index.ts');
-  if (!existsSync(entry)) return;
+  const entries = Object.values(libraries).map((entry) => join(checkout, entry));
   mkdirSync(target, { recursive: true });
   const project = join(target, 'tsconfig.json');
   const compilerOptions = {
@@ -24,7 +24,7 @@ export function emitTypes(target) {
   };
   writeFileSync(
     project,
-    JSON.stringify({ extends: join(checkout, 'tsconfig.json'), compilerOptions, include: [], files: [entry] }),
+    JSON.stringify({ extends: join(checkout, 'tsconfig.json'), compilerOptions, include: [], files: entries }),
   );
   execFileSync(process.execPath, [join(checkout, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', project], {
     stdio: 'inherit',

@@ -7,7 +7,7 @@ import { type Bundle, emptyBundle } from '../../src/spiffe/bundle.ts';
 import { parseSelector } from '../../src/spiffe/selector.ts';
 import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
-import { TestAuthority } from '../harness/test-authority.ts';
+import { TestAuthority } from '../../src/testing/test-authority.ts';
 
 const NOW = new Date('2026-06-01T12:00:00Z');
 const later = (minutes: number) => new Date(NOW.getTime() + minutes * 60_000);

@@ -2,13 +2,17 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Datastore, type DatastoreOptions, openDatastore } from '../../src/datastore/datastore.ts';
+import { FakeClock } from '../../src/testing/fake-clock.ts';
 
-/** A clock that a test moves. */
-export class TestClock {
-  /** Unix seconds. */
-  seconds = 1_800_000_000;
+/** Moved in Unix seconds, in which the datastore keeps its times. */
+export class TestClock extends FakeClock {
+  get seconds(): number {
+    return Math.floor(this.read().getTime() / 1000);
+  }
 
-  readonly read = (): Date => new Date(this.seconds * 1000);
+  set seconds(value: number) {
+    this.set(new Date(value * 1000));
+  }
 }
 
 /** An empty database of one engine, and the handles that a test opened on it. */

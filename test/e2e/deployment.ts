@@ -6,8 +6,8 @@ import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.t
 import { Entry } from '../../src/gen/spire/api/types/types.ts';
 import { RpcChannel } from '../../src/rpc/channel.ts';
 import { createClient } from '../../src/rpc/client.ts';
-import type { Swtpm } from '../harness/swtpm.ts';
-import { startSwtpm } from '../harness/swtpm.ts';
+import type { Swtpm } from '../../src/testing/swtpm.ts';
+import { startSwtpm } from '../../src/testing/swtpm.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { type Finished, Program, runAssayer } from './program.ts';
 

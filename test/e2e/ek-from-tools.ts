@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Swtpm, SwtpmEk } from '../harness/swtpm.ts';
+import type { Swtpm, SwtpmEk } from '../../src/testing/swtpm.ts';
 
 const run = promisify(execFile);
 

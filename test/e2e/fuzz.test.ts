@@ -6,10 +6,10 @@ import { decodeChallenge, encodeResponse } from '../../src/plugins/tpm/codec.ts'
 import type { RpcChannel } from '../../src/rpc/channel.ts';
 import { RemoteError } from '../../src/rpc/status.ts';
 import { Status } from '../../src/spiffe/status.ts';
-import { EkAuthority } from '../harness/ek-authority.ts';
+import { EkAuthority } from '../../src/testing/ek-authority.ts';
+import { SoftwareTpm } from '../../src/testing/software-tpm.ts';
 import type { TestServer } from '../harness/running-server.ts';
 import { SoftwareProver } from '../harness/software-prover.ts';
-import { SoftwareTpm } from '../harness/software-tpm.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
 import { agentRecords } from './admin-records.ts';
 import { attestOver, connectToServer, openAttestation, paramsOf } from './attest-agent.ts';

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Swtpm } from '../harness/swtpm.ts';
+import type { Swtpm } from '../../src/testing/swtpm.ts';
 
 const WAIT = { timeout: 10_000, interval: 20 };
 

@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
 import { type AttestationPayload, decodePayload, encodePayload } from '../../src/plugins/tpm/codec.ts';
 import { Status } from '../../src/spiffe/status.ts';
+import { type Swtpm, startSwtpm } from '../../src/testing/swtpm.ts';
 import type { TestServer } from '../harness/running-server.ts';
-import { type Swtpm, startSwtpm } from '../harness/swtpm.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { agentRecords } from './admin-records.ts';
 import { nothingLeftIn } from './nothing-left.ts';

@@ -6,8 +6,8 @@ import {
   encodePayload,
   encodeResponse,
 } from '../../src/plugins/tpm/codec.ts';
+import type { SoftwareTpm } from '../../src/testing/software-tpm.ts';
 import { qualifyingData } from '../../src/tpm/qualifying-data.ts';
-import type { SoftwareTpm } from './software-tpm.ts';
 
 /** The agent's half of TPM attestation over a {@link SoftwareTpm}. */
 export class SoftwareProver {

@@ -15,8 +15,8 @@ import type { TlsIdentity } from '../../src/rpc/tls-identity.ts';
 import { listenTls, type TlsListener, type TlsListenerOptions } from '../../src/rpc/tls-server.ts';
 import type { Bundle } from '../../src/spiffe/bundle.ts';
 import { SpiffeError } from '../../src/spiffe/error.ts';
+import type { TestSvid } from '../../src/testing/test-authority.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import type { TestSvid } from './test-authority.ts';
 
 export interface TlsService {
   readonly listener: TlsListener;

@@ -4,7 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Swtpm } from './swtpm.ts';
+import type { Swtpm } from '../../src/testing/swtpm.ts';
 
 const HEADER_BYTES = 10;
 const CONNECT_MS = 5000;

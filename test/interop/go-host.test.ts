@@ -3,9 +3,9 @@ import { userInfo } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { startSwtpm } from '../../src/testing/swtpm.ts';
 import { buildGo } from '../harness/go.ts';
 import { describeWithGo } from '../harness/requires.ts';
-import { startSwtpm } from '../harness/swtpm.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
 import { digest } from './sdk-plugins/describe.ts';
 

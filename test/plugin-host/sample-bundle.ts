@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import type { Bundle } from '../../src/spiffe/bundle.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
-import { TestAuthority } from '../harness/test-authority.ts';
+import { TestAuthority } from '../../src/testing/test-authority.ts';
 
 const authorities = [await TestAuthority.create(), await TestAuthority.create()];
 

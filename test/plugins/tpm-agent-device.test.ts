@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TpmDevice } from '../../src/plugins/tpm/device.ts';
+import { type Swtpm, startSwtpm } from '../../src/testing/swtpm.ts';
 import { TestProcess } from '../harness/child-process.ts';
-import { type Swtpm, startSwtpm } from '../harness/swtpm.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
 
 const DEVICE_MODULE = pathToFileURL('src/plugins/tpm/device.ts').href;

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { PluginCatalog } from '../../src/plugin-host/catalog.ts';
 import type { BuiltinPlugins } from '../../src/plugin-host/to-plugin-spec.ts';
-import { type Swtpm, type SwtpmEk, startSwtpm } from '../harness/swtpm.ts';
+import { type Swtpm, type SwtpmEk, startSwtpm } from '../../src/testing/swtpm.ts';
 import { pluginConfig, SQL, TestHost } from '../plugin-host/go-plugins.ts';
 
 const entry = (name: string, side: string) =>

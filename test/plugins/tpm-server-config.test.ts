@@ -3,8 +3,8 @@ import { dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { tpmServerConfig } from '../../src/plugins/tpm/config.ts';
 import { readTrustStore, type TrustStore } from '../../src/plugins/tpm/trust-store.ts';
+import { EkAuthority } from '../../src/testing/ek-authority.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { EkAuthority } from '../harness/ek-authority.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
 
 const root = EkAuthority.root();

@@ -12,9 +12,9 @@ import {
 import { tpmServerConfig } from '../../src/plugins/tpm/config.ts';
 import type { TrustStore } from '../../src/plugins/tpm/trust-store.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
-import { EkAuthority } from '../harness/ek-authority.ts';
+import { EkAuthority } from '../../src/testing/ek-authority.ts';
+import { SoftwareTpm } from '../../src/testing/software-tpm.ts';
 import { SoftwareProver } from '../harness/software-prover.ts';
-import { SoftwareTpm } from '../harness/software-tpm.ts';
 
 export const TRUST_DOMAIN = parseTrustDomain('example.org');
 export const NOW = new Date('2026-11-22T12:00:00Z');

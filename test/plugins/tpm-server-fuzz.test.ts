@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { attestTpm } from '../../src/plugins/tpm/attest.ts';
 import { isSpiffeError } from '../../src/spiffe/error.ts';
+import { SoftwareTpm } from '../../src/testing/software-tpm.ts';
 import { SoftwareProver } from '../harness/software-prover.ts';
-import { SoftwareTpm } from '../harness/software-tpm.ts';
 import { csrKey, NOW, root, stateOf, TRUST_DOMAIN } from './tpm-server-fixture.ts';
 
 const REFUSALS: ReadonlySet<string> = new Set([

@@ -5,8 +5,8 @@ import { ClockMemory } from '../../src/plugins/tpm/clock-memory.ts';
 import { tpmServerConfig } from '../../src/plugins/tpm/config.ts';
 import { aidTpmAttestation } from '../../src/plugins/tpm/prove.ts';
 import { readTrustStore } from '../../src/plugins/tpm/trust-store.ts';
+import { Swtpm } from '../../src/testing/swtpm.ts';
 import { deniedBy } from '../harness/denied.ts';
-import { Swtpm } from '../harness/swtpm.ts';
 import { csrKey, TRUST_DOMAIN } from './tpm-server-fixture.ts';
 
 async function stateFor(config: Readonly<Record<string, unknown>>): Promise<TpmAttestorState> {

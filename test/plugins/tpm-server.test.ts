@@ -6,15 +6,15 @@ import { expect, test } from 'vitest';
 import { attestTpm } from '../../src/plugins/tpm/attest.ts';
 import { ClockMemory } from '../../src/plugins/tpm/clock-memory.ts';
 import { decodeChallenge, encodePayload, encodeResponse } from '../../src/plugins/tpm/codec.ts';
+import { EkAuthority } from '../../src/testing/ek-authority.ts';
+import { SoftwareTpm } from '../../src/testing/software-tpm.ts';
 import { requireEndorsementKey } from '../../src/tpm/endorsement-key.ts';
 import { makeCredential } from '../../src/tpm/make-credential.ts';
 import { bitString, oid, sequence } from '../../src/x509/der.ts';
 import { OID } from '../../src/x509/oids.ts';
 import { parseRawSpki } from '../../src/x509/spki.ts';
 import { deniedBy } from '../harness/denied.ts';
-import { EkAuthority } from '../harness/ek-authority.ts';
 import { SoftwareProver } from '../harness/software-prover.ts';
-import { SoftwareTpm } from '../harness/software-tpm.ts';
 import { readVector, toHex } from '../tpm/vectors.ts';
 import { type Attestation, attest, csrKey, NOW, root, stateOf, TRUST_DOMAIN } from './tpm-server-fixture.ts';
 

@@ -3,10 +3,10 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { connect, createServer, type SecureVersion, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { ManagedTlsKey, type ManagedTlsKeyOptions } from '../../src/rpc/managed-tls-key.ts';
+import { TestAuthority } from '../../src/testing/test-authority.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { KeyManagerProcess } from '../harness/key-manager.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
-import { TestAuthority } from '../harness/test-authority.ts';
 
 let authority: TestAuthority;
 let folder: TemporaryFolder;

@@ -12,6 +12,7 @@ import type { TlsIdentity } from '../../src/rpc/tls-identity.ts';
 import type { Bundle } from '../../src/spiffe/bundle.ts';
 import { parseSpiffeId, type SpiffeId } from '../../src/spiffe/spiffe-id.ts';
 import { Status } from '../../src/spiffe/status.ts';
+import { TestAuthority, type TestSvid } from '../../src/testing/test-authority.ts';
 import { OID } from '../../src/x509/oids.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { TestProcess } from '../harness/child-process.ts';
@@ -19,7 +20,6 @@ import { buildGo } from '../harness/go.ts';
 import { KeyManagerProcess } from '../harness/key-manager.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
-import { TestAuthority, type TestSvid } from '../harness/test-authority.ts';
 import { serveTls, writePem } from '../harness/tls-service.ts';
 
 const MODULE = new URL('../interop/tls-peer', import.meta.url).pathname;

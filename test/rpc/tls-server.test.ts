@@ -4,10 +4,10 @@ import { connect as connectTcp, createServer } from 'node:net';
 import { connect } from 'node:tls';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { TestAuthority, type TestSvid } from '../../src/testing/test-authority.ts';
 import { OID } from '../../src/x509/oids.ts';
 import { buildGo } from '../harness/go.ts';
 import { describeWithGo } from '../harness/requires.ts';
-import { TestAuthority, type TestSvid } from '../harness/test-authority.ts';
 import { serveTls, writePem } from '../harness/tls-service.ts';
 
 const MODULE = new URL('../interop/tls-peer', import.meta.url).pathname;

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { Swtpm } from '../../src/testing/swtpm.ts';
 import { requireAttestationKey } from '../../src/tpm/attestation-key.ts';
 import { requireEndorsementKey } from '../../src/tpm/endorsement-key.ts';
 import { makeCredential } from '../../src/tpm/make-credential.ts';
 import { verifyQuote } from '../../src/tpm/quote.ts';
 import { concat, u32 } from '../../src/tpm/tpm-writer.ts';
-import { Swtpm } from '../harness/swtpm.ts';
 import { toHex } from './vectors.ts';
 
 /** tpm2-tools write these before the two structures of a credential. */

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { SoftwareTpm } from '../../src/testing/software-tpm.ts';
 import { requireEndorsementKey } from '../../src/tpm/endorsement-key.ts';
 import { makeCredential } from '../../src/tpm/make-credential.ts';
 import type { PublicArea } from '../../src/tpm/public-area.ts';
 import { deniedBy } from '../harness/denied.ts';
-import { SoftwareTpm } from '../harness/software-tpm.ts';
 import { toHex } from './vectors.ts';
 
 const secret = randomBytes(32);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { SoftwareTpm } from '../../src/testing/software-tpm.ts';
 import { encodeQuoteAttest, parseQuoteAttest, type QuoteAttest } from '../../src/tpm/attest.ts';
 import { requireAttestationKey } from '../../src/tpm/attestation-key.ts';
 import { requireEndorsementKey } from '../../src/tpm/endorsement-key.ts';
@@ -8,7 +9,6 @@ import { type QuoteEvidence, type QuoteExpectation, verifyQuote } from '../../sr
 import { encodeSignature, parseSignature } from '../../src/tpm/signature.ts';
 import { concat, u32 } from '../../src/tpm/tpm-writer.ts';
 import { deniedBy } from '../harness/denied.ts';
-import { SoftwareTpm } from '../harness/software-tpm.ts';
 import { MACHINES, type Machine, readPcrVector, readVector, toHex } from './vectors.ts';
 
 const QUOTED = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14];

@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import {
+  type AuthorityOptions,
+  EkAuthority,
+  type EkCertificateOptions,
+  TPM_NAMES,
+} from '../../src/testing/ek-authority.ts';
+import { SoftwareTpm } from '../../src/testing/software-tpm.ts';
 import { requireEndorsementKey } from '../../src/tpm/endorsement-key.ts';
 import type { Certificate } from '../../src/x509/certificate.ts';
 import { parseCertificate } from '../../src/x509/certificate.ts';
@@ -19,8 +26,6 @@ import { OID } from '../../src/x509/oids.ts';
 import { decodePem } from '../../src/x509/pem.ts';
 import { parseRawSpki } from '../../src/x509/spki.ts';
 import { deniedBy } from '../harness/denied.ts';
-import { type AuthorityOptions, EkAuthority, type EkCertificateOptions, TPM_NAMES } from '../harness/ek-authority.ts';
-import { SoftwareTpm } from '../harness/software-tpm.ts';
 import { MACHINES, readVector, toHex } from '../tpm/vectors.ts';
 
 const NOW = new Date('2026-11-22T12:00:00Z');

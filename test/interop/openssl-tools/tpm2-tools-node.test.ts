@@ -1,13 +1,13 @@
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { decodeChallenge, encodePayload, encodeResponse } from '../../../src/plugins/tpm/codec.ts';
+import { type Swtpm, startSwtpm } from '../../../src/testing/swtpm.ts';
 import { decodePem } from '../../../src/x509/pem.ts';
 import { attestAgent } from '../../e2e/attest-agent.ts';
 import { ekHashByTools } from '../../e2e/ek-from-tools.ts';
 import { nothingLeftIn } from '../../e2e/nothing-left.ts';
 import { tpmServer } from '../../e2e/tpm-server.ts';
 import type { TestServer } from '../../harness/running-server.ts';
-import { type Swtpm, startSwtpm } from '../../harness/swtpm.ts';
 
 // A node without a line of our TPM code: what tpm2-tools and openssl make, the server has to take.
 

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { type Certificate, parseCertificate } from '../../src/x509/certificate.ts';
+import { type Certificate, parseCertificate } from '../x509/certificate.ts';
 import {
   bitString,
   boolean,
@@ -12,12 +12,13 @@ import {
   tlv,
   unsignedInteger,
   utf8String,
-} from '../../src/x509/der.ts';
-import { encodeTime } from '../../src/x509/der-time.ts';
-import { TCG_OID } from '../../src/x509/ek-certificate.ts';
-import { encodeName } from '../../src/x509/name.ts';
-import { OID } from '../../src/x509/oids.ts';
-import { parseSpki, subjectKeyIdOfSpki } from '../../src/x509/spki.ts';
+} from '../x509/der.ts';
+import { encodeTime } from '../x509/der-time.ts';
+import { TCG_OID } from '../x509/ek-certificate.ts';
+import { encodeName } from '../x509/name.ts';
+import { OID } from '../x509/oids.ts';
+import { parseSpki, subjectKeyIdOfSpki } from '../x509/spki.ts';
+import { CertificateFiles, encodeCertificatesPem } from './certificate-files.ts';
 
 /** What an EK certificate may have wrong; by default it follows the TCG profile. */
 export interface EkCertificateOptions {
@@ -55,10 +56,14 @@ export const TPM_NAMES = {
   [TCG_OID.tpmVersion]: 'id:00020003',
 };
 
-/** A throwaway CA that certifies endorsement keys, lower CAs, and what it revoked. */
-export class EkAuthority {
+/**
+ * A throwaway CA as a maker of TPMs has: it certifies endorsement keys, lower CAs, and what it revoked. It lives in memory;
+ * disposing removes the files that it was asked to write.
+ */
+export class EkAuthority implements AsyncDisposable {
   readonly certificate: Certificate;
   readonly #key: KeyObject;
+  readonly #files = new CertificateFiles();
 
   private constructor(certificate: Uint8Array, key: KeyObject) {
     this.certificate = parseCertificate(certificate);
@@ -127,6 +132,20 @@ export class EkAuthority {
       ...extensions,
     );
     return signed(tbs, this.#key);
+  }
+
+  /** This CA's own certificate. */
+  get certificatePem(): string {
+    return encodeCertificatesPem([this.certificate.der]);
+  }
+
+  /** Writes {@link certificatePem}, for `ca_path`. @returns the path */
+  async writeCertificate(name = 'ek-ca.pem'): Promise<string> {
+    return await this.#files.write(name, this.certificatePem);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#files[Symbol.asyncDispose]();
   }
 }
 

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { SpiffeError } from '../spiffe/error.ts';
+import { requireCommand, requireLibrary } from './required-tools.ts';
 
 const run = promisify(execFile);
 const POLL_MS = 10;
@@ -14,8 +16,8 @@ const EK_NV_INDEX = { 'rsa-2048': '0x01c00002', 'ec-p256': '0x01c0000a', 'ec-p38
 export type SwtpmEk = 'rsa-2048' | 'ec-p256' | 'ec-p384';
 
 export interface SwtpmOptions {
-  /** The endorsement keys that get a certificate: RSA and P-384 ones come from swtpm_setup, a P-256 one from the test's CA. */
-  readonly ek: readonly SwtpmEk[];
+  /** The endorsement keys that get a certificate, RSA-2048 by default: RSA and P-384 ones come from swtpm_setup, a P-256 one from the TPM's own CA. */
+  readonly ek?: readonly SwtpmEk[];
   /** Such as `sha256,sha384`. */
   readonly pcrBanks?: string;
 }
@@ -41,16 +43,18 @@ export class Swtpm implements AsyncDisposable {
     this.pid = pid;
   }
 
-  static async start(options: SwtpmOptions): Promise<Swtpm> {
+  /** @throws SpiffeError `FAILED_PRECONDITION` where a package is missing, `TPM_UNAVAILABLE` where swtpm does not start */
+  static async start({ ek = ['rsa-2048'], pcrBanks = 'sha256' }: SwtpmOptions = {}): Promise<Swtpm> {
+    requireTools();
     const folder = await mkdtemp(join(tmpdir(), 'swtpm-'));
     try {
-      await manufacture(folder, options);
+      await manufacture(folder, pcrBanks);
       const tpm = await Swtpm.#spawn(folder);
       try {
-        for (const unwanted of (['rsa-2048', 'ec-p384'] as const).filter((ek) => !options.ek.includes(ek))) {
+        for (const unwanted of (['rsa-2048', 'ec-p384'] as const).filter((name) => !ek.includes(name))) {
           await tpm.removeNv(EK_NV_INDEX[unwanted]);
         }
-        if (options.ek.includes('ec-p256')) await tpm.#installP256Certificate();
+        if (ek.includes('ec-p256')) await tpm.#installP256Certificate();
         return tpm;
       } catch (error) {
         await tpm[Symbol.asyncDispose]();
@@ -65,7 +69,7 @@ export class Swtpm implements AsyncDisposable {
   static async #spawn(folder: string): Promise<Swtpm> {
     const socket = join(folder, 'tpm');
     const child = spawn(
-      'swtpm',
+      requireCommand('swtpm', 'swtpm'),
       [
         ...['socket', '--tpm2', '--tpmstate', `dir=${join(folder, 'state')}`, '--flags', 'not-need-init,startup-clear'],
         // tpm2-tss looks for the control channel beside the other, with this suffix.
@@ -80,19 +84,25 @@ export class Swtpm implements AsyncDisposable {
     const deadline = performance.now() + START_MS;
     for (const path of [socket, `${socket}.ctrl`]) {
       while (!(await isSocket(path))) {
-        if (child.exitCode !== null) throw new Error(`swtpm ended with ${child.exitCode}: ${errors}`);
-        if (performance.now() > deadline) throw new Error(`swtpm did not listen within ${START_MS} ms: ${errors}`);
+        if (child.exitCode !== null) throw unusable(`ended with ${child.exitCode}: ${errors}`);
+        if (performance.now() > deadline) {
+          child.kill('SIGKILL');
+          throw unusable(`did not listen within ${START_MS} ms: ${errors}`);
+        }
         await wait(POLL_MS);
       }
     }
-    if (child.pid === undefined) throw new Error('swtpm has no process id');
+    if (child.pid === undefined) throw unusable('has no process id');
     return new Swtpm(folder, child, child.pid);
   }
 
   /** Runs one of tpm2-tools on this TPM, in its folder. */
   async tools(command: string, ...args: readonly string[]): Promise<string> {
     const environment = { ...process.env, TPM2TOOLS_TCTI: this.tcti, TSS2_LOG: 'all+NONE' };
-    const { stdout } = await run(command, [...args], { cwd: this.folder, env: environment });
+    const { stdout } = await run(requireCommand(command, 'tpm2-tools'), [...args], {
+      cwd: this.folder,
+      env: environment,
+    });
     return stdout;
   }
 
@@ -145,12 +155,25 @@ export class Swtpm implements AsyncDisposable {
 }
 
 /** @see Swtpm */
-export function startSwtpm(options: SwtpmOptions): Promise<Swtpm> {
+export function startSwtpm(options: SwtpmOptions = {}): Promise<Swtpm> {
   return Swtpm.start(options);
 }
 
+/** All that a start may need, before anything is made. */
+function requireTools(): void {
+  requireCommand('swtpm', 'swtpm');
+  requireCommand('swtpm_setup', 'swtpm-tools');
+  requireCommand('tpm2_getcap', 'tpm2-tools');
+  requireCommand('openssl', 'openssl');
+  requireLibrary('libtss2-tcti-swtpm.so.0', 'libtss2-tcti-swtpm0');
+}
+
+function unusable(what: string): SpiffeError {
+  return new SpiffeError('TPM_UNAVAILABLE', `swtpm ${what.trim().replaceAll('\n', ', ')}`);
+}
+
 /** swtpm_setup with a CA in the folder, so that two at once do not share one. It always makes both of its EK certificates. */
-async function manufacture(folder: string, { pcrBanks = 'sha256' }: SwtpmOptions): Promise<void> {
+async function manufacture(folder: string, pcrBanks: string): Promise<void> {
   const [state, ca] = [join(folder, 'state'), join(folder, 'ca')];
   await mkdir(state);
   await mkdir(ca);
@@ -164,12 +187,12 @@ async function manufacture(folder: string, { pcrBanks = 'sha256' }: SwtpmOptions
   const model = ['--platform-manufacturer Assayer', '--platform-version 1', '--platform-model test'];
   await writeFile(join(ca, 'ca.options'), lines(model));
   const setUp = [
-    'create_certs_tool = /usr/bin/swtpm_localca',
+    `create_certs_tool = ${requireCommand('swtpm_localca', 'swtpm-tools')}`,
     `create_certs_tool_config = ${ca}/ca.conf`,
     `create_certs_tool_options = ${ca}/ca.options`,
   ];
   await writeFile(join(ca, 'setup.conf'), lines(setUp));
-  await run('swtpm_setup', [
+  await run(requireCommand('swtpm_setup', 'swtpm-tools'), [
     ...['--tpm2', '--tpm-state', `dir://${state}`, '--config', join(ca, 'setup.conf')],
     ...['--create-ek-cert', '--create-platform-cert', '--pcr-banks', pcrBanks],
   ]);
@@ -194,7 +217,7 @@ async function issueEkCertificate(folder: string, publicKey: string): Promise<Ui
   const issuer = ['-CA', 'ca/issuercert.pem', '-CAkey', 'ca/signkey.pem', '-set_serial', '4242'];
   const subject = ['-new', '-subj', '/CN=unknown', '-force_pubkey', publicKey];
   const output = ['-extfile', 'ek.ext', '-days', '3650', '-sha256', '-outform', 'DER', '-out', 'ek.der'];
-  await run('openssl', ['x509', ...subject, ...issuer, ...output], { cwd: folder });
+  await run(requireCommand('openssl', 'openssl'), ['x509', ...subject, ...issuer, ...output], { cwd: folder });
   return readFile(join(folder, 'ek.der'));
 }
 

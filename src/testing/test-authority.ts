@@ -1,9 +1,9 @@
 import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
-import type { Bundle } from '../../src/spiffe/bundle.ts';
-import { emptyBundle } from '../../src/spiffe/bundle.ts';
-import { parseTrustDomain, type TrustDomain } from '../../src/spiffe/trust-domain.ts';
-import { issueCaCertificate } from '../../src/x509/ca-template.ts';
-import { type Certificate, parseCertificate } from '../../src/x509/certificate.ts';
+import type { Bundle } from '../spiffe/bundle.ts';
+import { emptyBundle } from '../spiffe/bundle.ts';
+import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts';
+import { issueCaCertificate } from '../x509/ca-template.ts';
+import { type Certificate, parseCertificate } from '../x509/certificate.ts';
 import {
   authorityKeyIdExtension,
   critical,
@@ -11,27 +11,49 @@ import {
   optional,
   signCertificate,
   subjectKeyIdExtension,
-} from '../../src/x509/certificate-template.ts';
-import { boolean, constructedContext, oid, primitiveContext, sequence, tlv } from '../../src/x509/der.ts';
-import { encodeName } from '../../src/x509/name.ts';
-import { OID } from '../../src/x509/oids.ts';
-import { type Signer, signerOfKeyObject } from '../../src/x509/signer.ts';
-import { subjectKeyIdOfSpki } from '../../src/x509/spki.ts';
+} from '../x509/certificate-template.ts';
+import { boolean, constructedContext, oid, primitiveContext, sequence, tlv } from '../x509/der.ts';
+import { encodeName } from '../x509/name.ts';
+import { OID } from '../x509/oids.ts';
+import { type Signer, signerOfKeyObject } from '../x509/signer.ts';
+import { subjectKeyIdOfSpki } from '../x509/spki.ts';
+import { CertificateFiles, encodeCertificatesPem } from './certificate-files.ts';
 
 const HOUR_MS = 3_600_000;
 
-/** What `tls-identity.ts` calls a `TlsIdentity`. */
-export interface TestSvid {
+/** A certificate and its key. */
+export class TestCredential {
   /** DER, leaf first; without the root. */
   readonly certificates: readonly Uint8Array[];
   readonly privateKey: KeyObject;
+
+  constructor(certificates: readonly Uint8Array[], privateKey: KeyObject) {
+    this.certificates = certificates;
+    this.privateKey = privateKey;
+  }
+
+  /** Leaf first; without the root. */
+  get certificatePem(): string {
+    return encodeCertificatesPem(this.certificates);
+  }
+
+  /** PKCS#8. */
+  get privateKeyPem(): string {
+    return String(this.privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  }
 }
 
-export interface TestSvidOptions {
-  readonly spiffeId: string;
-  /** Of a key that is elsewhere; `privateKey` of the result is then another. */
+/** A chain and its key, however they came about. */
+export type TestSvid = Pick<TestCredential, 'certificates' | 'privateKey'>;
+
+export interface TestLeafOptions {
+  readonly commonName?: string;
+  readonly dnsNames?: readonly string[];
+  /** SubjectPublicKeyInfo (DER) of a key that is elsewhere; `privateKey` of the result is then another. */
   readonly publicKey?: Uint8Array;
+  /** An hour ago by default. */
   readonly notBefore?: Date;
+  /** In an hour by default. */
   readonly notAfter?: Date;
   readonly isCa?: boolean;
   readonly extendedKeyUsage?: readonly string[];
@@ -39,13 +61,21 @@ export interface TestSvidOptions {
   readonly unknownCritical?: boolean;
 }
 
-/** A CA of a trust domain that issues X.509-SVIDs, also ones that no good CA would. */
-export class TestAuthority {
+export interface TestSvidOptions extends TestLeafOptions {
+  readonly spiffeId: string;
+}
+
+/**
+ * A throwaway CA of a trust domain that issues X.509-SVIDs and other leaves, also ones that no good CA would. It lives in memory;
+ * disposing removes the files that it was asked to write.
+ */
+export class TestAuthority implements AsyncDisposable {
   readonly trustDomain: TrustDomain;
   readonly certificate: Certificate;
   readonly #signer: Signer;
   /** From this CA up, without the root. */
   readonly #intermediates: readonly Uint8Array[];
+  readonly #files = new CertificateFiles();
 
   private constructor(
     trustDomain: TrustDomain,
@@ -88,35 +118,75 @@ export class TestAuthority {
     return new TestAuthority(this.trustDomain, parseCertificate(der), signer, [der, ...this.#intermediates]);
   }
 
-  async issue(options: TestSvidOptions): Promise<TestSvid> {
+  /** An X.509-SVID, good but for what the options spoil. */
+  async issue(options: TestSvidOptions): Promise<TestCredential> {
+    return await this.#issue(options, [options.spiffeId]);
+  }
+
+  /** A leaf for a name of a host, or none: what is no SVID. */
+  async issueLeaf(options: TestLeafOptions = {}): Promise<TestCredential> {
+    return await this.#issue(options, []);
+  }
+
+  async #issue(options: TestLeafOptions, uriNames: readonly string[]): Promise<TestCredential> {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const { commonName } = options;
     const now = Date.now();
     const leaf = await signCertificate(
       {
         serialNumber: randomSerial(),
         issuer: this.certificate.subject,
-        subject: encodeName({ country: 'US', organization: 'SPIRE' }),
+        subject: encodeName({
+          country: 'US',
+          organization: 'SPIRE',
+          ...(commonName === undefined ? {} : { commonName }),
+        }),
         subjectPublicKeyInfo: options.publicKey ?? signerOfKeyObject(privateKey).publicKey,
         notBefore: options.notBefore ?? new Date(now - HOUR_MS),
         notAfter: options.notAfter ?? new Date(now + HOUR_MS),
-        extensions: this.#extensions(options),
+        extensions: this.#extensions(options, uriNames),
       },
       this.#signer,
     );
-    return { certificates: [leaf, ...this.#intermediates], privateKey };
+    return new TestCredential([leaf, ...this.#intermediates], privateKey);
   }
 
-  #extensions({ spiffeId, isCa, extendedKeyUsage, unknownCritical }: TestSvidOptions): readonly Uint8Array[] {
+  #extensions(
+    { dnsNames = [], isCa, extendedKeyUsage, unknownCritical }: TestLeafOptions,
+    uriNames: readonly string[],
+  ): readonly Uint8Array[] {
     const purposes = extendedKeyUsage ?? [OID.serverAuth, OID.clientAuth];
     const keyUsage = Uint8Array.of(0x03, 0x02, ...(isCa ? [0x02, 0x8c] : [0x03, 0x88])); // digitalSignature, keyAgreement; keyCertSign
+    const hasNames = uriNames.length + dnsNames.length > 0;
     return [
       critical(oid(OID.keyUsage), keyUsage),
       optional(oid(OID.extKeyUsage), sequence(...purposes.map(oid))),
       critical(oid(OID.basicConstraints), isCa ? sequence(boolean(true)) : sequence()),
       authorityKeyIdExtension(subjectKeyIdOfSpki(this.#signer.publicKey)),
-      optional(oid(OID.subjectAltName), generalNames([spiffeId], [])),
+      ...(hasNames ? [optional(oid(OID.subjectAltName), generalNames(uriNames, dnsNames))] : []),
       ...(unknownCritical ? [critical(oid('1.3.6.1.4.1.32473.1'), sequence())] : []), // RFC 5612: for examples
     ];
+  }
+
+  /** This CA's own certificate. */
+  get certificatePem(): string {
+    return encodeCertificatesPem([this.certificate.der]);
+  }
+
+  /** Writes {@link certificatePem}. @returns the path */
+  async writeCertificate(name = 'ca.pem'): Promise<string> {
+    return await this.#files.write(name, this.certificatePem);
+  }
+
+  /** Writes a chain and its key, both with mode 0600. @returns their paths */
+  async writeCredential(
+    { certificatePem, privateKeyPem }: TestCredential,
+    name = 'leaf',
+  ): Promise<{ readonly certificatePath: string; readonly keyPath: string }> {
+    return {
+      certificatePath: await this.#files.write(`${name}.pem`, certificatePem),
+      keyPath: await this.#files.write(`${name}.key`, privateKeyPem),
+    };
   }
 
   /** The bundle with this CA and `others` as its authorities. */
@@ -126,6 +196,10 @@ export class TestAuthority {
       tainted: false,
     }));
     return { ...emptyBundle(this.trustDomain), x509Authorities };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#files[Symbol.asyncDispose]();
   }
 }
 

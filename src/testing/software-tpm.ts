@@ -10,19 +10,19 @@ import {
   sign,
   timingSafeEqual,
 } from 'node:crypto';
-import { AK_TEMPLATES, type AkTemplateName } from '../../src/tpm/ak-templates.ts';
-import { isStrongHash, TPM_CURVES, TPM_HASHES, type TpmHash } from '../../src/tpm/algorithms.ts';
-import { type ClockInfo, encodeQuoteAttest, type QuoteAttest } from '../../src/tpm/attest.ts';
-import { EK_TEMPLATES, type EkTemplateName } from '../../src/tpm/ek-templates.ts';
-import { kdfA, kdfE } from '../../src/tpm/kdf.ts';
-import { nameOf, qualifiedNameOfAk } from '../../src/tpm/names.ts';
-import { OPENSSL_CURVES } from '../../src/tpm/openssl-curves.ts';
-import type { PcrRequest } from '../../src/tpm/pcr-selection.ts';
-import { encodePublic, type PublicArea } from '../../src/tpm/public-area.ts';
-import { spkiOfPublicArea } from '../../src/tpm/public-key.ts';
-import { encodeSignature } from '../../src/tpm/signature.ts';
-import { TpmReader } from '../../src/tpm/tpm-reader.ts';
-import { concat } from '../../src/tpm/tpm-writer.ts';
+import { AK_TEMPLATES, type AkTemplateName } from '../tpm/ak-templates.ts';
+import { isStrongHash, TPM_CURVES, TPM_HASHES, type TpmHash } from '../tpm/algorithms.ts';
+import { type ClockInfo, encodeQuoteAttest, type QuoteAttest } from '../tpm/attest.ts';
+import { EK_TEMPLATES, type EkTemplateName } from '../tpm/ek-templates.ts';
+import { kdfA, kdfE } from '../tpm/kdf.ts';
+import { nameOf, qualifiedNameOfAk } from '../tpm/names.ts';
+import { OPENSSL_CURVES } from '../tpm/openssl-curves.ts';
+import type { PcrRequest } from '../tpm/pcr-selection.ts';
+import { encodePublic, type PublicArea } from '../tpm/public-area.ts';
+import { spkiOfPublicArea } from '../tpm/public-key.ts';
+import { encodeSignature } from '../tpm/signature.ts';
+import { TpmReader } from '../tpm/tpm-reader.ts';
+import { concat } from '../tpm/tpm-writer.ts';
 
 /** Everything that a dishonest TPM may get wrong; by default it is honest. */
 export interface SoftwareTpmOptions {
