@@ -1,3 +1,4 @@
+import { RandomnessDefinition } from '../gen/assayer/hostservice/replay/v1/replay.ts';
 import { MetricsDefinition } from '../gen/spire/hostservice/common/metrics/v1/metrics.ts';
 import { AgentStoreDefinition } from '../gen/spire/hostservice/server/agentstore/v1/agentstore.ts';
 import { IdentityProviderDefinition } from '../gen/spire/hostservice/server/identityprovider/v1/identityprovider.ts';
@@ -50,6 +51,11 @@ export class HostServices implements Disposable {
   /** Server only: the server's own X.509 identity and its bundle. */
   identityProvider(): Promise<Client<typeof IdentityProviderDefinition>> {
     return this.#client(IdentityProviderDefinition);
+  }
+
+  /** Of the tools that record and replay attestations alone; `randomBytes` and `now` of an attestation's context use it. */
+  randomness(): Promise<Client<typeof RandomnessDefinition>> {
+    return this.#client(RandomnessDefinition);
   }
 
   [Symbol.dispose](): void {

@@ -21,6 +21,7 @@ export {
   defineCredentialComposer,
   type SvidSubject,
 } from './credential-composer.ts';
+export type { Freshness } from './freshness.ts';
 export type { HostServices } from './host-services.ts';
 export {
   defineKeyManager,
@@ -35,6 +36,7 @@ export { servePlugin } from './serve-plugin.ts';
 export {
   type AgentAttributes,
   defineServerNodeAttestor,
+  type ServerAttestationContext,
   type ServerNodeAttestorDefinition,
 } from './server-node-attestor.ts';
 export { SoftwareKey } from './software-key.ts';

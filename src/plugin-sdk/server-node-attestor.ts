@@ -8,6 +8,7 @@ import { SpiffeError } from '../spiffe/error.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import { type AttestationContext, attestationContext } from './attestation-context.ts';
 import { Configuration, type ConfigurationOptions } from './configuration.ts';
+import { type Freshness, freshnessOf } from './freshness.ts';
 import type { Plugin } from './plugin.ts';
 
 /** The verdict on a node that proved what it is. */
@@ -19,13 +20,16 @@ export interface AgentAttributes {
   readonly canReattest: boolean;
 }
 
+/** What the server's half knows of the attestation. All that it draws and every time it asks for can be recorded and replayed. */
+export interface ServerAttestationContext extends AttestationContext, Freshness {}
+
 export interface ServerNodeAttestorDefinition<Config, State> extends ConfigurationOptions<Config, State> {
   readonly name: string;
   /** Yields a challenge, receives the answer, returns the verdict. Any throw refuses the node. */
   attest(
     payload: Uint8Array,
     state: State,
-    context: AttestationContext,
+    context: ServerAttestationContext,
   ): AsyncGenerator<Uint8Array, AgentAttributes, Uint8Array>;
 }
 
@@ -39,11 +43,12 @@ export function defineServerNodeAttestor<Config, State>(
     name: definition.name,
     bind(runtime) {
       const configuration = new Configuration(definition, runtime);
+      const freshness = freshnessOf(runtime.host);
       const service = bindService(NodeAttestorDefinition, {
         attest(requests, call) {
           const { state, trustDomain } = configuration.current;
           return attest(requests, (payload) =>
-            definition.attest(payload, state, attestationContext(runtime, trustDomain, call)),
+            definition.attest(payload, state, { ...attestationContext(runtime, trustDomain, call), ...freshness }),
           );
         },
       });

@@ -1,10 +1,10 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes as drawRandomBytes, timingSafeEqual } from 'node:crypto';
 import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
 import { agentId, type SpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { requireAttestationKey } from '../../tpm/attestation-key.ts';
 import { type EndorsementKey, requireEndorsementKey } from '../../tpm/endorsement-key.ts';
-import { makeCredential } from '../../tpm/make-credential.ts';
+import { credentialEntropyBytes, makeCredential } from '../../tpm/make-credential.ts';
 import type { PcrRequest } from '../../tpm/pcr-selection.ts';
 import { qualifyingData } from '../../tpm/qualifying-data.ts';
 import { type VerifiedQuote, verifyQuote } from '../../tpm/quote.ts';
@@ -37,7 +37,9 @@ export interface TpmAttestContext {
   readonly trustDomain: TrustDomain;
   /** SubjectPublicKeyInfo (DER) of the agent's CSR; absent under a host that does not tell it. */
   readonly csrPublicKey?: Uint8Array;
-  readonly now: () => Date;
+  readonly now: () => Date | Promise<Date>;
+  /** node:crypto's where absent. */
+  readonly randomBytes?: (size: number) => Uint8Array | Promise<Uint8Array>;
   /** Told what was proved, as it is proved. */
   readonly onProof?: (message: string, facts: Readonly<Record<string, string | undefined>>) => void;
 }
@@ -85,7 +87,7 @@ export async function* attestTpm(
 async function* attestEvidence(
   payload: Uint8Array,
   { config, trust, clocks }: TpmAttestorState,
-  { trustDomain, csrPublicKey, now, onProof = () => {} }: TpmAttestContext,
+  { trustDomain, csrPublicKey, now, randomBytes = drawRandomBytes, onProof = () => {} }: TpmAttestContext,
 ): AsyncGenerator<Uint8Array, TpmAgentAttributes, Uint8Array> {
   const { ekPublic, akPublic, ekCertificates } = decodePayload(payload);
   requireCheck(
@@ -94,7 +96,7 @@ async function* attestEvidence(
     'the host does not tell the key of the CSR, so a quote cannot be bound to it: set "allow_unbound" to accept that',
   );
   const ek = requireEndorsementKey(ekPublic);
-  const verdict = requireTrustedEk(ek, ekCertificates, trust, now());
+  const verdict = requireTrustedEk(ek, ekCertificates, trust, await now());
   const issuer = verdict.facts?.chain[1];
   onProof('endorsement key is trusted', {
     ek: ek.pubHash,
@@ -103,14 +105,15 @@ async function* attestEvidence(
   });
   const ak = requireAttestationKey(akPublic);
 
-  const secret = randomBytes(SECRET_BYTES);
-  const nonce = randomBytes(NONCE_BYTES);
+  const secret = await randomBytes(SECRET_BYTES);
+  const nonce = await randomBytes(NONCE_BYTES);
+  const credential = makeCredential(ek, ak.name, secret, await randomBytes(credentialEntropyBytes(ek)));
   const pcrs = pcrRequest(config);
-  const issuedAt = now().getTime();
-  const answer = yield encodeChallenge({ ...makeCredential(ek, ak.name, secret), nonce, pcrs });
+  const issuedAt = await now();
+  const answer = yield encodeChallenge({ ...credential, nonce, pcrs });
   requireCheck(
     'F43',
-    now().getTime() - issuedAt <= config.challenge_timeout,
+    (await now()).getTime() - issuedAt.getTime() <= config.challenge_timeout,
     `the challenge was not answered within ${config.challenge_timeout / 1000} s`,
   );
 

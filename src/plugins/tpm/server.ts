@@ -12,10 +12,11 @@ export const tpmServerNodeAttestor = defineServerNodeAttestor({
   name: 'tpm',
   config: tpmServerConfig,
   configure: async (config): Promise<TpmAttestorState> => ({ config, trust: await readTrustStore(config), clocks }),
-  attest: (payload, state, { trustDomain, csrPublicKey, log }) =>
+  attest: (payload, state, { trustDomain, csrPublicKey, log, now, randomBytes }) =>
     attestTpm(payload, state, {
       trustDomain,
-      now: () => new Date(),
+      now,
+      randomBytes,
       onProof: (message, facts) => log.info(message, facts),
       ...(csrPublicKey === undefined ? {} : { csrPublicKey }),
     }),
