@@ -96,6 +96,16 @@ describe('imports', () => {
   });
 });
 
+describe('the host service that makes attestations repeatable', () => {
+  test('is known to the plugin SDK and to the tools that record and replay, and to no program', () => {
+    const service = 'src/gen/assayer/hostservice/replay/v1/replay.ts';
+    const knowing = written.filter((path) => importsOf(path).includes(service));
+    const allowed = /^src\/(plugin-sdk|authoring\/transcript)\//;
+    expect(knowing.length).toBeGreaterThan(0);
+    expect(knowing.filter((path) => !allowed.test(path))).toEqual([]);
+  });
+});
+
 describe('native addons', () => {
   test('are loaded by src/addon alone', () => {
     const loading = written.filter((path) => /\.node['"`]|process\.dlopen/.test(codeOf(path)));

@@ -20,9 +20,11 @@ import (
 	agentstorev1 "github.com/spiffe/spire-plugin-sdk/proto/spire/hostservice/server/agentstore/v1"
 	nodeattestorv1 "github.com/spiffe/spire-plugin-sdk/proto/spire/plugin/server/nodeattestor/v1"
 	configv1 "github.com/spiffe/spire-plugin-sdk/proto/spire/service/common/config/v1"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 type config struct {
@@ -36,6 +38,8 @@ type config struct {
 	Measure bool `hcl:"measure"`
 	// How many series Configure makes of one gauge.
 	Flood int `hcl:"flood"`
+	// Draws by itself, whatever the host offers.
+	OwnRandomness bool `hcl:"own_randomness"`
 
 	trustDomain string
 }
@@ -49,6 +53,38 @@ type plugin struct {
 	logger  hclog.Logger
 	agents  agentstorev1.AgentStoreServiceClient
 	metrics metricsv1.MetricsServiceClient
+	// Of the tools that record and replay attestations alone.
+	randomness randomness
+}
+
+// randomness is the host service assayer.hostservice.replay.v1.Randomness. Its
+// messages have the shape of well-known wrappers, so there is nothing to generate.
+type randomness struct{ conn grpc.ClientConnInterface }
+
+func (r *randomness) GRPCServiceName() string {
+	return "assayer.hostservice.replay.v1.Randomness"
+}
+func (r *randomness) IsInitialized() bool { return r.conn != nil }
+func (r *randomness) InitClient(conn grpc.ClientConnInterface) any {
+	r.conn = conn
+	return nil
+}
+
+// read fills random from the host where it offers that, else by itself.
+func (r *randomness) read(ctx context.Context, random []byte, own bool) error {
+	if own || r.conn == nil {
+		_, err := rand.Read(random)
+		return err
+	}
+	drawn := new(wrapperspb.BytesValue)
+	size := wrapperspb.UInt32(uint32(len(random)))
+	if err := r.conn.Invoke(ctx, "/"+r.GRPCServiceName()+"/Draw", size, drawn); err != nil {
+		return err
+	}
+	if copy(random, drawn.Value) != len(random) {
+		return status.Error(codes.Internal, "the host gave too few random bytes")
+	}
+	return nil
 }
 
 func (p *plugin) SetLogger(logger hclog.Logger) { p.logger = logger }
@@ -60,6 +96,7 @@ func (p *plugin) BrokerHostServices(broker pluginsdk.ServiceBroker) error {
 	if !broker.BrokerClient(&p.metrics) {
 		return status.Error(codes.FailedPrecondition, "metrics are needed")
 	}
+	broker.BrokerClient(&p.randomness)
 	return nil
 }
 
@@ -124,7 +161,7 @@ func (p *plugin) Attest(stream nodeattestorv1.NodeAttestor_AttestServer) error {
 	challenge := make([]byte, 32)
 	if string(payload) == "empty-challenge" {
 		challenge = []byte{}
-	} else if _, err := rand.Read(challenge); err != nil {
+	} else if err := p.randomness.read(stream.Context(), challenge, c.OwnRandomness); err != nil {
 		return err
 	}
 	if err := stream.Send(&nodeattestorv1.AttestResponse{
