@@ -18,8 +18,8 @@ import { memoryManifest } from '../../src/plugins/memory/manifest.ts';
 import { tpmAgentManifest, tpmServerManifest } from '../../src/plugins/tpm/manifest.ts';
 import { unixManifest } from '../../src/plugins/unix/manifest.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
+import { Swtpm } from '../../src/testing/swtpm.ts';
 import { describeWithGo } from '../harness/requires.ts';
-import { Swtpm } from '../harness/swtpm.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { type GoPlugin, goPlugin } from '../plugin-host/go-plugins.ts';
 

@@ -1,9 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { EkAuthority } from '../../src/testing/ek-authority.ts';
+import { SoftwareTpm } from '../../src/testing/software-tpm.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { EkAuthority } from '../harness/ek-authority.ts';
 import { describeWithGo } from '../harness/requires.ts';
-import { SoftwareTpm } from '../harness/software-tpm.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
 import { goPlugin } from '../plugin-host/go-plugins.ts';
 import { isGone } from '../plugin-host/is-gone.ts';

@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 
 import { builtinPlugins } from '../../src/cli/builtin-plugins.ts';
 import type { ManagedKey } from '../../src/plugin-host/kinds/key-manager.ts';
 import { ManagedTlsKey } from '../../src/rpc/managed-tls-key.ts';
+import { TestAuthority } from '../../src/testing/test-authority.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
-import { TestAuthority } from '../harness/test-authority.ts';
 import { pluginConfig, SQL, TestHost } from './go-plugins.ts';
 
 const KILLS = 3;

@@ -20,9 +20,14 @@ export class OutsideProject implements AsyncDisposable {
     const folder = await createTemporaryFolder();
     await mkdir(folder.join('node_modules'));
     await symlink(CHECKOUT, folder.join('node_modules/assayer'));
+    await symlink(join(CHECKOUT, 'node_modules', 'zod'), folder.join('node_modules/zod'));
     const project = { name: 'outside', private: true, type: 'module' };
     await writeFile(folder.join('package.json'), JSON.stringify(project));
     return new OutsideProject(folder);
+  }
+
+  path(name: string): string {
+    return this.#folder.join(name);
   }
 
   async write(name: string, content: string): Promise<void> {

@@ -6,7 +6,6 @@ import { ConfigDefinition } from '../../gen/spire/service/common/config/v1/confi
 import { configure } from '../../plugin-host/configure.ts';
 import { requireUsableHandshake } from '../../plugin-host/handshake-policy.ts';
 import { HostServiceServer } from '../../plugin-host/host-service-server.ts';
-import { LateHostService } from '../../plugin-host/late-host-service.ts';
 import { metricsService } from '../../plugin-host/metrics-service.ts';
 import type { PluginConnection } from '../../plugin-host/plugin-connection.ts';
 import { withLastWords } from '../../plugin-host/plugin-process.ts';
@@ -19,7 +18,7 @@ import { type BoundService, bindService } from '../../rpc/service.ts';
 import { RemoteError } from '../../rpc/status.ts';
 import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
-import { Trial } from '../inspect/trial.ts';
+import { GRACE_MS, Trial } from '../inspect/trial.ts';
 
 export interface PluginHalfOptions {
   readonly side: PluginSide;
@@ -84,8 +83,15 @@ export class PluginHalf implements AsyncDisposable {
     return await describe(this.side, this.#trial, error);
   }
 
+  /** As a host does, so that it can leave what it uses in order. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#resources[Symbol.asyncDispose]();
+    if (this.#resources.disposed) return;
+    await using _resources = this.#resources;
+    const { process } = this.#trial;
+    if (process.exit !== undefined) return;
+    await this.#connection.deinit(GRACE_MS).catch(() => {}); // it is ended either way
+    this.#connection.closeBroker();
+    await Promise.all([this.#connection.shutdown(GRACE_MS), process[Symbol.asyncDispose]()]);
   }
 }
 
@@ -93,12 +99,17 @@ export class PluginHalf implements AsyncDisposable {
 function hostServicesOf(side: PluginSide, { log }: Trial): readonly BoundService[] {
   const metrics = metricsService(log);
   if (side === 'agent') return [metrics];
+  const identityProvider = bindService(IdentityProviderDefinition, {
+    fetchX509Identity: async () => {
+      throw new SpiffeError('FAILED_PRECONDITION', 'this host has no identity: it is no server');
+    },
+  });
   const agentStore = bindService(AgentStoreDefinition, {
     getAgentInfo: async () => {
       throw new SpiffeError('AGENT_NOT_FOUND', 'no such agent: this host has none');
     },
   });
-  return [new LateHostService(IdentityProviderDefinition).service, agentStore, metrics];
+  return [identityProvider, agentStore, metrics];
 }
 
 async function describe(side: PluginSide, trial: Trial | undefined, error: unknown): Promise<unknown> {

@@ -44,11 +44,15 @@ async function recordTpm(ek: SwtpmEk): Promise<Transcript> {
   await using tpm = await startSwtpm({ ek: [ek] });
   await tpm.tools('tpm2_pcrextend', `0:sha256=${'5a'.repeat(32)}`);
   await writeFile(caPath(ek), await readFile(tpm.caPath));
-  return await recordAttestation({
+  const transcript = await recordAttestation({
     agent: await half(folder, AGENT, `tcti = "${tpm.tcti}"\nek_algorithm = "${ek}"`),
     server: await half(folder, SERVER, `virtual_ca_path = "${caPath(ek)}"`),
     trustDomain: TRUST_DOMAIN,
   });
+  for (const kind of ['transient', 'loaded-session', 'saved-session'] as const) {
+    expect(await tpm.handles(kind)).toEqual([]);
+  }
+  return transcript;
 }
 
 function caPath(ek: SwtpmEk): string {
