@@ -1,28 +1,13 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { leftOut } from '../../src/authoring/build-plugin/left-out.ts';
 import { checkout } from '../setup/checkout.js';
 import { libraries } from './libraries.js';
 
 /** Dependencies in CommonJS, such as grpc-js, load Node's own modules with `require`. */
 const requireBanner =
   "import { createRequire as createRequireOfBundle } from 'node:module';\nconst require = createRequireOfBundle(import.meta.url);";
-
-/** What dependencies bring and no program here uses: half of each bundle, and time at each start. */
-const leftOut = {
-  name: 'left-out',
-  setup(build) {
-    // grpc-js loads proto-loader and protobufjs for its channelz service, which nobody serves.
-    build.onResolve({ filter: /^@grpc\/proto-loader$/ }, ({ path }) => ({ path, namespace: 'left-out' }));
-    build.onLoad({ filter: /.*/, namespace: 'left-out' }, () => ({
-      contents: "exports.loadSync = () => { throw new Error('channelz is not part of this program'); };",
-    }));
-    // zod's messages in all languages.
-    build.onLoad({ filter: /\/zod\/v4\/locales\/index\.js$/ }, () => ({
-      contents: "export { default as en } from './en.js';",
-    }));
-  },
-};
 
 /**
  * Bundles every program that has an entry file, each into one file that needs no other.

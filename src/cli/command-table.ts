@@ -34,6 +34,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['agent plugin list', async () => (await import('./commands/agent/plugin-list.ts')).agentPluginList],
   ['agent plugin reload', async () => (await import('./commands/agent/plugin-reload.ts')).agentPluginReload],
   ['plugin inspect', async () => (await import('./commands/plugin/inspect.ts')).pluginInspect],
+  ['plugin build', async () => (await import('./commands/plugin/build.ts')).pluginBuild],
   ['plugin record', async () => (await import('./commands/plugin/record.ts')).pluginRecord],
   ['plugin replay', async () => (await import('./commands/plugin/replay.ts')).pluginReplay],
 ]);

@@ -30,6 +30,9 @@ export interface SandboxManifest {
   readonly capabilities?: readonly string[];
   /** Sees the processes of others in /proc. */
   readonly allProcesses?: boolean;
+  readonly memoryBytes?: number | undefined;
+  readonly processes?: number | undefined;
+  readonly files?: number | undefined;
 }
 
 /** Tells what a built-in plugin needs with this `plugin_data`; undefined where that cannot be known. */
@@ -38,6 +41,8 @@ export type ManifestOf = (data: string) => SandboxManifest | undefined;
 /** The block `sandbox { … }` of a plugin: what is given goes before what the plugin's manifest says, or is added to it. */
 export interface SandboxConfig {
   readonly enabled: boolean;
+  /** False: the manifest beside the plugin's executable is passed over. */
+  readonly manifest?: boolean | undefined;
   /** Refuses to start where a measure is not possible. */
   readonly required: boolean;
   readonly user?: SandboxUser | undefined;
@@ -58,7 +63,8 @@ export interface SandboxConfig {
 const UNITS: Readonly<Record<string, number>> = { MiB: 2 ** 20, GiB: 2 ** 30 };
 const sizeSentence = 'must be a size in quotes, such as "256MiB" or "1GiB"';
 
-const size = z.string({ error: sizeSentence }).transform((text, ctx) => {
+/** `256MiB` or `1GiB` → bytes. */
+export const size = z.string({ error: sizeSentence }).transform((text, ctx) => {
   const [, digits = '', unit = ''] = /^(\d{1,12}) ?(MiB|GiB)$/.exec(text) ?? [];
   const bytes = Number(digits) * (UNITS[unit] ?? 0);
   if (bytes > 0 && Number.isSafeInteger(bytes)) return bytes;
@@ -66,8 +72,9 @@ const size = z.string({ error: sizeSentence }).transform((text, ctx) => {
   return z.NEVER;
 });
 
-const absolutePath = z.string().regex(/^\//, { error: 'must be an absolute path' });
-const capability = z.string().transform((text, ctx) => {
+export const absolutePath = z.string().regex(/^\//, { error: 'must be an absolute path' });
+/** The name of a capability, with or without `CAP_`. */
+export const capability = z.string().transform((text, ctx) => {
   const name = text.toUpperCase().replace(/^CAP_/, '');
   if (CAPABILITIES.some((known) => known === name)) return name;
   ctx.addIssue('must be a capability of Linux, such as "SYS_PTRACE"');
@@ -78,11 +85,12 @@ const cpuWeight = z
   .int()
   .min(1)
   .max(100, { error: 'must be from 1 to 100, which is the weight of the program itself' });
-const count = (least: number) => z.int().min(least, { error: `must be ${least} or more` });
+export const count = (least: number) => z.int().min(least, { error: `must be ${least} or more` });
 
 export const sandboxConfig = z
   .strictObject({
     enabled: z.boolean().default(true),
+    manifest: z.boolean().optional(),
     required: flag,
     user: choice(['own', 'host']).optional(),
     readable: z.array(absolutePath).optional(),

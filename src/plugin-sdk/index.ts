@@ -1,3 +1,4 @@
+export { z } from 'zod';
 export type { SignatureHash } from '../addon/raw-signature.ts';
 export type { Bundle, JwtAuthority, X509Authority } from '../spiffe/bundle.ts';
 export type {

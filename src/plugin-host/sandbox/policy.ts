@@ -35,7 +35,7 @@ export interface SandboxPolicy {
 
 const LIMITS = { files: 4_096, processes: 256, memoryBytes: 1024 ** 3 };
 /** For plugins of others, of which nothing is known: enough for any, an end to what never ends. */
-const WIDE_LIMITS = { files: 65_536, processes: 4_096, memoryBytes: 4 * 1024 ** 3 };
+export const WIDE_LIMITS = { files: 65_536, processes: 4_096, memoryBytes: 4 * 1024 ** 3 };
 /** The host's own: a plugin with less may be too late for its deadlines where the machine is busy. */
 const FULL_WEIGHT = 100;
 
@@ -58,9 +58,9 @@ export function toPolicy(manifest: SandboxManifest | undefined, config: SandboxC
     network,
     capabilities: capabilities?.map(numberOf) ?? (ownUser ? [] : undefined),
     denySystemCalls: narrows || ownUser || network !== 'all' || capabilities !== undefined,
-    files: config?.files ?? limits.files,
-    processes: config?.processes ?? limits.processes,
-    memoryBytes: config?.memoryBytes ?? limits.memoryBytes,
+    files: config?.files ?? manifest?.files ?? limits.files,
+    processes: config?.processes ?? manifest?.processes ?? limits.processes,
+    memoryBytes: config?.memoryBytes ?? manifest?.memoryBytes ?? limits.memoryBytes,
     cpuWeight: config?.cpuWeight ?? FULL_WEIGHT,
     variables: config?.env ?? [],
   };

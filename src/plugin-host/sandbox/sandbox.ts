@@ -10,6 +10,7 @@ import { ControlGroup } from './control-group.ts';
 import { allVariables, handedOnVariables } from './environment.ts';
 import { type LaunchPlan, MEASURES, type Measure, planLaunch } from './launch-plan.ts';
 import type { LaunchFailure } from './launch-report.ts';
+import { readManifestFile } from './manifest-file.ts';
 import { giveFolder, reasonNotToOwn } from './ownership.ts';
 import {
   inOrder,
@@ -267,7 +268,10 @@ function isRoot(): boolean {
   return process.geteuid?.() === 0;
 }
 
-async function readManifest({ manifest, data }: PluginSpec): Promise<SandboxManifest | undefined> {
+async function readManifest(spec: PluginSpec): Promise<SandboxManifest | undefined> {
+  const { builtin, data, sandbox } = spec;
+  const isRead = !builtin && sandbox?.enabled !== false && sandbox?.manifest !== false;
+  const manifest = spec.manifest ?? (isRead ? await readManifestFile(spec) : undefined);
   if (manifest === undefined) return undefined;
   if (data === undefined) return manifest('');
   // A file that cannot be read is reported once the plugin is to be configured with it.

@@ -1,0 +1,1 @@
+export { type BuildOptions, type BuiltPlugin, buildPlugin } from './build-plugin.ts';
