@@ -35,6 +35,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['agent plugin reload', async () => (await import('./commands/agent/plugin-reload.ts')).agentPluginReload],
   ['plugin inspect', async () => (await import('./commands/plugin/inspect.ts')).pluginInspect],
   ['plugin build', async () => (await import('./commands/plugin/build.ts')).pluginBuild],
+  ['plugin new', async () => (await import('./commands/plugin/new.ts')).pluginNew],
   ['plugin record', async () => (await import('./commands/plugin/record.ts')).pluginRecord],
   ['plugin replay', async () => (await import('./commands/plugin/replay.ts')).pluginReplay],
 ]);

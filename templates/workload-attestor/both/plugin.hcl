@@ -1,0 +1,3 @@
+programs {
+  shell = "/usr/bin/sh"
+}
