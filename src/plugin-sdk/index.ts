@@ -12,7 +12,11 @@ export type {
 export { SpiffeError } from '../spiffe/error.ts';
 export { agentId, parseSpiffeId, type SpiffeId } from '../spiffe/spiffe-id.ts';
 export type { TrustDomain } from '../spiffe/trust-domain.ts';
-export type { KeyType } from '../x509/signer.ts';
+export { type CaCertificateOptions, issueCaCertificate } from '../x509/ca-template.ts';
+export { type Certificate, parseCertificate } from '../x509/certificate.ts';
+export { type CertificateRequest, parseCsr } from '../x509/csr.ts';
+export { decodePem, encodePem } from '../x509/pem.ts';
+export { type KeyType, type Signer, signerOfKeyObject } from '../x509/signer.ts';
 export { type AgentNodeAttestorDefinition, defineAgentNodeAttestor } from './agent-node-attestor.ts';
 export type { AttestationContext } from './attestation-context.ts';
 export { type BundlePublisherDefinition, defineBundlePublisher } from './bundle-publisher.ts';

@@ -38,15 +38,16 @@ export function packageJson({ name, halves }: Project, { folder, toolVersions }:
 export function makefile({ halves }: Project, { folder }: OwnPackage): string {
   const programs = halves.map(({ program }) => `dist/${program}`);
   const build = halves.flatMap(({ prefix, program }) => [
-    `CGO_ENABLED=0 go build -trimpath -ldflags=-s -o dist/${program} ./${prefix.replace('.', '')}`,
+    `go build -trimpath -ldflags=-s -o dist/${program} ./${prefix.replace('.', '')}`,
     `cp ${prefix}manifest.json dist/${program}.manifest.json`,
   ]);
   const target = (name: string, lines: readonly string[]) => `${name}:\n${lines.map((line) => `\t${line}\n`).join('')}`;
   return [
     `ASSAYER ?= ${join(folder, 'bin', 'assayer')}\n`,
+    'export CGO_ENABLED = 0\n',
     '.PHONY: build test inspect conformance\n',
     target('build', [...build, `sha256sum ${programs.join(' ')}`]),
-    target('test', ['go vet ./...', 'go test ./...']),
+    target('test', ['go test -trimpath ./...']),
     target('inspect', halves.map(inspectLine).map(withVariable)),
     target('conformance', halves.map(conformanceLine).map(withVariable)),
   ].join('\n');
@@ -63,7 +64,10 @@ export function configurationBlocks({ name, folder, halves }: Project, files: Pr
         `  plugin_cmd = ${JSON.stringify(join(folder, 'dist', program))}`,
         '  # plugin_checksum = "…"   the build prints it',
         '  plugin_data {',
-        ...data.split('\n').filter(Boolean).map((line) => `    ${line}`),
+        ...data
+          .split('\n')
+          .filter(Boolean)
+          .map((line) => `    ${line}`),
         '  }',
         '}',
       ];

@@ -49,5 +49,8 @@ export function parseKind(text: string): KindName {
   const nearest = findNearest(plain(text.toLowerCase().replaceAll('_', '-')), KIND_NAMES.map(plain));
   const meant = KIND_NAMES.find((kind) => plain(kind) === nearest);
   const known = `known are ${KIND_NAMES.join(', ')}`;
-  throw new SpiffeError('ARGUMENT_INVALID', meant === undefined ? `${what}: ${known}` : `${what}, did you mean ${meant}?`);
+  throw new SpiffeError(
+    'ARGUMENT_INVALID',
+    meant === undefined ? `${what}: ${known}` : `${what}, did you mean ${meant}?`,
+  );
 }

@@ -26,7 +26,10 @@ export async function newPlugin({ kind, language, name, parent }: NewPluginOptio
   requirePluginName(name, kind);
   const folder = resolve(parent, name);
   if (language === 'ts' && folder.includes('/node_modules/')) {
-    throw new SpiffeError('ARGUMENT_INVALID', `Node runs no TypeScript below "node_modules": make "${name}" in another folder`);
+    throw new SpiffeError(
+      'ARGUMENT_INVALID',
+      `Node runs no TypeScript below "node_modules": make "${name}" in another folder`,
+    );
   }
   const own = await findOwnPackage();
   const project = { name, folder, halves: halvesOf(kind, name) };
@@ -37,7 +40,10 @@ export async function newPlugin({ kind, language, name, parent }: NewPluginOptio
   const templates = await readTemplates(join(own.folder, 'templates'), kind, language, values);
   const blocks = configurationBlocks(project, templates);
   const files = new Map([...templates, ...blocks]);
-  files.set('README.md', fillIn(files.get('README.md') ?? '', { __ABOUT__: aboutOf(files), __BLOCKS__: printBlocks(blocks) }));
+  files.set(
+    'README.md',
+    fillIn(files.get('README.md') ?? '', { __ABOUT__: aboutOf(files), __BLOCKS__: printBlocks(blocks) }),
+  );
   files.delete('about.md');
   if (language === 'go') files.set('Makefile', makefile(project, own));
   else files.set('package.json', packageJson(project, own));

@@ -15,8 +15,12 @@ export function requirePluginName(name: string, kind: KindName): void {
       `${quoted} cannot be the name of a plugin: small letters, digits, "-" and "_", 40 at most, a letter first`,
     );
   }
-  if (RESERVED.has(name)) throw new SpiffeError('ARGUMENT_INVALID', `${quoted} means something else to npm or Go: take another name`);
+  if (RESERVED.has(name))
+    throw new SpiffeError('ARGUMENT_INVALID', `${quoted} means something else to npm or Go: take another name`);
   if (kind === 'node-attestor' && name === 'join_token') {
-    throw new SpiffeError('ARGUMENT_INVALID', `hosts have a node attestor ${quoted} that is no plugin: take another name`);
+    throw new SpiffeError(
+      'ARGUMENT_INVALID',
+      `hosts have a node attestor ${quoted} that is no plugin: take another name`,
+    );
   }
 }

@@ -12,7 +12,10 @@ export const pluginNew = defineCommand({
   operands: 'NAME',
   run: async ({ kind, lang }, terminal, [name, ...others]) => {
     if (name === undefined || others.length > 0) {
-      throw new SpiffeError('ARGUMENT_INVALID', 'give one name behind the flags: that of the plugin, which is also its folder');
+      throw new SpiffeError(
+        'ARGUMENT_INVALID',
+        'give one name behind the flags: that of the plugin, which is also its folder',
+      );
     }
     const folder = await newPlugin({ kind: parseKind(kind), language: lang, name, parent: process.cwd() });
     const next = lang === 'go' ? 'make build test' : 'npm run build && npm test';

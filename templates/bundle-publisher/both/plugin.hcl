@@ -1,0 +1,1 @@
+path = "/var/lib/__NAME__/bundle.pem"

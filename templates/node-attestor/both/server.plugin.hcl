@@ -1,0 +1,1 @@
+keys_path = "/etc/__NAME__/keys"

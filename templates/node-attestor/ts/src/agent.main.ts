@@ -1,0 +1,4 @@
+import { servePlugin } from 'assayer/plugin-sdk';
+import { agent } from './agent.ts';
+
+await servePlugin(agent);

@@ -1,0 +1,4 @@
+import { servePlugin } from 'assayer/plugin-sdk';
+import { server } from './server.ts';
+
+await servePlugin(server);

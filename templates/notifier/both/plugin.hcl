@@ -1,0 +1,1 @@
+journal_path = "/var/lib/__NAME__/journal"

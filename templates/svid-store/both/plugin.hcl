@@ -1,0 +1,1 @@
+folder = "/var/lib/__NAME__"

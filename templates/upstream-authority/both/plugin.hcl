@@ -1,0 +1,2 @@
+cert_path = "/etc/__NAME__/root.pem"
+key_path  = "/etc/__NAME__/root.key"

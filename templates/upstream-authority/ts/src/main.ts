@@ -1,0 +1,4 @@
+import { servePlugin } from 'assayer/plugin-sdk';
+import { plugin } from './plugin.ts';
+
+await servePlugin(plugin);
