@@ -32,9 +32,10 @@ export async function bundlePrograms(target) {
     banner: { js: requireBanner },
     plugins: [leftOut],
   });
-  // A library shares its dependencies with whoever imports it.
+  // A library shares its dependencies with whoever imports it; without kept names a bundler can leave out what is not used.
   await build({
     ...shared,
+    keepNames: false,
     absWorkingDir: checkout,
     entryPoints: libraries,
     outdir: target,
