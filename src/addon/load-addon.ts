@@ -22,7 +22,7 @@ export function loadAddon(name: AddonName): unknown {
       cause,
     });
   }
-  const path = findBuilt(`${name}.node`);
+  const path = findAddon(name);
   if (path === undefined) {
     throw new SpiffeError('FAILED_PRECONDITION', `the addon "${name}" is not built, run "npm run setup"`);
   }
@@ -33,4 +33,9 @@ export function loadAddon(name: AddonName): unknown {
       cause,
     });
   }
+}
+
+/** The file of an addon; undefined where it was not built. */
+export function findAddon(name: AddonName): string | undefined {
+  return findBuilt(`${name}.node`);
 }

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
-import { access, mkdir, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { access, stat } from 'node:fs/promises';
 import { SpiffeError } from '../spiffe/error.ts';
+import { makeFolders } from './make-folders.ts';
 
 /**
  * Makes sure that a program has a folder of its own for what it keeps: created where it is missing, writable,
@@ -11,7 +11,7 @@ import { SpiffeError } from '../spiffe/error.ts';
  */
 export async function requireDataFolder(path: string): Promise<void> {
   try {
-    await mkdirWithParents(path);
+    await makeFolders(path, 0o700);
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {
     throw new SpiffeError('FILE_UNUSABLE', `the data folder "${path}" cannot be written: ${explain(cause)}`, { cause });
@@ -26,22 +26,6 @@ export async function requireDataFolder(path: string): Promise<void> {
   if ((mode & 0o007) !== 0) {
     throw new SpiffeError('FILE_UNUSABLE', `the data folder "${path}" is open to every user: run chmod o-rwx on it`);
   }
-}
-
-/** Node's own `recursive` never returns below a folder that answers ENOENT to every name, such as /proc. */
-async function mkdirWithParents(path: string): Promise<void> {
-  if (await isFolder(path)) return;
-  const parent = dirname(path);
-  if (parent !== path) await mkdirWithParents(parent);
-  try {
-    await mkdir(path, { mode: 0o700 });
-  } catch (error) {
-    if (!(await isFolder(path))) throw error; // otherwise somebody else was faster
-  }
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 }
 
 function explain(cause: unknown): string {

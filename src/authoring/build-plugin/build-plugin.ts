@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
-import { findBuilt } from '../../addon/find-built.ts';
+import { findAddon } from '../../addon/load-addon.ts';
+import { makeFolders } from '../../files/make-folders.ts';
 import { writeFileAtomically } from '../../files/write-file-atomically.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { parseTrustDomain } from '../../spiffe/trust-domain.ts';
@@ -103,7 +104,7 @@ async function requireOutput(path: string, entry: string): Promise<void> {
 }
 
 async function readKeyAddon(): Promise<Uint8Array> {
-  const path = findBuilt('key.node');
+  const path = findAddon('key');
   if (path !== undefined) return await readFile(path);
   throw new SpiffeError(
     'FAILED_PRECONDITION',
@@ -113,7 +114,7 @@ async function readKeyAddon(): Promise<Uint8Array> {
 
 async function makeFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeFolders(path);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new SpiffeError('FILE_UNUSABLE', `cannot make the folder "${path}": ${reason}`, { cause });

@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { basename } from 'node:path';
 import type { ManifestOf } from '../../config/sandbox-config.ts';
 import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
@@ -30,7 +31,7 @@ export async function readManifestFile(
   try {
     const text = await readTrustedFile(path);
     if (text === undefined) return undefined;
-    const manifest = parsePluginManifest(text, path);
+    const manifest = parsePluginManifest(text, basename(path));
     requireKind(manifest, spec);
     return manifestOf(manifest);
   } catch (cause) {

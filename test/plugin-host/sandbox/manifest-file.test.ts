@@ -97,7 +97,7 @@ describe('a manifest beside a plugin', () => {
       /sandbox\.processes: must be 4096 at most/,
     ],
     ['has places without end', manifest({ readable: Array(65).fill('/a') }), /sandbox\.readable/],
-    ['is no object', '[]', /cannot be used/],
+    ['is no object', '[]', /plugin\.manifest\.json:1:1: expected a name/],
     ['lacks its name', JSON.stringify({ ...OF_A_NOTIFIER, name: undefined, sandbox: {} }), /name: /],
     ['is too large', manifest({}, { padding: 'x'.repeat(65_536) }), /bytes, more than 65536/],
   ];
