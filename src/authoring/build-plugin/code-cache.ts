@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { cleanUpOnExit } from '../../plugin-host/exit-cleanup.ts';
 import { PLUGIN_ENVIRONMENT, PLUGIN_TYPES } from '../../rpc/go-plugin.ts';
 import { formatSingleFile, type SingleFileParts } from './single-file.ts';
 
@@ -23,6 +25,7 @@ export interface CodeCache {
 export async function makeCodeCache(parts: Omit<SingleFileParts, 'codeCache'>): Promise<CodeCache> {
   const folder = await mkdtemp(join(tmpdir(), 'assayer-build-'));
   const path = (name: string) => join(folder, name);
+  using _folderOnExit = cleanUpOnExit(() => rmSync(folder, { recursive: true, force: true }));
   try {
     await writeFile(path('plugin'), formatSingleFile({ ...parts, codeCache: new Uint8Array() }));
     await writeFile(path('keep.cjs'), KEEP_COMPILED);
@@ -39,6 +42,7 @@ export async function makeCodeCache(parts: Omit<SingleFileParts, 'codeCache'>): 
       timeout: DEADLINE_MS,
       killSignal: 'SIGKILL',
     });
+    using _childOnExit = cleanUpOnExit(() => child.kill('SIGKILL'));
     const ended = once(child, 'exit');
     ended.catch(() => {}); // told by what is missing below
     const stderr = await text(child.stderr).catch(() => '');

@@ -35,6 +35,7 @@ export async function newPlugin({ kind, language, name, parent }: NewPluginOptio
   const project = { name, folder, halves: halvesOf(kind, name) };
   const values = {
     __NAME__: name,
+    __FOLDER__: JSON.stringify(folder).slice(1, -1),
     __PROGRAMS__: JSON.stringify(project.halves.map(({ prefix, type }) => [`src/${prefix}main.ts`, type])),
   };
   const templates = await readTemplates(join(own.folder, 'templates'), kind, language, values);

@@ -1,2 +1,2 @@
-cert_path = "/etc/__NAME__/root.pem"
-key_path  = "/etc/__NAME__/root.key"
+cert_path = "__FOLDER__/root.pem"
+key_path  = "__FOLDER__/root.key"

@@ -3,7 +3,7 @@ import { KIND_NAMES } from '../../../src/authoring/new-plugin/index.ts';
 import { describeWithGo } from '../../harness/requires.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../../harness/temporary-folder.ts';
 import { BEHAVIOURS } from './behaviours.ts';
-import { inspectHalves, makeProject } from './made-project.ts';
+import { asExpected, inspectProject, makeProject } from './made-project.ts';
 
 const DEADLINE_MS = 600_000;
 
@@ -19,9 +19,7 @@ describeWithGo('a new project in Go', () => {
     async (kind) => {
       const project = await makeProject(folder.path, kind, 'go');
       expect(await project.run('make', 'test', 'build')).toMatch(/^ok /m);
-      for (const inspection of await inspectHalves(project)) {
-        expect(inspection).toMatchObject({ loadable: true, problems: [], warnings: [] });
-      }
+      expect(await inspectProject(project, ['make', 'inspect'])).toEqual(asExpected(project, 'works'));
       await using own = await createTemporaryFolder();
       await BEHAVIOURS[kind](project, own.path);
     },

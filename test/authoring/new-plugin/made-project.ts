@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { inspectPlugin } from '../../../src/authoring/inspect/index.ts';
 import {
   type Half,
   halvesOf,
@@ -10,7 +9,6 @@ import {
   type Language,
   newPlugin,
 } from '../../../src/authoring/new-plugin/index.ts';
-import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts';
 
 const DEADLINE_MS = 300_000;
 
@@ -45,12 +43,27 @@ export async function makeProject(parent: string, kind: KindName, language: Lang
   };
 }
 
-/** What `plugin inspect` finds out about each half. */
-export async function inspectHalves({ halves, program }: MadeProject) {
-  return await Promise.all(
-    halves.map(async (half) => {
-      const command = program(half);
-      return await inspectPlugin({ command, args: [], trustDomain: parseTrustDomain('example.org'), side: half.side });
-    }),
-  );
+/**
+ * Inspects what was built, with its configuration, by the command of its README.
+ *
+ * @returns what it says about each half, without paths and figures
+ */
+export async function inspectProject(
+  { read, run }: MadeProject,
+  command: readonly [string, ...string[]],
+): Promise<readonly string[]> {
+  const [, preparation] = /^```\n(openssl [\s\S]*?)^```$/m.exec(await read('README.md')) ?? [];
+  if (preparation !== undefined) await run('sh', '-c', preparation);
+  const lines = (await run(...command)).split('\n');
+  return lines.filter((line) => /^(?:Kind|Configure|AutoMTLS|Can be loaded|Warning|Problem) +: /.test(line));
+}
+
+/** What is said of halves that are as they should be. */
+export function asExpected({ halves }: MadeProject, autoMtls: string): readonly string[] {
+  return halves.flatMap(({ side, type }) => [
+    `Kind              : ${type} of the ${side}`,
+    'Configure         : taken',
+    `AutoMTLS          : ${autoMtls}`,
+    'Can be loaded     : yes',
+  ]);
 }

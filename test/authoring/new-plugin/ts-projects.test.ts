@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { KIND_NAMES } from '../../../src/authoring/new-plugin/index.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../../harness/temporary-folder.ts';
 import { BEHAVIOURS } from './behaviours.ts';
-import { inspectHalves, makeProject } from './made-project.ts';
+import { asExpected, inspectProject, makeProject } from './made-project.ts';
 
 const MODULES = join(import.meta.dirname, '..', '..', '..', 'node_modules');
 const DEADLINE_MS = 300_000;
@@ -24,9 +24,7 @@ describe('a new project in TypeScript', () => {
       await symlink(join(MODULES, '@types'), join(project.folder, 'node_modules', '@types')); // as npm install brings it
       expect(await project.run(process.execPath, join(MODULES, 'typescript', 'bin', 'tsc'))).toBe('');
       expect(await project.run('npm', 'run', 'build')).toMatch(/\nplugin_checksum = "[0-9a-f]{64}"\n/);
-      for (const inspection of await inspectHalves(project)) {
-        expect(inspection).toMatchObject({ loadable: true, problems: [], warnings: [] });
-      }
+      expect(await inspectProject(project, ['npm', 'run', 'inspect'])).toEqual(asExpected(project, 'works'));
       await using own = await createTemporaryFolder();
       await BEHAVIOURS[kind](project, own.path);
     },
