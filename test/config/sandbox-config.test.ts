@@ -7,10 +7,11 @@ const read = (text: string) => readConfigText(sandboxConfig, text, { source: 'te
 describe('sandbox { … }', () => {
   test('takes every key', () => {
     const text = `
-      required = true  user = "own"  readable = ["/a"]  writable = ["/b"]  devices = ["/dev/tpmrm0"]  network = "unix"
+      manifest = false  required = true  user = "own"  readable = ["/a"]  writable = ["/b"]  devices = ["/dev/tpmrm0"]  network = "unix"
       memory = "256MiB"  processes = 64  files = 128  cpu_weight = 10  capabilities = ["CAP_SYS_PTRACE", "kill"]  env = ["HTTP_PROXY"]`;
     expect(read(text)).toEqual({
       enabled: true,
+      manifest: false,
       required: true,
       user: 'own',
       readable: ['/a'],

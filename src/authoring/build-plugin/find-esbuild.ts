@@ -17,7 +17,7 @@ export async function loadEsbuild(entry: string): Promise<Esbuild> {
   if (path === undefined) {
     throw new SpiffeError(
       'FAILED_PRECONDITION',
-      'esbuild, which makes one file of a plugin, is not installed: run "npm install --save-dev esbuild" in the project of the plugin',
+      'esbuild, which makes one file of a plugin, is not installed: run "npm install" in a project that "assayer plugin new" made, "npm install --save-dev esbuild" in another',
     );
   }
   try {

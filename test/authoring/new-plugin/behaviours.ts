@@ -11,7 +11,7 @@ import { verifyChain } from '../../../src/x509/chain.ts';
 import { createCsr } from '../../../src/x509/csr.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
 import { type KeyType, signerOfKeyObject } from '../../../src/x509/signer.ts';
-import { TestAuthority } from '../../harness/test-authority.ts';
+import { TestAuthority } from '../../../src/testing/test-authority.ts';
 import { JOIN_TOKEN, pluginConfig, SQL, TestHost } from '../../plugin-host/go-plugins.ts';
 import { loadAgent, loadServer, requireLoaded } from '../../plugin-host/implementations.ts';
 import { SAMPLE_BUNDLE } from '../../plugin-host/sample-bundle.ts';
