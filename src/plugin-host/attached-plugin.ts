@@ -22,6 +22,7 @@ export class AttachedPlugin implements PluginCarrier {
   readonly handshake: Handshake;
   readonly lastLines: readonly string[] = [];
   readonly sandbox: readonly string[] = [];
+  readonly version = undefined;
   readonly #end = Promise.withResolvers<PluginExit>();
   #exit: PluginExit | undefined;
 

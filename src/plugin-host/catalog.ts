@@ -146,7 +146,7 @@ export class PluginCatalog implements AsyncDisposable {
   /** In the order of the configuration, but for what is part of the program, which comes last. */
   get plugins(): readonly PluginStatus[] {
     return [
-      ...this.#plugins.map(({ type, name, pid, startedAt, health, sandbox, spec: { builtin, version } }) => {
+      ...this.#plugins.map(({ type, name, pid, startedAt, health, sandbox, version, spec: { builtin } }) => {
         return { type, name, builtin, version, pid, startedAt, ...health, sandbox };
       }),
       ...this.#internal.map(({ type, name }) => ({ type, name, builtin: true, state: 'internal' }) as const),

@@ -19,6 +19,8 @@ export interface PluginCarrier {
   readonly lastLines: readonly string[];
   /** What confines it. */
   readonly sandbox: readonly string[];
+  /** As its package says; undefined where it does not. */
+  readonly version: string | undefined;
   /** `error`, or what explains it better: that it has ended meanwhile. */
   explain(error: unknown): Promise<unknown>;
   /** Ends it at once, as far as the host can. */

@@ -150,6 +150,10 @@ export class PluginGeneration implements AsyncDisposable {
     return this.#carrier.sandbox;
   }
 
+  get version(): string | undefined {
+    return this.#carrier.version;
+  }
+
   /** Undefined while the process runs. */
   get exit(): PluginExit | undefined {
     return this.#carrier.exit;

@@ -25,6 +25,8 @@ export interface PluginProcessOptions {
   readonly launcher?: { readonly command: string; readonly args: readonly string[] } | undefined;
   /** What the launcher confines it by, for people. */
   readonly sandbox?: readonly string[];
+  /** As its package says, for people. */
+  readonly version?: string | undefined;
   /** Takes what the launcher writes down of what the plugin does; absent, nobody looks. */
   readonly onSightings?: ((lines: Readable) => void) | undefined;
   /** All that the plugin finds in its environment. */
@@ -54,6 +56,7 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
   readonly handshake: Handshake;
   readonly exited: Promise<ProcessExit>;
   readonly sandbox: readonly string[];
+  readonly version: string | undefined;
   readonly #tree: ProcessTree;
   readonly #graceMs: number;
   readonly #pluginLog: PluginLog;
@@ -66,10 +69,12 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
     readonly exited: Promise<ProcessExit>;
     readonly graceMs: number;
     readonly sandbox: readonly string[];
+    readonly version: string | undefined;
     readonly pluginLog: PluginLog;
   }) {
     this.pid = parts.pid;
     this.sandbox = parts.sandbox;
+    this.version = parts.version;
     this.#tree = parts.tree;
     this.handshake = parts.handshake;
     this.exited = parts.exited;
@@ -108,8 +113,8 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
       const line = await waitForHandshake(child, exited, outputEnded, options);
       const handshake = parseHandshake(line);
       options.log.debug('plugin said its handshake', { pid, after_ms: Math.round(performance.now() - started) });
-      const { graceMs, sandbox = [] } = options;
-      return new PluginProcess({ pid, tree, handshake, exited, graceMs, sandbox, pluginLog });
+      const { graceMs, sandbox = [], version } = options;
+      return new PluginProcess({ pid, tree, handshake, exited, graceMs, sandbox, version, pluginLog });
     } catch (error) {
       tree.end();
       await exited;

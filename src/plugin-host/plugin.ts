@@ -64,6 +64,10 @@ export class Plugin implements AsyncDisposable {
     return this.#supervisor.generation.sandbox;
   }
 
+  get version(): string | undefined {
+    return this.#supervisor.generation.version;
+  }
+
   get health(): PluginHealth {
     return this.#supervisor.health;
   }

@@ -141,7 +141,9 @@ describeWithGo('a Go plugin, which reads nothing, is suggested to have nothing',
         ...{ user: 'own', readable: [], writable: [], devices: [], network: 'none', capabilities: [] },
         allProcesses: false,
       });
-      expect(toManifestJson(suggestion)).toMatchObject({ user: 'own', network: 'none', processes: expect.any(Number) });
+      expect(toManifestJson(suggestion)).toMatchObject({
+        sandbox: { user: 'own', network: 'none', processes: expect.any(Number) },
+      });
       expect(suggestion.trial).toMatchObject({ works: true });
       expect(suggestion.trial?.untried).toEqual(isRoot ? [] : [expect.stringMatching(/^user: /)]);
     },

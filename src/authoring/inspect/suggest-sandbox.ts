@@ -1,9 +1,17 @@
+import { basename } from 'node:path';
 import { Logger } from '../../log/logger.ts';
+import { readPluginData } from '../../plugin-host/configure.ts';
 import type { PluginConnection } from '../../plugin-host/plugin-connection.ts';
 import type { PluginSpec } from '../../plugin-host/plugin-spec.ts';
 import { Sandbox } from '../../plugin-host/sandbox/sandbox.ts';
 import { startConfined } from '../../plugin-host/sandbox/start-confined.ts';
-import { type Suggestion, type SuggestionTrial, suggestManifest } from '../suggest/index.ts';
+import {
+  notesOnManifest,
+  type Suggestion,
+  type SuggestionSubject,
+  type SuggestionTrial,
+  suggestManifest,
+} from '../suggest/index.ts';
 import type { PluginKind } from './inspection.ts';
 import { makeHarmlessCalls } from './make-calls.ts';
 import { RunFailure, type RunOptions, runThrough } from './run-through.ts';
@@ -36,7 +44,16 @@ export async function suggestSandbox(options: SuggestOptions): Promise<Suggestio
     return { socketFolder: trial.folder.path, answers };
   });
   const suggestion = await suggestManifest(await watch.observation(), { command, args, socketFolder });
-  return { ...suggestion, trial: await trySuggestion(suggestion, options, answers) };
+  const named = { ...suggestion, subject: await subjectOf(options) };
+  const notes = [...suggestion.notes, ...notesOnManifest(named)];
+  return { ...named, notes, trial: await trySuggestion(suggestion, options, answers) };
+}
+
+async function subjectOf({ run, kinds }: SuggestOptions): Promise<SuggestionSubject> {
+  const { configFile, type, trialOptions } = run;
+  const side = kinds.find((kind) => kind.type === type)?.side ?? 'server';
+  const configuration = configFile === undefined ? '' : await readPluginData({ file: configFile });
+  return { name: basename(trialOptions.command), side, type, configuration };
 }
 
 async function trySuggestion(

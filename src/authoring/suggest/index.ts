@@ -1,3 +1,11 @@
-export { toManifestJson, toSandboxBlock } from './format-suggestion.ts';
+export { notesOnManifest, toManifestJson } from './manifest-json.ts';
+export { toSandboxBlock } from './sandbox-block.ts';
 export { suggestManifest } from './suggest-manifest.ts';
-export type { Note, ObservedRun, Suggestion, SuggestionStep, SuggestionTrial } from './suggestion.ts';
+export type {
+  Note,
+  ObservedRun,
+  Suggestion,
+  SuggestionStep,
+  SuggestionSubject,
+  SuggestionTrial,
+} from './suggestion.ts';

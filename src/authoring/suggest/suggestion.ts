@@ -1,7 +1,8 @@
 import type { SandboxManifest } from '../../config/sandbox-config.ts';
+import type { PluginSide, PluginType } from '../../rpc/go-plugin.ts';
 
 /** A manifest with everything in it, and what goes with it. */
-export type SuggestedManifest = Required<SandboxManifest>;
+export type SuggestedManifest = Required<Omit<SandboxManifest, keyof SuggestedLimits>>;
 
 export interface SuggestedLimits {
   readonly memoryBytes: number;
@@ -30,11 +31,22 @@ export interface SuggestionTrial {
   readonly untried: readonly string[];
 }
 
+/** Whose manifest it is, as far as a run tells. */
+export interface SuggestionSubject {
+  readonly name: string;
+  readonly side: PluginSide;
+  readonly type: PluginType;
+  /** What `plugin_data` had. */
+  readonly configuration: string;
+}
+
 /** The least that a plugin would have done with in the run that was watched. */
 export interface Suggestion {
   readonly manifest: SuggestedManifest;
   readonly limits: SuggestedLimits;
   readonly notes: readonly Note[];
+  /** Absent where only what was seen is looked at. */
+  readonly subject?: SuggestionSubject;
   readonly trial?: SuggestionTrial;
 }
 

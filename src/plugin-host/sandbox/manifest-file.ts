@@ -12,6 +12,12 @@ export const MAX_MANIFEST_BYTES = 65_536;
 /** The rights of the group and of everybody to write. */
 const WRITABLE_BY_OTHERS = 0o022;
 
+/** What a host takes from a manifest. */
+export interface ManifestInUse {
+  readonly needs: ManifestOf;
+  readonly version: string;
+}
+
 /** Where the manifest of an executable stands. */
 export function manifestPath(command: string): string {
   return `${command}.manifest.json`;
@@ -26,14 +32,14 @@ export function manifestPath(command: string): string {
  */
 export async function readManifestFile(
   spec: Pick<PluginSpec, 'command' | 'side' | 'type'>,
-): Promise<ManifestOf | undefined> {
+): Promise<ManifestInUse | undefined> {
   const path = manifestPath(spec.command);
   try {
     const text = await readTrustedFile(path);
     if (text === undefined) return undefined;
     const manifest = parsePluginManifest(text, basename(path));
     requireKind(manifest, spec);
-    return manifestOf(manifest);
+    return { needs: manifestOf(manifest), version: manifest.version };
   } catch (cause) {
     if (!isSpiffeError(cause)) throw cause;
     throw new SpiffeError(

@@ -29,6 +29,8 @@ import { numberOf, type SandboxPolicy, toPolicy } from './policy.ts';
 export interface Launch {
   /** Undefined where it is started without a sandbox. */
   readonly launcher: { readonly command: string; readonly args: readonly string[] } | undefined;
+  /** As the plugin's package says. */
+  readonly version: string | undefined;
   /** Of the host's variables. */
   readonly variables: Readonly<Record<string, string>>;
   /** User and group that the plugin runs as; undefined for the host's. */
@@ -63,13 +65,15 @@ export class Sandbox {
 
   /** @throws SpiffeError `PLUGIN_NOT_LOADED` where a measure is required that is not possible. */
   async prepare(spec: PluginSpec, folder: SocketFolder): Promise<Launch> {
-    const policy = toPolicy(await readManifest(spec), spec.sandbox);
+    const { manifest, version } = await readManifest(spec);
+    const policy = toPolicy(manifest, spec.sandbox);
     const isOff = spec.sandbox?.enabled === false;
     if (this.#launcher === undefined && !isOff) this.#miss('launcher', 'it is not built, run "npm run setup"', policy);
     if (this.#launcher === undefined || isOff) {
       const launcher = this.#launcher === undefined ? undefined : { command: this.#launcher, args: [] };
       return {
         launcher,
+        version,
         variables: isOff ? allVariables() : handedOnVariables(policy.variables),
         userId: undefined,
         measures: [],
@@ -91,6 +95,7 @@ export class Sandbox {
       }
       return {
         launcher: { command: this.#launcher, args: plan.args },
+        version,
         variables: handedOnVariables(policy.variables),
         userId: own,
         measures: plan.measures,
@@ -268,14 +273,22 @@ function isRoot(): boolean {
   return process.geteuid?.() === 0;
 }
 
-async function readManifest(spec: PluginSpec): Promise<SandboxManifest | undefined> {
+interface KnownNeeds {
+  /** Undefined where nothing is known. */
+  readonly manifest: SandboxManifest | undefined;
+  readonly version: string | undefined;
+}
+
+async function readManifest(spec: PluginSpec): Promise<KnownNeeds> {
   const { builtin, data, sandbox } = spec;
-  const isRead = !builtin && sandbox?.enabled !== false && sandbox?.manifest !== false;
-  const manifest = spec.manifest ?? (isRead ? await readManifestFile(spec) : undefined);
-  if (manifest === undefined) return undefined;
-  if (data === undefined) return manifest('');
+  const isRead = spec.manifest === undefined && !builtin && sandbox?.enabled !== false && sandbox?.manifest !== false;
+  const file = isRead ? await readManifestFile(spec) : undefined;
+  const version = spec.version ?? file?.version;
+  const needs = spec.manifest ?? file?.needs;
+  if (needs === undefined || data === undefined) return { manifest: needs?.(''), version };
   // A file that cannot be read is reported once the plugin is to be configured with it.
-  return manifest('text' in data ? data.text : await readFile(data.file, 'utf8').catch(() => ''));
+  const text = 'text' in data ? data.text : await readFile(data.file, 'utf8').catch(() => '');
+  return { manifest: needs(text), version };
 }
 
 /** Source: proc_pid_status(5), CapPrm. */

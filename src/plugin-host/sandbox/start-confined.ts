@@ -17,7 +17,7 @@ export async function startConfined(
 ): Promise<PluginProcess> {
   const { command, args } = spec;
   for (;;) {
-    const { launcher, variables, measures, controlGroups } = await sandbox.prepare(spec, folder);
+    const { launcher, version, variables, measures, controlGroups } = await sandbox.prepare(spec, folder);
     try {
       const environment = { ...variables, ...options.environment };
       const process = await PluginProcess.start({
@@ -27,6 +27,7 @@ export async function startConfined(
         launcher,
         environment,
         sandbox: measures,
+        version,
       });
       for (const group of controlGroups) folder.beforeRemoval(() => group.remove());
       return process;

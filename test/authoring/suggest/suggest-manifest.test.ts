@@ -2,9 +2,15 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Note, Suggestion } from '../../../src/authoring/suggest/index.ts';
-import { suggestManifest, toManifestJson, toSandboxBlock } from '../../../src/authoring/suggest/index.ts';
+import {
+  notesOnManifest,
+  suggestManifest,
+  toManifestJson,
+  toSandboxBlock,
+} from '../../../src/authoring/suggest/index.ts';
 import { readConfigText } from '../../../src/config/read-config.ts';
 import { sandboxConfig } from '../../../src/config/sandbox-config.ts';
+import { manifestOf, parsePluginManifest } from '../../../src/plugin-host/sandbox/plugin-manifest.ts';
 import type { Sighting } from '../../../src/plugin-host/sandbox/sightings.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../../harness/temporary-folder.ts';
 
@@ -148,14 +154,37 @@ describe('what is printed', () => {
     expect(sandbox).toMatchObject({ ...{ user: 'own', readable: paths, network: 'none' }, processes: 32, files: 256 });
     expect(sandbox.memoryBytes).toBe(128 * 2 ** 20);
     expect(toManifestJson(suggestion)).toEqual({
-      ...{ user: 'own', network: 'none', readable: paths, memory: '128MiB', processes: 32, files: 256 },
+      sandbox: { user: 'own', network: 'none', readable: paths, memory: '128MiB', processes: 32, files: 256 },
     });
+  });
+
+  test('a manifest is one that a host reads, and names what plugin_data names', async () => {
+    const file = folder.join('keys/keys.json');
+    const pin = folder.join('pin');
+    await mkdir(folder.join('keys'));
+    await writeFile(pin, '');
+    const seen = await suggest([
+      path('create', file, 'none'),
+      path('read', pin),
+      path('create', folder.join('open/x')),
+    ]);
+    const configuration = `keys_path = ${JSON.stringify(file)}\npin_path = ${JSON.stringify(pin)}`;
+    const subject = { name: 'mine', side: 'server', type: 'KeyManager', configuration } as const;
+    const manifest = parsePluginManifest(JSON.stringify(toManifestJson({ ...seen, subject })), 'manifest');
+    expect(manifest).toMatchObject({
+      ...{ name: 'mine', version: '0.1.0', side: 'server', kind: 'KeyManager' },
+      sandbox: { readable: ['plugin_data.pin_path'], writable: ['dirname(plugin_data.keys_path)'] },
+    });
+    expect(manifestOf(manifest)(configuration)?.writable).toEqual([folder.join('keys')]);
+    expect(notesOnManifest({ ...seen, subject })).toEqual([
+      { about: 'writable', message: expect.stringContaining(`${folder.join('open')} is not in the manifest`) },
+    ]);
   });
 
   test('a block leaves the file system open where processes of others are needed: it could not say both', async () => {
     const suggestion = await suggest([{ what: 'processes', path: '/proc/*/status' }, path('read', folder.path)]);
     expect(toSandboxBlock(suggestion)).not.toMatch(/readable|writable|devices/);
-    expect(toManifestJson(suggestion)).toMatchObject({ allProcesses: true });
+    expect(toManifestJson(suggestion)).toMatchObject({ sandbox: { all_processes: true } });
   });
 
   test('what was not seen is said', async () => {

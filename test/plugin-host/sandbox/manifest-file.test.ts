@@ -43,7 +43,7 @@ describe('a manifest beside a plugin', () => {
   });
 
   test('says what the plugin needs; what it leaves out the plugin does without', async () => {
-    const of = await read(manifest({}));
+    const of = (await read(manifest({})))?.needs;
     expect(of?.('')).toEqual({
       user: 'own',
       network: 'none',
@@ -57,12 +57,14 @@ describe('a manifest beside a plugin', () => {
   });
 
   test('takes paths from what the plugin is configured with', async () => {
-    const of = await read(
+    const found = await read(
       manifest({
         readable: ['/etc/mine', 'plugin_data.list', 'plugin_data.absent'],
         writable: ['plugin_data.folder', 'dirname(plugin_data.file)'],
       }),
     );
+    expect(found?.version).toBe('1.2.3');
+    const of = found?.needs;
     const data = 'list = ["/a", "b", 7]\nfolder = "/var/lib/mine"\nfile = "/srv/mine/keys.json"';
     expect(of?.(data)).toMatchObject({
       readable: ['/etc/mine', '/a', `${process.cwd()}/b`],
@@ -159,14 +161,14 @@ describe('a manifest only takes away', () => {
     ['the widest', widest],
     ['the narrowest', {}],
   ])('%s', async (_what, sandbox) => {
-    const of = await read(manifest(sandbox));
+    const of = (await read(manifest(sandbox)))?.needs;
     const policy = toPolicy(of?.(''), undefined);
     expect(isWithin(policy, nothingKnown)).toBe(true);
     expect(isWithin(nothingKnown, policy)).toBe(false);
   });
 
   test('and what is configured goes before it', async () => {
-    const of = await read(manifest({ readable: ['/a'], memory: '512MiB', files: 100 }));
+    const of = (await read(manifest({ readable: ['/a'], memory: '512MiB', files: 100 })))?.needs;
     const config: SandboxConfig = {
       enabled: true,
       required: false,

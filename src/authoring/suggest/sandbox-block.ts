@@ -4,27 +4,7 @@ import type { Suggestion } from './suggestion.ts';
 
 const MEBIBYTE = 2 ** 20;
 
-/** The manifest as an author puts it beside the plugin: JSON, what is empty left out. */
-export function toManifestJson({ manifest, limits }: Suggestion): Readonly<Record<string, unknown>> {
-  const { user, network, allProcesses } = manifest;
-  const lists = Object.entries({
-    readable: manifest.readable,
-    writable: manifest.writable,
-    devices: manifest.devices,
-    capabilities: manifest.capabilities,
-  }).filter(([, list]) => list.length > 0);
-  return {
-    user,
-    network,
-    ...Object.fromEntries(lists),
-    ...(allProcesses ? { allProcesses } : {}),
-    memory: formatSize(limits.memoryBytes),
-    processes: limits.processes,
-    files: limits.files,
-  };
-}
-
-/** The block of a plugin's configuration that says the same, as far as it can. */
+/** The block `sandbox { … }` of a plugin's configuration, as far as it can say it. */
 export function toSandboxBlock(suggestion: Suggestion): string {
   const { manifest, limits } = suggestion;
   // Any of the three hides the processes of others, which only a manifest gives back.
@@ -47,7 +27,7 @@ export function toSandboxBlock(suggestion: Suggestion): string {
   return printHcl({ kind: 'object', position, items: [field('sandbox', { kind: 'object', position, items })] });
 }
 
-function formatSize(bytes: number): string {
+export function formatSize(bytes: number): string {
   return `${Math.ceil(bytes / MEBIBYTE)}MiB`;
 }
 
