@@ -4,7 +4,7 @@ import { AutoMtls, type AutoMtlsMaterial, createOneTimeIdentity, type OneTimeIde
 import type { ObserveCalls } from '../rpc/call-observer.ts';
 import type { CallOptions, Client } from '../rpc/client.ts';
 import type { ServiceDefinition } from '../rpc/definition.ts';
-import { handshakeEnvironment, PLUGIN_ENVIRONMENT } from '../rpc/go-plugin.ts';
+import { handshakeEnvironment, PLUGIN_ENVIRONMENT, type PluginType } from '../rpc/go-plugin.ts';
 import type { Handshake } from '../rpc/handshake.ts';
 import type { BoundService } from '../rpc/service.ts';
 import { RequestNotTaken } from '../rpc/unary-connection.ts';
@@ -69,6 +69,7 @@ export class PluginGeneration implements AsyncDisposable {
 
   private constructor(parts: {
     readonly carrier: PluginCarrier;
+    readonly socketPath: string;
     readonly connection: PluginConnection;
     readonly autoMtls: AutoMtls | undefined;
     readonly options: GenerationOptions;
@@ -79,7 +80,7 @@ export class PluginGeneration implements AsyncDisposable {
     this.#options = parts.options;
     this.#surroundings = parts.surroundings;
     this.endpoint = {
-      socketPath: parts.carrier.handshake.address,
+      socketPath: parts.socketPath,
       ...(parts.autoMtls === undefined ? {} : { autoMtls: parts.autoMtls.material }),
     };
     void this.#watch();
@@ -111,9 +112,9 @@ export class PluginGeneration implements AsyncDisposable {
       try {
         const { handshake } = carrier;
         requireUsableHandshake(handshake, spec.autoMtls);
-        if (spec.attach === undefined) await folder.requireOwnSocket(handshake.address);
+        const socketPath = spec.attach === undefined ? await folder.pinOwnSocket(handshake.address) : handshake.address;
         const autoMtls = identity && handshake.certificate ? new AutoMtls(identity, handshake.certificate) : undefined;
-        const connection = await connect(spec, autoMtls, carrier, options);
+        const connection = await connect({ socketPath, type: spec.type }, autoMtls, carrier, options);
         undo.use(connection);
         if (carrier instanceof AttachedPlugin) carrier.watch(connection.lost);
         const { hostServices: services, log, deadlines, trustDomain } = options;
@@ -129,7 +130,7 @@ export class PluginGeneration implements AsyncDisposable {
         const surroundings = new AsyncDisposableStack();
         surroundings.use(folder);
         surroundings.use(hostServer);
-        return new PluginGeneration({ carrier, connection, autoMtls, options, surroundings });
+        return new PluginGeneration({ carrier, socketPath, connection, autoMtls, options, surroundings });
       } catch (error) {
         const explained = await carrier.explain(error);
         if (carrier instanceof AttachedPlugin) throw explained;
@@ -292,12 +293,12 @@ async function warnOfUnchecked(command: string, log: Logger): Promise<void> {
 }
 
 async function connect(
-  { type }: PluginSpec,
+  { socketPath, type }: { readonly socketPath: string; readonly type: PluginType },
   autoMtls: AutoMtls | undefined,
   carrier: PluginCarrier,
   { deadlines }: GenerationOptions,
 ): Promise<PluginConnection> {
-  const connecting = PluginConnection.open(carrier.handshake.address, autoMtls, deadlines.connectMs, type);
+  const connecting = PluginConnection.open(socketPath, autoMtls, deadlines.connectMs, type);
   const connection = await Promise.race([connecting, carrier.exited]);
   if (connection instanceof PluginConnection) return connection;
   connecting.then(

@@ -205,6 +205,7 @@ export class PluginSupervisor implements AsyncDisposable {
       if (signal.aborted || this.#generation !== generation) continue;
       this.#next ??= Promise.withResolvers();
       this.#lastError = generation.exit && `its process ${describeExit(generation.exit)}`;
+      await this.#socket.pointNowhere();
       await generation[Symbol.asyncDispose]();
       await this.#startNext(performance.now() - readyAt);
     }

@@ -1,10 +1,11 @@
 import { constants, rmSync } from 'node:fs';
 import { chmod, chown, copyFile, lstat, mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
 import { cleanUpOnExit } from './exit-cleanup.ts';
+import { PinnedSocket } from './pinned-socket.ts';
 import { hostTag, isTagOfTheDead, TAG_PATTERN } from './sandbox/host-tag.ts';
 
 /** Room in `sun_path`, without its zero. Source: unix(7). */
@@ -101,26 +102,17 @@ export class SocketFolder implements AsyncDisposable {
     return join(this.path, name);
   }
 
-  /** @throws SpiffeError `PLUGIN_PROTOCOL` where `path` is not a socket in this very folder. */
-  async requireOwnSocket(path: string): Promise<void> {
-    const stats = await lstat(path).catch((cause: unknown) => {
-      throw new SpiffeError(
-        'PLUGIN_PROTOCOL',
-        `its handshake names the socket ${quoteText(path)}, which is not there`,
-        {
-          cause,
-        },
-      );
-    });
-    if ((await realpath(dirname(path))) !== this.pluginPath) {
-      throw new SpiffeError(
-        'PLUGIN_PROTOCOL',
-        `its handshake names the socket ${quoteText(path)}, outside the folder that PLUGIN_UNIX_SOCKET_DIR and TMPDIR give it`,
-      );
-    }
-    if (!stats.isSocket()) {
-      throw new SpiffeError('PLUGIN_PROTOCOL', `its handshake names ${quoteText(path)}, which is not a socket`);
-    }
+  /**
+   * Holds on to the socket that a plugin made in this very folder, for as long as the folder is there.
+   *
+   * @returns a path that leads to it and nowhere else.
+   * @throws SpiffeError `PLUGIN_PROTOCOL` where `path` is not a socket of the plugin's user in there.
+   */
+  async pinOwnSocket(path: string): Promise<string> {
+    const userId = this.#userId ?? process.geteuid?.() ?? 0;
+    const pinned = await PinnedSocket.open(path, { folder: this.pluginPath, userId });
+    this.#alongside.push(() => pinned[Symbol.asyncDispose]());
+    return pinned.path;
   }
 
   /** Something else that bears the name of this folder, and goes with it. */

@@ -1,4 +1,4 @@
-import { rename, symlink } from 'node:fs/promises';
+import { rename, rm, symlink } from 'node:fs/promises';
 import type { PluginEndpoint } from './plugin-generation.ts';
 import { SocketFolder } from './socket-folder.ts';
 
@@ -32,6 +32,11 @@ export class StableSocket implements AsyncDisposable {
   subscribe(listener: (endpoint: PluginEndpoint) => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => this.#listeners.delete(listener) };
+  }
+
+  /** Leads nowhere until the next generation serves: a descriptor's number, by which the path may lead, can become another's. */
+  async pointNowhere(): Promise<void> {
+    await rm(this.path, { force: true });
   }
 
   async pointTo({ socketPath, autoMtls }: PluginEndpoint): Promise<void> {

@@ -56,7 +56,7 @@ export class PluginHalf implements AsyncDisposable {
       const command = resolve(options.command);
       trial = resources.use(await Trial.start({ command, args, handshakeDeadlineMs }, ['NodeAttestor']));
       requireUsableHandshake(trial.process.handshake, false);
-      await trial.folder.requireOwnSocket(trial.process.handshake.address);
+      await trial.folder.pinOwnSocket(trial.process.handshake.address);
       const connection = resources.use(await trial.connect(undefined, connectMs));
       const services = [...hostServicesOf(side, trial), ...(options.hostServices ?? [])];
       const { folder, log } = trial;

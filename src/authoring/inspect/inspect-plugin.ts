@@ -86,7 +86,7 @@ async function examine(trial: Trial, options: InspectOptions, found: Found): Pro
   try {
     requireUsableHandshake(process.handshake, false);
     step = 'socket';
-    await folder.requireOwnSocket(process.handshake.address);
+    await folder.pinOwnSocket(process.handshake.address);
     step = 'connection';
     using connection = await trial.connect(undefined, DEFAULT_DEADLINES.connectMs);
     step = 'health';

@@ -47,7 +47,7 @@ export async function runThrough<Result>(
     try {
       step = 'connection';
       requireUsableHandshake(trial.process.handshake, false);
-      await trial.folder.requireOwnSocket(trial.process.handshake.address);
+      await trial.folder.pinOwnSocket(trial.process.handshake.address);
       const connection = stack.use(await trial.connect(undefined, DEFAULT_DEADLINES.connectMs));
       await connection.requireHealthy({ deadlineMs: DEFAULT_DEADLINES.connectMs });
       step = 'init';
