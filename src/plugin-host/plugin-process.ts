@@ -35,6 +35,8 @@ export interface PluginProcessOptions {
   /** How long disposal waits for the process to end by itself. */
   readonly graceMs: number;
   readonly log: Logger;
+  /** Told what it writes to stderr, as it comes; the log gets it besides. */
+  readonly onStderr?: (chunk: Uint8Array) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -99,6 +101,8 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
     pluginLog.attach(child.stderr);
     const sightings = child.stdio[SIGHTINGS_DESCRIPTOR];
     if (sightings instanceof Readable) options.onSightings?.(sightings);
+    const { onStderr } = options;
+    if (onStderr !== undefined) child.stderr.on('data', (chunk: Buffer) => onStderr(chunk));
     const outputEnded = new Promise<void>((resolve) => child.once('close', () => resolve()));
     const exited = new Promise<ProcessExit>((resolve) => {
       child.once('exit', (status, signal) => {

@@ -18,7 +18,7 @@ import { type BoundService, bindService } from '../../rpc/service.ts';
 import { RemoteError } from '../../rpc/status.ts';
 import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
-import { GRACE_MS, Trial } from '../inspect/trial.ts';
+import { GRACE_MS, Trial } from '../trial/trial.ts';
 
 export interface PluginHalfOptions {
   readonly side: PluginSide;

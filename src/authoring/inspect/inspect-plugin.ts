@@ -10,14 +10,14 @@ import type { PluginSide, PluginType } from '../../rpc/go-plugin.ts';
 import { isSpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
-import { startWithAnyCookie } from './find-cookie.ts';
+import { startWithAnyCookie } from '../trial/find-cookie.ts';
+import { kindsOf, requireKinds, unusedServices } from '../trial/offered-kinds.ts';
+import { GRACE_MS, Trial, type TrialOptions } from '../trial/trial.ts';
 import type { AutoMtlsOutcome, Finding, Inspection, InspectionStep } from './inspection.ts';
 import { hostServiceNames, offerHost } from './offer-host.ts';
-import { kindsOf, requireKinds, unusedServices } from './offered-kinds.ts';
 import { askValidate, hasDeinit, hasHealth, hasStdio } from './probes.ts';
 import { RunFailure, type RunOptions } from './run-through.ts';
 import { type Exercise, suggestSandbox } from './suggest-sandbox.ts';
-import { GRACE_MS, Trial, type TrialOptions } from './trial.ts';
 
 export interface InspectOptions {
   /** A path, also a relative one; the search path is not looked at. */

@@ -1,5 +1,5 @@
-import type { PluginSide, PluginType } from '../../rpc/go-plugin.ts';
 import type { Suggestion } from '../suggest/index.ts';
+import type { PluginKind } from '../trial/offered-kinds.ts';
 
 /** The part of a plugin's start in which something is wrong, in the order in which they come. */
 export type InspectionStep =
@@ -19,11 +19,6 @@ export type InspectionStep =
 export interface Finding {
   readonly step: InspectionStep;
   readonly message: string;
-}
-
-export interface PluginKind {
-  readonly side: PluginSide;
-  readonly type: PluginType;
 }
 
 /** What a plugin said on its first line. */

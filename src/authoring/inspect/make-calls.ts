@@ -3,7 +3,7 @@ import { NodeAttestorDefinition as AgentNodeAttestorDefinition } from '../../gen
 import { WorkloadAttestorDefinition } from '../../gen/spire/plugin/agent/workloadattestor/v1/workloadattestor.ts';
 import { KeyManagerDefinition as ServerKeyManagerDefinition } from '../../gen/spire/plugin/server/keymanager/v1/keymanager.ts';
 import type { PluginConnection } from '../../plugin-host/plugin-connection.ts';
-import type { PluginKind } from './inspection.ts';
+import type { PluginKind } from '../trial/offered-kinds.ts';
 
 const DEADLINE_MS = 30_000;
 

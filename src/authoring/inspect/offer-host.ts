@@ -6,7 +6,7 @@ import { LateHostService } from '../../plugin-host/late-host-service.ts';
 import { metricsService } from '../../plugin-host/metrics-service.ts';
 import type { PluginConnection } from '../../plugin-host/plugin-connection.ts';
 import type { BoundService } from '../../rpc/service.ts';
-import type { Trial } from './trial.ts';
+import type { Trial } from '../trial/trial.ts';
 
 /** Listens for the plugin's calls to its host, and tells it where. */
 export async function offerHost(trial: Trial, connection: PluginConnection): Promise<HostServiceServer> {

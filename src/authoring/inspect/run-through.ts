@@ -8,9 +8,9 @@ import type { PluginType } from '../../rpc/go-plugin.ts';
 import { isSpiffeError } from '../../spiffe/error.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import type { SuggestionStep } from '../suggest/index.ts';
+import { GRACE_MS, Trial, type TrialOptions, type TrialSettings } from '../trial/trial.ts';
 import { hostServiceNames, offerHost } from './offer-host.ts';
 import { askValidate, hasDeinit } from './probes.ts';
-import { GRACE_MS, Trial, type TrialOptions, type TrialVariant } from './trial.ts';
 
 export interface RunOptions {
   readonly trialOptions: TrialOptions;
@@ -37,7 +37,7 @@ export class RunFailure extends Error {
  */
 export async function runThrough<Result>(
   { trialOptions, type, trustDomain, configFile }: RunOptions,
-  start: NonNullable<TrialVariant['start']>,
+  start: NonNullable<TrialSettings['start']>,
   use: (connection: PluginConnection, trial: Trial) => Promise<Result>,
 ): Promise<Result> {
   let step: SuggestionStep = 'start';

@@ -12,7 +12,7 @@ import {
   type SuggestionTrial,
   suggestManifest,
 } from '../suggest/index.ts';
-import type { PluginKind } from './inspection.ts';
+import type { PluginKind } from '../trial/offered-kinds.ts';
 import { makeHarmlessCalls } from './make-calls.ts';
 import { RunFailure, type RunOptions, runThrough } from './run-through.ts';
 import { Watch } from './watch-plugin.ts';

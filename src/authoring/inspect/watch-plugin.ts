@@ -4,7 +4,7 @@ import { allVariables } from '../../plugin-host/sandbox/environment.ts';
 import { LaunchFailure } from '../../plugin-host/sandbox/launch-report.ts';
 import { type Observation, readObservation } from '../../plugin-host/sandbox/sightings.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
-import type { TrialOptions, TrialVariant } from './trial.ts';
+import type { TrialOptions, TrialSettings } from '../trial/trial.ts';
 
 /** Starts plugins as they are, and has what they do written down. */
 export class Watch {
@@ -23,7 +23,7 @@ export class Watch {
   }
 
   /** @throws SpiffeError `PLUGIN_NOT_LOADED`, also where nobody may be watched here, with what helps */
-  readonly start: NonNullable<TrialVariant['start']> = async (_folder, options) => {
+  readonly start: NonNullable<TrialSettings['start']> = async (_folder, options) => {
     const { command, args } = this.#options;
     try {
       return await PluginProcess.start({

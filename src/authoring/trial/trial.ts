@@ -17,10 +17,14 @@ export interface TrialOptions {
   readonly handshakeDeadlineMs: number;
 }
 
-export interface TrialVariant {
+export interface TrialSettings {
   readonly autoMtls?: boolean;
-  /** Takes the lines of stderr, up to a limit. */
+  /** Takes the first lines on stderr, as a host's log has them. */
   readonly stderr?: string[];
+  /** What it finds in its environment besides, or instead. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Told all that it writes to stderr. */
+  readonly onStderr?: (chunk: Uint8Array) => void;
   /** Starts it in another way; absent, without anything around it and with all variables of this process. */
   readonly start?: (folder: SocketFolder, options: StartOptions) => Promise<PluginProcess>;
 }
@@ -57,7 +61,7 @@ export class Trial implements AsyncDisposable {
   static async start(
     { command, args, handshakeDeadlineMs }: TrialOptions,
     cookies: readonly PluginType[],
-    { autoMtls = false, stderr = [], start }: TrialVariant = {},
+    { autoMtls = false, stderr = [], environment = {}, onStderr, start }: TrialSettings = {},
   ): Promise<Trial> {
     await using undo = new AsyncDisposableStack();
     const folder = undo.use(await SocketFolder.create());
@@ -70,10 +74,12 @@ export class Trial implements AsyncDisposable {
         [PLUGIN_ENVIRONMENT.socketFolder]: folder.pluginPath,
         TMPDIR: folder.pluginPath,
         ...(identity === undefined ? {} : { [PLUGIN_ENVIRONMENT.clientCertificate]: identity.certificatePem }),
+        ...environment,
       },
       handshakeDeadlineMs,
       graceMs: GRACE_MS,
       log,
+      ...(onStderr === undefined ? {} : { onStderr }),
     };
     const process = await (start ?? startFreely(command, args))(folder, startOptions);
     undo.move();
@@ -108,7 +114,7 @@ export class Trial implements AsyncDisposable {
 /** Lines of stderr that are looked at. */
 const MAX_LINES = 100;
 
-function startFreely(command: string, args: readonly string[]): NonNullable<TrialVariant['start']> {
+function startFreely(command: string, args: readonly string[]): NonNullable<TrialSettings['start']> {
   return (_folder, options) =>
     PluginProcess.start({ ...options, command, args, environment: { ...allVariables(), ...options.environment } });
 }

@@ -1,8 +1,12 @@
 import { CONFIG_SERVICE_NAME } from '../../plugin-host/configure.ts';
-import { PLUGIN_TYPES, type PluginSide, pluginServiceName } from '../../rpc/go-plugin.ts';
+import { PLUGIN_TYPES, type PluginSide, type PluginType, pluginServiceName } from '../../rpc/go-plugin.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
-import type { PluginKind } from './inspection.ts';
+
+export interface PluginKind {
+  readonly side: PluginSide;
+  readonly type: PluginType;
+}
 
 const SIDES: readonly PluginSide[] = ['server', 'agent'];
 const MAX_SERVICES = 64;
