@@ -38,4 +38,5 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['plugin new', async () => (await import('./commands/plugin/new.ts')).pluginNew],
   ['plugin record', async () => (await import('./commands/plugin/record.ts')).pluginRecord],
   ['plugin replay', async () => (await import('./commands/plugin/replay.ts')).pluginReplay],
+  ['plugin test', async () => (await import('./commands/plugin/test.ts')).pluginTest],
 ]);

@@ -1,0 +1,87 @@
+import { Doubt, Mismatch, NotApplicable, type Rule } from '../rule.ts';
+import type { Subject } from '../subject.ts';
+import { newSigner } from '../throwaway-authority.ts';
+import { exchange, type Message } from './exchange.ts';
+import { admit, halvesOf } from './pair.ts';
+import { doubled, emptied, flips, missing, replayed, type Tampering, truncations } from './tamper.ts';
+
+/** A TPM takes its time, and there are many runs. */
+const SLOW_MS = 600_000;
+const MAX_NAMED = 8;
+
+const common = { source: '§8.2, §8.3', level: 'must', needs: 'configured', deadlineMs: SLOW_MS } as const;
+
+type Plan = (message: Message, earlier: Message) => readonly Tampering[];
+
+/** Somebody between the two halves. */
+export const tamperRules: readonly Rule[] = [
+  {
+    ...common,
+    id: 'pair.flipped',
+    title: 'admits nobody where a bit of a message was flipped on the way; of the payload not every bit has to count',
+    check: (subject) => tryAll(subject, flips, 0),
+  },
+  {
+    ...common,
+    id: 'pair.truncated',
+    title: 'admits nobody where a message was cut short on the way',
+    check: (subject) => tryAll(subject, truncations),
+  },
+  {
+    ...common,
+    id: 'pair.emptied',
+    title: 'admits nobody where a message was emptied on the way',
+    check: (subject) => tryAll(subject, emptied),
+  },
+  {
+    ...common,
+    id: 'pair.replayed',
+    title: 'admits nobody where a message was replaced by that of an earlier attestation',
+    check: (subject) => tryAll(subject, unlessSame(replayed)),
+  },
+  {
+    ...common,
+    id: 'pair.extra',
+    title: 'admits nobody where a message came before one that was recorded in an earlier attestation',
+    check: (subject) => tryAll(subject, doubled),
+  },
+  {
+    ...common,
+    id: 'pair.missing',
+    title: 'admits nobody where a message got lost on the way',
+    check: (subject) => tryAll(subject, missing),
+  },
+];
+
+/** @param doubtful index of the message whose changes a plugin may have reason not to look at */
+async function tryAll(subject: Subject, plan: Plan, doubtful?: number): Promise<string> {
+  const halves = await halvesOf(subject);
+  const csr = newSigner().publicKey;
+  const earlier = await admit(halves, { serverCsr: csr, agentCsr: csr });
+  const recorded = await admit(halves, { serverCsr: csr, agentCsr: csr });
+  const tamperings = recorded.messages.flatMap((message) => {
+    const before = earlier.messages[message.index];
+    return before === undefined ? [] : plan(message, before);
+  });
+  if (tamperings.length === 0) throw new NotApplicable('its messages are the same in every run');
+  const admitted: Tampering[] = [];
+  for (const tampering of tamperings) {
+    const result = await exchange(halves, { serverCsr: csr, agentCsr: csr, tamper: tampering.tamper });
+    if (result.admitted) admitted.push(tampering);
+  }
+  await admit(halves, { serverCsr: csr, agentCsr: csr });
+  const wrong = admitted.filter(({ index }) => index !== doubtful);
+  if (wrong.length > 0) throw new Mismatch('a refusal', `that the node is admitted with ${list(wrong)}`);
+  if (admitted.length > 0) throw new Doubt(`admitted with ${list(admitted)}: nothing vouches for these bits`);
+  return `${tamperings.length} runs refused`;
+}
+
+function list(tamperings: readonly Tampering[]): string {
+  const named = tamperings.slice(0, MAX_NAMED).map(({ what }) => what);
+  return [...named, ...(tamperings.length > MAX_NAMED ? [`${tamperings.length - MAX_NAMED} more`] : [])].join(', ');
+}
+
+/** A message that is the same in every run is not replaced by putting an earlier one in its place. */
+function unlessSame(plan: Plan): Plan {
+  return (message, earlier) => (Buffer.compare(message.bytes, earlier.bytes) === 0 ? [] : plan(message, earlier));
+}
