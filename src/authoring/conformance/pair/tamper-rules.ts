@@ -1,9 +1,9 @@
-import { Doubt, Mismatch, NotApplicable, type Rule } from '../rule.ts';
+import { Doubt, Mismatch, type Rule } from '../rule.ts';
 import type { Subject } from '../subject.ts';
 import { newSigner } from '../throwaway-authority.ts';
 import { exchange, type Message } from './exchange.ts';
 import { admit, halvesOf } from './pair.ts';
-import { doubled, emptied, flips, missing, replayed, type Tampering, truncations } from './tamper.ts';
+import { doubled, emptied, flips, missing, nameOf, replayed, type Tampering, truncations } from './tamper.ts';
 
 /** A TPM takes its time, and there are many runs. */
 const SLOW_MS = 600_000;
@@ -37,7 +37,7 @@ export const tamperRules: readonly Rule[] = [
     ...common,
     id: 'pair.replayed',
     title: 'admits nobody where a message was replaced by that of an earlier attestation',
-    check: (subject) => tryAll(subject, unlessSame(replayed)),
+    check: (subject) => tryAll(subject, replayAll),
   },
   {
     ...common,
@@ -63,7 +63,8 @@ async function tryAll(subject: Subject, plan: Plan, doubtful?: number): Promise<
     const before = earlier.messages[message.index];
     return before === undefined ? [] : plan(message, before);
   });
-  if (tamperings.length === 0) throw new NotApplicable('its messages are the same in every run');
+  if (tamperings.length === 0)
+    throw new Doubt('it is a single message, the same in every run: whoever has it is admitted');
   const admitted: Tampering[] = [];
   for (const tampering of tamperings) {
     const result = await exchange(halves, { serverCsr: csr, agentCsr: csr, tamper: tampering.tamper });
@@ -81,7 +82,9 @@ function list(tamperings: readonly Tampering[]): string {
   return [...named, ...(tamperings.length > MAX_NAMED ? [`${tamperings.length - MAX_NAMED} more`] : [])].join(', ');
 }
 
-/** A message that is the same in every run is not replaced by putting an earlier one in its place. */
-function unlessSame(plan: Plan): Plan {
-  return (message, earlier) => (Buffer.compare(message.bytes, earlier.bytes) === 0 ? [] : plan(message, earlier));
+/** @throws Mismatch, Doubt where a message that should be fresh is the same in every run */
+function replayAll(message: Message, earlier: Message): readonly Tampering[] {
+  if (Buffer.compare(message.bytes, earlier.bytes) !== 0) return replayed(message, earlier);
+  if (message.index === 0) return []; // a node may say the same of itself every time: its answers have to be fresh
+  throw new Mismatch('a message that is fresh in every attestation', `the same ${nameOf(message)} twice`);
 }
