@@ -1,12 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RULE_GROUPS, rulesFor } from '../../../src/authoring/conformance/index.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../../harness/temporary-folder.ts';
+import { keepCompiledCode } from './compiled-code.ts';
 import { KINDS, type KindName, tryPlugin } from './defective-plugin.ts';
 import { ATTESTOR_DEFECTS, type Defect, KIND_DEFECTS, LAYER_DEFECTS } from './defects.ts';
 
 // Every rule is seen to fail: by a plugin with one defect, and by no other that is without it.
 
 const SLOW_MS = 120_000;
+
+keepCompiledCode();
 
 let folder: TemporaryFolder;
 beforeAll(async () => {

@@ -89,8 +89,8 @@ function configService(state: PluginState): BoundService {
       if (state.has('config-refuses')) throw new SpiffeError('CONFIG_INVALID', 'the path is missing');
       if (coreConfiguration === undefined && state.has('no-core-crash')) process.exit(3);
       if (coreConfiguration === undefined) throw new SpiffeError('CONFIG_INVALID', 'no trust domain');
-      if (!state.has('garbage-taken')) judge(hclConfiguration);
       if (state.has('garbage-crash') && hclConfiguration !== '') process.exit(3);
+      if (!state.has('garbage-taken')) judge(hclConfiguration);
       if (state.has('config-once') && configured > 0) throw new SpiffeError('CONFIG_INVALID', 'configured already');
       configured++;
       if (!state.has('trust-domain-stays') || state.trustDomain === undefined) {

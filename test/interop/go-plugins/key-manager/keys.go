@@ -39,6 +39,9 @@ type keys struct {
 }
 
 func (k *keys) generate(id string, keyType int32) (*key, error) {
+	if id == "" {
+		return nil, status.Error(codes.InvalidArgument, "key id is required")
+	}
 	var signer crypto.Signer
 	var err error
 	switch keyType {

@@ -1,0 +1,107 @@
+import { writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import type { PluginCommand, TestPluginOptions } from '../../../src/authoring/conformance/index.ts';
+import type { PluginKind } from '../../../src/authoring/trial/offered-kinds.ts';
+import type { PluginSide, PluginType } from '../../../src/rpc/go-plugin.ts';
+import { startSwtpm } from '../../harness/swtpm.ts';
+import { createTemporaryFolder } from '../../harness/temporary-folder.ts';
+import { type GoPlugin, type GoPluginVersion, goPlugin } from '../../plugin-host/go-plugins.ts';
+
+/** A plugin that the whole kit is run on. */
+export interface TriedPlugin extends PluginKind {
+  readonly name: string;
+  readonly needsGo: boolean;
+  /** Rules of which the kit warns, and why that is as it should be. */
+  readonly warnings: Readonly<Record<string, RegExp>>;
+  /** What the plugin needs lives as long as the stack. */
+  open(stack: AsyncDisposableStack): Promise<PluginCommand & Pick<TestPluginOptions, 'peer' | 'name'>>;
+}
+
+const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const node = (path: string, ...args: readonly string[]) => ({ command: process.execPath, args: [source(path), ...args] });
+
+async function writeConfig(stack: AsyncDisposableStack, ...lines: readonly string[]): Promise<string> {
+  const folder = stack.use(await createTemporaryFolder());
+  const file = folder.join('plugin.hcl');
+  await writeFile(file, lines.map((line) => line.replace('FOLDER', folder.path)).join('\n'));
+  return file;
+}
+
+const builtin = (name: string, side: PluginSide, type: PluginType, ...config: readonly string[]): TriedPlugin => ({
+  name: type === 'KeyManager' ? `${name} (${side})` : name,
+  ...{ side, type, needsGo: false, warnings: {} },
+  open: async (stack) => ({
+    ...node(`../../../src/plugins/${name}/${side}.main.ts`),
+    configFile: await writeConfig(stack, ...config),
+  }),
+});
+
+const sample = (name: string, side: PluginSide, type: PluginType): TriedPlugin => ({
+  ...{ name, side, type, needsGo: false, warnings: {} },
+  open: async () => node(`../../interop/sdk-plugins/${name}.ts`),
+});
+
+/** Both halves of the attestor `tpm` with a software TPM: the server's with its other half, the agent's alone. */
+const tpm = (side: PluginSide): TriedPlugin => ({
+  name: `tpm (${side})`,
+  ...{ side, type: 'NodeAttestor', needsGo: false, warnings: {} },
+  async open(stack) {
+    const swtpm = stack.use(await startSwtpm({ ek: ['rsa-2048'] }));
+    const configFile = await writeConfig(stack, `tcti = "${swtpm.tcti}"`);
+    const agent = { ...node('../../../src/plugins/tpm/agent.main.ts'), configFile };
+    if (side === 'agent') return { ...agent, name: 'tpm' };
+    const server = node('../../../src/plugins/tpm/server.main.ts');
+    const serverConfig = await writeConfig(stack, `virtual_ca_path = "${swtpm.caPath}"`);
+    return { ...server, configFile: serverConfig, peer: agent, name: 'tpm' };
+  },
+});
+
+export const OUR_PLUGINS: readonly TriedPlugin[] = [
+  builtin('memory', 'server', 'KeyManager'),
+  builtin('memory', 'agent', 'KeyManager'),
+  builtin('disk', 'server', 'KeyManager', 'keys_path = "FOLDER/keys.json"'),
+  builtin('disk', 'agent', 'KeyManager', 'directory = "FOLDER"'),
+  builtin('unix', 'agent', 'WorkloadAttestor', 'discover_workload_path = true'),
+  tpm('server'),
+  tpm('agent'),
+];
+
+export const SDK_PLUGINS: readonly TriedPlugin[] = [
+  sample('upstream-authority', 'server', 'UpstreamAuthority'),
+  sample('notifier', 'server', 'Notifier'),
+  sample('bundle-publisher', 'server', 'BundlePublisher'),
+  sample('credential-composer', 'server', 'CredentialComposer'),
+  sample('svid-store', 'agent', 'SVIDStore'),
+  sample('workload-attestor', 'agent', 'WorkloadAttestor'),
+];
+
+/** AutoMTLS reaches no host services below go-plugin 1.4.4. */
+const NO_BROKER_TLS = { 'pair.auto-mtls': /certificate is valid for localhost, not unused/ };
+
+const go = (version: GoPluginVersion, name: GoPlugin, side: PluginSide, type: PluginType): TriedPlugin => ({
+  name: type === 'KeyManager' ? `${name} (${side})` : name,
+  ...{ side, type, needsGo: true },
+  warnings: name === 'server-node-attestor' && version === '1.4.0' ? NO_BROKER_TLS : {},
+  async open(stack) {
+    const command = await goPlugin(name, version);
+    if (type === 'KeyManager') return { command, args: side === 'agent' ? ['agent'] : [] };
+    if (type !== 'NodeAttestor') return { command, args: [] };
+    const configFile = await writeConfig(stack, 'node = "node1"');
+    if (side === 'agent') return { command, args: [], configFile };
+    const peer = { command: await goPlugin('agent-node-attestor', version), args: [], configFile };
+    return { command, args: [], peer, name: 'go_digest' };
+  },
+});
+
+export const GO_PLUGINS = (version: GoPluginVersion): readonly TriedPlugin[] => [
+  go(version, 'key-manager', 'server', 'KeyManager'),
+  go(version, 'key-manager', 'agent', 'KeyManager'),
+  go(version, 'server-node-attestor', 'server', 'NodeAttestor'),
+  go(version, 'agent-node-attestor', 'agent', 'NodeAttestor'),
+  go(version, 'upstream-authority', 'server', 'UpstreamAuthority'),
+  go(version, 'notifier', 'server', 'Notifier'),
+  go(version, 'bundle-publisher', 'server', 'BundlePublisher'),
+  go(version, 'credential-composer', 'server', 'CredentialComposer'),
+  go(version, 'svid-store', 'agent', 'SVIDStore'),
+  go(version, 'workload-attestor', 'agent', 'WorkloadAttestor'),
+];
