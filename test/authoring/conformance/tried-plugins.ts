@@ -18,7 +18,10 @@ export interface TriedPlugin extends PluginKind {
 }
 
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-const node = (path: string, ...args: readonly string[]) => ({ command: process.execPath, args: [source(path), ...args] });
+const node = (path: string, ...args: readonly string[]) => ({
+  command: process.execPath,
+  args: [source(path), ...args],
+});
 
 async function writeConfig(stack: AsyncDisposableStack, ...lines: readonly string[]): Promise<string> {
   const folder = stack.use(await createTemporaryFolder());
