@@ -12,7 +12,7 @@ import { Status } from '../../spiffe/status.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { Trial, type TrialSettings } from '../trial/trial.ts';
 import { KitHostServices } from './host-services.ts';
-import { messageOf } from './outcome.ts';
+import { pause } from './pause.ts';
 import type { SubjectOptions } from './subject.ts';
 
 /** Of every call that the kit makes, unless a rule says otherwise. */
@@ -109,7 +109,7 @@ export class Session implements AsyncDisposable {
     if (connection !== undefined && !this.hasEnded) {
       const answer = await ping(connection);
       if (answer === 'hangs') return `the plugin does not answer any more, not within ${CALL_MS / 1_000} s`;
-      if (answer === 'lost') await Promise.race([this.trial.process.exited, wait(EXIT_MS)]);
+      if (answer === 'lost') await Promise.race([this.trial.process.exited, pause(EXIT_MS)]);
       if (answer === 'lost' && !this.hasEnded) return 'the plugin does not take calls any more';
     }
     const { exit, lastLines } = this.trial.process;
@@ -155,7 +155,7 @@ async function ping(connection: PluginConnection): Promise<'answers' | 'hangs' |
     return 'answers';
   } catch (error) {
     if (statusOf(error) === Status.DeadlineExceeded) return 'hangs';
-    return statusOf(error) === Status.Unavailable || messageOf(error).includes('closed') ? 'lost' : 'answers';
+    return statusOf(error) === Status.Unavailable ? 'lost' : 'answers';
   }
 }
 
@@ -163,7 +163,3 @@ const NOBODYS_SERVICE = {
   fullName: 'assayer.conformance.Nobody',
   methods: { ping: { ...GRPCControllerDefinition.methods.shutdown, name: 'Ping' } },
 } as const;
-
-function wait(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds).unref());
-}

@@ -66,7 +66,8 @@ export class Subject implements AsyncDisposable {
     this.#own.clear();
     if (isLost) this.#session = undefined;
     if (isLost) await shared?.[Symbol.asyncDispose]();
-    return [...crashes, await this.peer?.endRule()].find((crash) => crash !== undefined);
+    const ofPeer = await this.peer?.endRule();
+    return [...crashes, ofPeer && `the other half: ${ofPeer}`].find((crash) => crash !== undefined);
   }
 
   /** Ends whatever runs, so that a rule which waits for it comes to its end. */

@@ -83,7 +83,7 @@ export const agentNodeAttestorRules: readonly Rule[] = [
     title: 'sends a payload where the host tells the key of the CSR in metadata',
     source: '§8.2a',
     async check(subject) {
-      await using node = await AgentAttestation.open(await subject.ready(), newSigner().publicKey);
+      await using node = await AgentAttestation.open(await subject.ready(), { csrPublicKey: newSigner().publicKey });
       await payloadOf(node);
       return undefined;
     },

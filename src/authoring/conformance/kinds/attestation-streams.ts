@@ -12,13 +12,22 @@ import {
 import type { BidiCall } from '../../../rpc/client.ts';
 import { ATTESTATION_METADATA } from '../../../rpc/go-plugin.ts';
 import { Mismatch, requireThat } from '../rule.ts';
-import { CALL_MS, type Session } from '../session.ts';
+import type { Session } from '../session.ts';
 
 /** What the server's half says to a node: the next challenge, or that it is admitted. */
 export type ServerStep =
   | { readonly kind: 'challenge'; readonly challenge: Uint8Array }
   | { readonly kind: 'admitted'; readonly attributes: AgentAttributes }
   | { readonly kind: 'ended' };
+
+/** Of one half that is tried by itself, in which a device may be at work. */
+const ALONE_MS = 20_000;
+
+export interface StreamOptions {
+  /** SubjectPublicKeyInfo (DER); absent, as under a host that does not tell it. */
+  readonly csrPublicKey?: Uint8Array | undefined;
+  readonly deadlineMs?: number;
+}
 
 export type RequestKind = 'payload' | 'challengeResponse';
 
@@ -30,15 +39,15 @@ export class ServerAttestation implements AsyncDisposable {
     this.#call = call;
   }
 
-  /** @param csrPublicKey SubjectPublicKeyInfo (DER); absent, as under a host that does not tell it */
-  static async open(session: Session, csrPublicKey?: Uint8Array): Promise<ServerAttestation> {
+  static async open(session: Session, options: StreamOptions = {}): Promise<ServerAttestation> {
+    const { csrPublicKey, deadlineMs = ALONE_MS } = options;
     const client = await session.client(ServerNodeAttestorDefinition);
     const metadata = {
       [ATTESTATION_METADATA.forwardedHost]: 'server.example.org',
       [ATTESTATION_METADATA.clientAddress]: '192.0.2.7',
       ...(csrPublicKey === undefined ? {} : { [ATTESTATION_METADATA.csrPublicKey]: csrPublicKey }),
     };
-    return new ServerAttestation(client.attest({ deadlineMs: CALL_MS, metadata }));
+    return new ServerAttestation(client.attest({ deadlineMs, metadata }));
   }
 
   async send(kind: RequestKind, value: Uint8Array): Promise<void> {
@@ -80,10 +89,11 @@ export class AgentAttestation implements AsyncDisposable {
     this.#call = call;
   }
 
-  static async open(session: Session, csrPublicKey?: Uint8Array): Promise<AgentAttestation> {
+  static async open(session: Session, options: StreamOptions = {}): Promise<AgentAttestation> {
+    const { csrPublicKey, deadlineMs = ALONE_MS } = options;
     const client = await session.client(AgentNodeAttestorDefinition);
     const metadata = csrPublicKey === undefined ? {} : { [ATTESTATION_METADATA.csrPublicKey]: csrPublicKey };
-    return new AgentAttestation(client.aidAttestation({ deadlineMs: CALL_MS, metadata }));
+    return new AgentAttestation(client.aidAttestation({ deadlineMs, metadata }));
   }
 
   async send(challenge: Uint8Array): Promise<void> {

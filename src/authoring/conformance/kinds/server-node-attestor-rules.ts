@@ -92,7 +92,7 @@ export const serverNodeAttestorRules: readonly Rule[] = [
     source: '§8.2, §8.2a',
     async check(subject) {
       const session = await subject.ready();
-      await using node = await ServerAttestation.open(session, newSigner().publicKey);
+      await using node = await ServerAttestation.open(session, { csrPublicKey: newSigner().publicKey });
       await node.send('payload', randomBytes(64));
       requireRefused(await expectAnything(lastStep(node), 'garbage with a CSR'), 'garbage with a CSR', true);
       return undefined;

@@ -10,6 +10,7 @@ import { createCsr } from '../../../x509/csr.ts';
 import type { Signer } from '../../../x509/signer.ts';
 import { publicKeyOfSpki } from '../../../x509/spki.ts';
 import { describeOutcome, expectRefusal, messageOf, outcomeOf } from '../outcome.ts';
+import { pause } from '../pause.ts';
 import { Mismatch, NotApplicable, type Rule, requireThat } from '../rule.ts';
 import { CALL_MS } from '../session.ts';
 import type { Subject } from '../subject.ts';
@@ -165,7 +166,7 @@ function requireMinted({ x509CaChain, upstreamX509Roots }: MintX509CAResponse, s
 
 async function collect<Message>(stream: ServerStreamCall<Message>): Promise<readonly Message[]> {
   const messages: Message[] = [];
-  const late = wait(UPDATES_MS);
+  const late = pause(UPDATES_MS);
   while (messages.length < MAX_UPDATES) {
     const message = await Promise.race([stream.receive().catch(() => undefined), late]);
     if (message === undefined) break;
@@ -189,8 +190,4 @@ function requireJwtKey(keyId: string, publicKey: Uint8Array): void {
   } catch (cause) {
     throw new Mismatch(`a public key that parses for the JWT key ${keyId}`, messageOf(cause), { cause });
   }
-}
-
-function wait(milliseconds: number): Promise<undefined> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds, undefined).unref());
 }

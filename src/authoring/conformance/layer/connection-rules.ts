@@ -6,8 +6,9 @@ import type { ServiceDefinition } from '../../../rpc/definition.ts';
 import { HEALTH_SERVICE_NAME, pluginServiceName } from '../../../rpc/go-plugin.ts';
 import { Status } from '../../../spiffe/status.ts';
 import { type FirstCall, firstCallOf } from '../kinds/first-call.ts';
-import { expectAnswer, expectAnything, expectRefusal, outcomeOf, statusName } from '../outcome.ts';
-import { Doubt, Mismatch, NotApplicable, type Rule, requireThat } from '../rule.ts';
+import { expectAnything, expectRefusal, outcomeOf, statusName } from '../outcome.ts';
+import { pause } from '../pause.ts';
+import { Doubt, Mismatch, type Rule, requireThat } from '../rule.ts';
 import { CALL_MS } from '../session.ts';
 import type { Subject } from '../subject.ts';
 
@@ -145,7 +146,7 @@ export const connectionRules: readonly Rule[] = [
       using channel = RpcChannel.unix(address);
       await using stream = createClient(GRPCStdioDefinition, channel).streamStdio({});
       const first = stream.receive().then((data) => ({ data }));
-      const outcome = await outcomeOf(Promise.race([first, wait(STREAM_MS)]));
+      const outcome = await outcomeOf(Promise.race([first, pause(STREAM_MS)]));
       if (!outcome.ok) {
         const tolerated: readonly Status[] = [Status.Unimplemented, Status.Unavailable];
         const came = `${statusName(outcome.status)} ${outcome.message}`;
@@ -218,15 +219,4 @@ function garbageMethod(fullName: string, name: string) {
   const empty = GRPCControllerDefinition.methods.shutdown;
   const requestType = { ...empty.requestType, encode: () => ({ finish: () => GARBAGE }) };
   return { fullName, methods: { call: { ...empty, name, requestType } } } satisfies ServiceDefinition;
-}
-
-function wait(milliseconds: number): Promise<undefined> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds, undefined).unref());
-}
-
-/** @throws NotApplicable */
-export async function requireAnswered<Answer>(call: Promise<Answer>, what: string): Promise<Answer> {
-  const outcome = await outcomeOf(call);
-  if (!outcome.ok && outcome.status === Status.Unimplemented) throw new NotApplicable(`it has no ${what}`);
-  return await expectAnswer(call, what);
 }

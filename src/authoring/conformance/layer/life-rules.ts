@@ -11,6 +11,7 @@ import { Status } from '../../../spiffe/status.ts';
 import { unusedServices } from '../../trial/offered-kinds.ts';
 import { GRACE_MS } from '../../trial/trial.ts';
 import { describeOutcome, expectAnswer, expectAnything, outcomeOf } from '../outcome.ts';
+import { pause } from '../pause.ts';
 import { Doubt, NotApplicable, type Rule, requireThat } from '../rule.ts';
 import { CALL_MS } from '../session.ts';
 
@@ -31,7 +32,7 @@ export const lifeRules: readonly Rule[] = [
       await using stream = createClient(GRPCBrokerDefinition, channel).startStream();
       await stream.send({ serviceId: HOST_SERVICES_BROKER_ID, network: 'unix', address: '/nowhere', knock: undefined });
       const ended = stream.receive().then((message) => (message === undefined ? 'its end' : 'stays open'));
-      const outcome = await outcomeOf(Promise.race([ended, wait(300).then(() => 'stays open')]));
+      const outcome = await outcomeOf(Promise.race([ended, pause(300).then(() => 'stays open')]));
       const came = outcome.ok ? outcome.answer : describeOutcome(outcome);
       requireThat(came === 'stays open', 'a stream that stays open', came);
       return undefined;
@@ -81,7 +82,7 @@ export const lifeRules: readonly Rule[] = [
         { deadlineMs: CALL_MS },
       );
       const answer = expectAnswer(init, `Init, ${LATE_MS / 1_000} s before the address`);
-      await Promise.race([answer, wait(LATE_MS)]);
+      await Promise.race([answer, pause(LATE_MS)]);
       await session.offerHost();
       await answer;
       return undefined;
@@ -112,7 +113,7 @@ export const lifeRules: readonly Rule[] = [
       await session.services();
       process.kill(session.trial.process.pid, 'SIGINT');
       session.expectEnd();
-      await Promise.race([session.trial.process.exited, wait(300)]);
+      await Promise.race([session.trial.process.exited, pause(300)]);
       const { exit } = session.trial.process;
       requireThat(exit === undefined, 'that it goes on', `its end: it ${exit && describeExit(exit)}`);
       const check = (await session.client(HealthDefinition)).check(
@@ -151,7 +152,7 @@ export const lifeRules: readonly Rule[] = [
       session.expectEnd();
       connection.closeBroker();
       void connection.shutdown(GRACE_MS);
-      const exit = await Promise.race([session.trial.process.exited, wait(GRACE_MS)]);
+      const exit = await Promise.race([session.trial.process.exited, pause(GRACE_MS)]);
       requireThat(exit !== undefined, 'the end of its process within 2 s', 'none');
       if (exit.status !== 0) throw new Doubt(`expected exit status 0, came that it ${describeExit(exit)}`);
       return undefined;
@@ -170,7 +171,7 @@ export const lifeRules: readonly Rule[] = [
       session.expectEnd();
       connection.closeBroker();
       void connection.shutdown(GRACE_MS);
-      await Promise.race([session.trial.process.exited, wait(GRACE_MS)]);
+      await Promise.race([session.trial.process.exited, pause(GRACE_MS)]);
       const { address } = session.trial.process.handshake;
       const isThere = await access(address).then(
         () => true,
@@ -181,7 +182,3 @@ export const lifeRules: readonly Rule[] = [
     },
   },
 ];
-
-function wait(milliseconds: number): Promise<undefined> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds, undefined).unref());
-}

@@ -24,6 +24,8 @@ export interface ExchangeOptions {
   readonly serverCsr?: Uint8Array | undefined;
   readonly agentCsr?: Uint8Array | undefined;
   readonly tamper?: Tamper;
+  /** How long nobody has to say anything, once a message got lost, for both to have nothing more to say. */
+  readonly silenceMs?: number;
 }
 
 export type ExchangeResult =
@@ -32,24 +34,28 @@ export type ExchangeResult =
 
 /** Attestors that ask more often than this do not come to an end. */
 const MAX_MESSAGES = 64;
-/** With a message missing neither half has more to say: that is told by time alone. */
+/** Of one attestation. */
+export const ATTESTATION_MS = 60_000;
 const SILENCE_MS = 1_500;
 
 /** Runs one attestation through both halves. @throws Mismatch where a half breaks the contract on an honest message */
 export async function exchange(
   { server, agent }: Halves,
-  { serverCsr, agentCsr, tamper }: ExchangeOptions,
+  { serverCsr, agentCsr, tamper, silenceMs = SILENCE_MS }: ExchangeOptions,
 ): Promise<ExchangeResult> {
-  await using node = await AgentAttestation.open(agent, agentCsr);
-  await using judge = await ServerAttestation.open(server, serverCsr);
+  await using node = await AgentAttestation.open(agent, { csrPublicKey: agentCsr, deadlineMs: ATTESTATION_MS });
+  await using judge = await ServerAttestation.open(server, { csrPublicKey: serverCsr, deadlineMs: ATTESTATION_MS });
   const messages: Message[] = [];
+  let isLost = false;
   const deliver = (to: Message['to'], bytes: Uint8Array): readonly Uint8Array[] => {
     const message = { index: messages.length, to, bytes };
     messages.push(message);
-    return tamper?.(message) ?? [bytes];
+    const arriving = tamper?.(message) ?? [bytes];
+    if (arriving.length === 0) isLost = true;
+    return arriving;
   };
   const isHonest = tamper === undefined;
-  const limit = <Answer>(step: Promise<Answer>) => (isHonest ? step : withinSilence(step));
+  const limit = <Answer>(step: Promise<Answer>) => (isLost ? withinSilence(step, silenceMs) : step);
   try {
     for (let kind: RequestKind = 'payload'; messages.length < MAX_MESSAGES; kind = 'challengeResponse') {
       const said = await limit(node.receive(kind));
@@ -67,9 +73,10 @@ export async function exchange(
   }
 }
 
-async function withinSilence<Answer>(step: Promise<Answer>): Promise<Answer> {
+/** With a message lost neither half has more to say: that is told by time alone. */
+async function withinSilence<Answer>(step: Promise<Answer>, silenceMs: number): Promise<Answer> {
   const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error('neither half says anything more')), SILENCE_MS);
+  const timer = setTimeout(() => reject(new Error('neither half says anything more')), silenceMs);
   try {
     return await Promise.race([step, promise]);
   } finally {

@@ -2,19 +2,19 @@ import { AgentAttestation, ServerAttestation } from '../kinds/attestation-stream
 import { describeOutcome, outcomeOf } from '../outcome.ts';
 import { Mismatch, NotApplicable, requireThat } from '../rule.ts';
 import { newSigner } from '../throwaway-authority.ts';
-import type { Halves } from './exchange.ts';
+import { ATTESTATION_MS, type Halves } from './exchange.ts';
 
 /**
  * Opens two attestations in the server's half for one node, which answers the challenge of the first. The answer must
  * not do for the second, and must still do for the first.
  */
 export async function overtake({ server, agent }: Halves): Promise<undefined> {
-  const csr = newSigner().publicKey;
-  await using node = await AgentAttestation.open(agent, csr);
+  const options = { csrPublicKey: newSigner().publicKey, deadlineMs: ATTESTATION_MS };
+  await using node = await AgentAttestation.open(agent, options);
   const payload = await node.receive('payload');
   requireThat(payload !== undefined, 'a payload', 'the end of the stream');
-  await using first = await ServerAttestation.open(server, csr);
-  await using second = await ServerAttestation.open(server, csr);
+  await using first = await ServerAttestation.open(server, options);
+  await using second = await ServerAttestation.open(server, options);
   await first.send('payload', payload);
   const asked = await first.receive();
   if (asked.kind !== 'challenge') throw new NotApplicable('it asks no challenge');

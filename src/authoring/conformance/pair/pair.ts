@@ -17,7 +17,14 @@ export function requirePeer({ peer }: Subject): Subject {
 /** Both halves as they are shared among rules. */
 export async function halvesOf(subject: Subject): Promise<Halves> {
   const peer = requirePeer(subject);
-  return await arrange(subject, subject.ready(), peer.ready());
+  return await arrange(subject, subject.ready(), explainPeer(peer.ready()));
+}
+
+/** Says of which half it is that it cannot be used. */
+async function explainPeer<Half>(half: Promise<Half>): Promise<Half> {
+  return await half.catch((cause: unknown) => {
+    throw new Mismatch('an other half that can be used', messageOf(cause), { cause });
+  });
 }
 
 /** @param own of the plugin under test */

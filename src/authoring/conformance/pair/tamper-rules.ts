@@ -8,6 +8,8 @@ import { doubled, emptied, flips, missing, nameOf, replayed, type Tampering, tru
 /** A TPM takes its time, and there are many runs. */
 const SLOW_MS = 600_000;
 const MAX_NAMED = 8;
+/** Longer where an honest attestation takes long. */
+const MIN_SILENCE_MS = 1_500;
 
 const common = { source: '§8.2, §8.3', level: 'must', needs: 'configured', deadlineMs: SLOW_MS } as const;
 
@@ -58,7 +60,9 @@ async function tryAll(subject: Subject, plan: Plan, doubtful?: number): Promise<
   const halves = await halvesOf(subject);
   const csr = newSigner().publicKey;
   const earlier = await admit(halves, { serverCsr: csr, agentCsr: csr });
+  const startedAtMs = performance.now();
   const recorded = await admit(halves, { serverCsr: csr, agentCsr: csr });
+  const silenceMs = Math.max(MIN_SILENCE_MS, 3 * (performance.now() - startedAtMs));
   const tamperings = recorded.messages.flatMap((message) => {
     const before = earlier.messages[message.index];
     return before === undefined ? [] : plan(message, before);
@@ -67,7 +71,7 @@ async function tryAll(subject: Subject, plan: Plan, doubtful?: number): Promise<
     throw new Doubt('it is a single message, the same in every run: whoever has it is admitted');
   const admitted: Tampering[] = [];
   for (const tampering of tamperings) {
-    const result = await exchange(halves, { serverCsr: csr, agentCsr: csr, tamper: tampering.tamper });
+    const result = await exchange(halves, { serverCsr: csr, agentCsr: csr, tamper: tampering.tamper, silenceMs });
     if (result.admitted) admitted.push(tampering);
   }
   await admit(halves, { serverCsr: csr, agentCsr: csr });
