@@ -1,4 +1,5 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RuleResult, testPlugin } from '../../src/authoring/conformance/index.ts';
@@ -21,20 +22,20 @@ const makers: readonly (readonly [maker: string, plugins: readonly TriedPlugin[]
 ];
 
 // What Node makes of the sources is kept for the next start of a plugin.
-const compiled = await mkdtemp(join(tmpdir(), 'assayer-conformance-'));
+const compiled = mkdtempSync(join(tmpdir(), 'assayer-conformance-'));
+process.on('exit', () => rmSync(compiled, { recursive: true, force: true }));
+process.once('SIGINT', () => process.exit(130));
+process.once('SIGTERM', () => process.exit(143));
 process.env.NODE_COMPILE_CACHE = compiled;
-try {
-  const columns: Column[] = [];
-  for (const [maker, plugins] of makers) {
-    for (const plugin of plugins) columns.push({ maker, plugin, results: await run(maker, plugin) });
-  }
-  await writeFile(TARGET, formatTables(columns));
-  const failed = columns.flatMap(({ results }) => results.filter(({ verdict }) => verdict === 'FAIL'));
-  process.stdout.write(`wrote docs/conformance.md: ${columns.length} plugins, ${failed.length} rules failed\n`);
-  process.exitCode = failed.length === 0 ? 0 : 1;
-} finally {
-  await rm(compiled, { recursive: true, force: true });
+
+const columns: Column[] = [];
+for (const [maker, plugins] of makers) {
+  for (const plugin of plugins) columns.push({ maker, plugin, results: await run(maker, plugin) });
 }
+await writeFile(TARGET, formatTables(columns));
+const failed = columns.flatMap(({ results }) => results.filter(({ verdict }) => verdict === 'FAIL'));
+process.stdout.write(`wrote docs/conformance.md: ${columns.length} plugins, ${failed.length} rules failed\n`);
+process.exitCode = failed.length === 0 ? 0 : 1;
 
 async function run(maker: string, plugin: TriedPlugin): Promise<readonly RuleResult[]> {
   await using stack = new AsyncDisposableStack();
