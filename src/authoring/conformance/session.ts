@@ -3,8 +3,9 @@ import { ConfigDefinition } from '../../gen/spire/service/common/config/v1/confi
 import { CONFIG_SERVICE_NAME } from '../../plugin-host/configure.ts';
 import { requireUsableHandshake } from '../../plugin-host/handshake-policy.ts';
 import { HostServiceServer } from '../../plugin-host/host-service-server.ts';
+import { describeExit } from '../../plugin-host/plugin-carrier.ts';
 import type { PluginConnection } from '../../plugin-host/plugin-connection.ts';
-import { describeExit, withLastWords } from '../../plugin-host/plugin-process.ts';
+import { withLastWords } from '../../plugin-host/plugin-process.ts';
 import type { Client } from '../../rpc/client.ts';
 import type { ServiceDefinition } from '../../rpc/definition.ts';
 import { statusOf } from '../../rpc/status.ts';
@@ -133,7 +134,7 @@ export class Session implements AsyncDisposable {
     try {
       const { handshake } = this.trial.process;
       requireUsableHandshake(handshake, this.trial.autoMtls !== undefined);
-      await this.trial.folder.requireOwnSocket(handshake.address);
+      await this.trial.folder.pinOwnSocket(handshake.address);
       return this.#stack.use(await this.trial.connect(this.trial.autoMtls, CONNECT_MS));
     } catch (error) {
       const explained = await this.trial.process.explain(error);

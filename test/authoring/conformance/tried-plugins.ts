@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { PluginCommand, TestPluginOptions } from '../../../src/authoring/conformance/index.ts';
 import type { PluginKind } from '../../../src/authoring/trial/offered-kinds.ts';
 import type { PluginSide, PluginType } from '../../../src/rpc/go-plugin.ts';
-import { startSwtpm } from '../../harness/swtpm.ts';
+import { startSwtpm } from '../../../src/testing/swtpm.ts';
 import { createTemporaryFolder } from '../../harness/temporary-folder.ts';
 import { type GoPlugin, type GoPluginVersion, goPlugin } from '../../plugin-host/go-plugins.ts';
 

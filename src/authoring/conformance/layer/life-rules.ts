@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises';
 import { HealthDefinition } from '../../../gen/grpc/health/v1/health.ts';
 import { GRPCBrokerDefinition } from '../../../gen/plugin/plugin.ts';
 import { InitDefinition } from '../../../gen/spire/service/private/init/v1/init.ts';
-import { describeExit } from '../../../plugin-host/plugin-process.ts';
+import { describeExit } from '../../../plugin-host/plugin-carrier.ts';
 import { RpcChannel } from '../../../rpc/channel.ts';
 import { createClient } from '../../../rpc/client.ts';
 import { HEALTH_SERVICE_NAME, HOST_SERVICES_BROKER_ID, pluginServiceName } from '../../../rpc/go-plugin.ts';

@@ -73,7 +73,7 @@ export const startRules: readonly Rule[] = [
     opens: 'connection',
     async check(subject) {
       const { folder, process } = (await subject.session()).trial;
-      await folder.requireOwnSocket(process.handshake.address);
+      await folder.pinOwnSocket(process.handshake.address);
       return undefined;
     },
   },
