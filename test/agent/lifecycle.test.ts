@@ -99,6 +99,28 @@ test('without the key of its SVID an agent attests anew, which a used join token
   expect(again.running.agentId).not.toBe(agentId);
 });
 
+test('a key manager that is killed takes the agent’s key along: another SVID is asked for over the connection there is', async () => {
+  await using domain = await TestDomain.start();
+  await domain.stopServer();
+  const onDisk = DISK_SERVER(domain.folder.path);
+  await domain.startServer({ plugins: onDisk });
+  const { port } = domain;
+  await domain.createEntry('/web');
+  const plugins = 'KeyManager "memory" {}\n  NodeAttestor "join_token" {}\n  WorkloadAttestor "unix" {}';
+  await using agent = await domain.startAgent('agent', { plugins });
+  const { agentId } = agent.running;
+  const [keyManager] = agent.running.plugins;
+  process.kill(keyManager?.pid ?? 0, 'SIGKILL');
+  await expect.poll(() => agent.messages, WAIT).toContain('agent X.509-SVID renewed');
+  expect(agent.messages).toContain('the key manager has lost the key of the agent, which asks for another X.509-SVID');
+  expect(agent.running.agentId).toBe(agentId);
+  // The next connection is made with the new key.
+  await domain.stopServer();
+  await domain.startServer({ plugins: onDisk, port });
+  await domain.createEntry('/new');
+  await expect.poll(() => fetchIds(agent), WAIT).toEqual(['spiffe://example.org/web', 'spiffe://example.org/new']);
+});
+
 test('an agent that was evicted stops with what to do, and comes back with a new token', async () => {
   await using domain = await TestDomain.start();
   await using agent = await domain.startAgent();
@@ -145,6 +167,16 @@ describeWithGo('with a node attestor that lets agents attest again', () => {
     const attested = () => agent.messages.filter((message) => message === 'node attested').length;
     await expect.poll(attested, WAIT).toBeGreaterThan(2);
     expect(agent.records.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
+  test('a key manager that is killed takes the agent’s key along: it attests again', async () => {
+    await using domain = await startDomain();
+    const onlyInMemory = (await plugins('')).replace(diskKeys(''), 'KeyManager "memory" {}');
+    await using agent = await domain.startAgent('agent', { settings: '', plugins: onlyInMemory });
+    const keyManager = agent.running.plugins.find(({ type }) => type === 'KeyManager');
+    process.kill(keyManager?.pid ?? 0, 'SIGKILL');
+    const attested = () => agent.messages.filter((message) => message === 'node attested').length;
+    await expect.poll(attested, WAIT).toBe(2);
   });
 
   test('evicted, it attests again in process', async () => {

@@ -60,6 +60,16 @@ export class NodeIdentity implements AsyncDisposable {
     return this.#current.renewAt;
   }
 
+  /** Tells each time that the key manager was started again. @returns what ends it. */
+  onKeyManagerRestart(listener: () => void): Disposable {
+    return this.svid.key.onEndpointChange(() => listener());
+  }
+
+  /** Whether the key manager still has the key: one that keeps its keys in memory loses them when it ends. */
+  async hasKey(): Promise<boolean> {
+    return (await findAgentKey(this.#options.keyManager, this.svid.key.publicKey)) !== undefined;
+  }
+
   /** Asks for a successor of the SVID, with a new key. @throws what the server refuses with. */
   async renew(connection: ServerConnection, signal: AbortSignal): Promise<void> {
     const { keyManager, clock } = this.#options;

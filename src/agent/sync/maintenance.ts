@@ -38,7 +38,12 @@ export class Maintenance implements AsyncDisposable {
   readonly #abort = new AbortController();
   readonly #pause = new Pause();
   readonly #first = Promise.withResolvers<void>();
+  readonly #following: Disposable;
   #failures = 0;
+  /** How often the key manager was started again, and how often when our key was last looked for. */
+  #keyManagerRestarts = 0;
+  #restartsSeen = 0;
+  #isKeyLost = false;
   #mustRejoin: string | undefined;
   #postedSequence: bigint | undefined;
 
@@ -46,6 +51,10 @@ export class Maintenance implements AsyncDisposable {
     this.#options = options;
     this.firstRound = this.#first.promise;
     options.cache.onMissing(() => this.#pause.wake());
+    this.#following = options.identity.onKeyManagerRestart(() => {
+      this.#keyManagerRestarts += 1;
+      this.#pause.wake();
+    });
     this.ended = this.#run();
     this.firstRound.catch(() => {}); // whoever waits for it sees it
     this.ended.catch(() => {});
@@ -56,6 +65,7 @@ export class Maintenance implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#following[Symbol.dispose]();
     this.#abort.abort();
     await this.ended.catch(() => {});
   }
@@ -107,13 +117,28 @@ export class Maintenance implements AsyncDisposable {
     const { identity, connection, clock } = this.#options;
     const { expiresAt, reattestable } = identity.svid;
     const now = clock();
+    await this.#lookForKey();
+    const isDue = now >= identity.renewAt || this.#isKeyLost;
     if (now >= expiresAt) this.#mustRejoin ??= `its X.509-SVID expired at ${expiresAt.toISOString()}`;
-    if (this.#mustRejoin !== undefined || (now >= identity.renewAt && reattestable)) {
+    if (this.#mustRejoin !== undefined || (isDue && reattestable)) {
       await this.#rejoin(signal);
-    } else if (now >= identity.renewAt) {
+    } else if (isDue) {
+      // Over the connection there is, which the old key was for.
+
       await identity.renew(connection, signal);
       connection.reconnect();
     }
+    this.#isKeyLost = false;
+  }
+
+  async #lookForKey(): Promise<void> {
+    const { identity, log } = this.#options;
+    const restarts = this.#keyManagerRestarts;
+    if (restarts === this.#restartsSeen) return;
+    this.#isKeyLost = !(await identity.hasKey());
+    this.#restartsSeen = restarts;
+    if (this.#isKeyLost)
+      log.warning('the key manager has lost the key of the agent, which asks for another X.509-SVID');
   }
 
   async #rejoin(signal: AbortSignal): Promise<void> {
