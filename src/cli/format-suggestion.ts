@@ -2,12 +2,12 @@ import { type Suggestion, toManifestJson, toSandboxBlock } from '../authoring/su
 
 /** The suggested sandbox in both of its forms, each as it can be copied, and what is to be said of it. */
 export function formatSuggestion(suggestion: Suggestion): string {
-  const { notes, trial, manifest } = suggestion;
+  const { notes, trial, manifest, subject } = suggestion;
   return [
     '\nSuggested block of the plugin’s configuration:\n\n',
     toSandboxBlock(suggestion),
     ...(manifest.allProcesses ? [NO_PLACES] : []),
-    '\nThe same as a manifest:\n\n',
+    `\nThe same as a manifest${subject === undefined ? '' : `, ${escapeControls(subject.name)}.manifest.json`}:\n\n`,
     `${JSON.stringify(toManifestJson(suggestion), undefined, 2)}\n\n`,
     ...notes.map(({ about, message }) => `Note on ${about}: ${escapeControls(message)}\n`),
     ...(trial === undefined ? [] : [formatTrial(trial)]),

@@ -112,7 +112,7 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
     });
     try {
       const report = child.stdio[REPORT_DESCRIPTOR];
-      const pid = (report instanceof Readable ? await readLaunchReport(report) : undefined) ?? child.pid;
+      const pid = (report instanceof Readable ? await launched(report, options) : undefined) ?? child.pid;
       tree.pluginPid = pid;
       const line = await waitForHandshake(child, exited, outputEnded, options);
       const handshake = parseHandshake(line);
@@ -198,6 +198,19 @@ function isPlugin(child: ChildProcess): child is PluginChild {
   return child.pid !== undefined && child.stdin === null && child.stdout !== null && child.stderr !== null;
 }
 
+/** A folder that is shown to the plugin may be one of a file server that does not answer. */
+async function launched(
+  report: Readable,
+  { handshakeDeadlineMs, signal }: PluginProcessOptions,
+): Promise<number | undefined> {
+  using limits = new DisposableStack();
+  return await Promise.race([
+    readLaunchReport(report),
+    rejectAfter(handshakeDeadlineMs, 'its sandbox was not ready', limits),
+    rejectOnAbort(signal, limits),
+  ]);
+}
+
 async function waitForHandshake(
   child: PluginChild,
   exited: Promise<ProcessExit>,
@@ -213,14 +226,14 @@ async function waitForHandshake(
   return await Promise.race([
     firstLine.then((text) => text ?? ended), // closing stdout alone is no answer: wait for more
     ended,
-    rejectAfter(handshakeDeadlineMs, limits),
+    rejectAfter(handshakeDeadlineMs, 'it wrote no handshake on stdout', limits),
     rejectOnAbort(signal, limits),
   ]);
 }
 
-function rejectAfter(deadlineMs: number, limits: DisposableStack): Promise<never> {
+function rejectAfter(deadlineMs: number, what: string, limits: DisposableStack): Promise<never> {
   return new Promise((_, reject) => {
-    const message = `it wrote no handshake on stdout within ${deadlineMs / 1_000} s`;
+    const message = `${what} within ${deadlineMs / 1_000} s`;
     const timer = setTimeout(() => reject(new SpiffeError('PLUGIN_NOT_LOADED', message)), deadlineMs);
     limits.defer(() => clearTimeout(timer));
   });

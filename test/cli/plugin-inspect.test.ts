@@ -76,16 +76,21 @@ describe('plugin inspect', () => {
     expect(code).toBe(0);
     expect(stderr).toMatch(/^The plugin is watched for 0\.05 s: gRPC on unix:\/\/\/\S+\n$/);
     const [, block, json, rest] =
-      /configuration:\n\n([\s\S]+)\nThe same as a manifest:\n\n([\s\S]+?\n}\n)\n([\s\S]*)$/.exec(stdout) ?? [];
+      /configuration:\n\n([\s\S]+)\nThe same as a manifest, \S+\.manifest\.json:\n\n([\s\S]+?\n}\n)\n([\s\S]*)$/.exec(
+        stdout,
+      ) ?? [];
     expect(block).toMatch(/^sandbox \{\n {2}user = "own"\n[\s\S]*\n}\n$/);
-    expect(JSON.parse(json ?? '')).toMatchObject({ user: 'own', network: 'none' });
+    expect(JSON.parse(json ?? '')).toMatchObject({
+      ...{ side: 'agent', kind: 'KeyManager' },
+      sandbox: { user: 'own', network: 'none' },
+    });
     expect(rest).toContain('Tried: the plugin becomes ready with it and answers\n');
   });
 
   test('suggests it as JSON', async () => {
     const { stdout } = await runCli(['plugin', 'inspect', '-suggest', '-output', 'json', ...MEMORY]);
     expect(JSON.parse(stdout).suggestion).toMatchObject({
-      manifest: { user: 'own', network: 'none', processes: expect.any(Number) },
+      manifest: { sandbox: { user: 'own', network: 'none', processes: expect.any(Number) } },
       block: expect.stringMatching(/^sandbox \{/),
       notes: [],
       trial: { works: true, untried: expect.any(Array) },
