@@ -1,5 +1,6 @@
 export { z } from 'zod';
 export type { SignatureHash } from '../addon/raw-signature.ts';
+export { RemoteError, statusOf } from '../rpc/status.ts';
 export type { Bundle, JwtAuthority, X509Authority } from '../spiffe/bundle.ts';
 export type {
   CredentialSubject,
@@ -11,6 +12,7 @@ export type {
 } from '../spiffe/credential-attributes.ts';
 export { SpiffeError } from '../spiffe/error.ts';
 export { agentId, parseSpiffeId, type SpiffeId } from '../spiffe/spiffe-id.ts';
+export { Status } from '../spiffe/status.ts';
 export type { TrustDomain } from '../spiffe/trust-domain.ts';
 export { type CaCertificateOptions, issueCaCertificate } from '../x509/ca-template.ts';
 export { type Certificate, parseCertificate } from '../x509/certificate.ts';

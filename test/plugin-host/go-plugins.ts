@@ -2,11 +2,14 @@ import { fileURLToPath } from 'node:url';
 import type { PluginConfig } from '../../src/config/plugins.ts';
 import { MetricsDefinition } from '../../src/gen/spire/hostservice/common/metrics/v1/metrics.ts';
 import { AgentStoreDefinition } from '../../src/gen/spire/hostservice/server/agentstore/v1/agentstore.ts';
+import { IdentityProviderDefinition } from '../../src/gen/spire/hostservice/server/identityprovider/v1/identityprovider.ts';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
 import { type CatalogOptions, PluginCatalog } from '../../src/plugin-host/catalog.ts';
+import { toWireBundle } from '../../src/rpc/plugin-bundle.ts';
 import { bindService } from '../../src/rpc/service.ts';
 import { SpiffeError } from '../../src/spiffe/error.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
+import { TestAuthority } from '../../src/testing/test-authority.ts';
 import { buildGo } from '../harness/go.ts';
 
 const MODULE = fileURLToPath(new URL('../interop/go-plugins', import.meta.url));
@@ -50,7 +53,7 @@ export function pluginConfig(config: Partial<PluginConfig> & Pick<PluginConfig, 
   return { args: [], data: undefined, enabled: true, autoMtls: false, ...config };
 }
 
-/** A host with an agent store that knows one agent, and metrics that count. */
+/** A host with an agent store that knows the agents it is told, an identity of its own, and metrics that count. */
 export class TestHost {
   readonly records: LogRecord[] = [];
   readonly log = new Logger((record) => this.records.push(record), 'trace');
@@ -62,6 +65,19 @@ export class TestHost {
       getAgentInfo: async ({ agentId }) => {
         if (!this.knownAgents.has(agentId)) throw new SpiffeError('AGENT_NOT_FOUND', 'no such agent');
         return { info: { agentId } };
+      },
+    }),
+    bindService(IdentityProviderDefinition, {
+      fetchX509Identity: async () => {
+        const authority = await TestAuthority.create();
+        const { certificates, privateKey } = await authority.issue({ spiffeId: 'spiffe://example.org/spire/server' });
+        return {
+          identity: {
+            certChain: [...certificates],
+            privateKey: new Uint8Array(privateKey.export({ type: 'pkcs8', format: 'der' })),
+          },
+          bundle: toWireBundle(authority.bundle()),
+        };
       },
     }),
     bindService(MetricsDefinition, {

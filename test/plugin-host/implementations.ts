@@ -16,15 +16,12 @@ import {
   type TestHost,
 } from './go-plugins.ts';
 
-/** Kinds of plugins that exist twice, with the same behaviour: in Go, and with our own SDK. */
-export type Kind = Exclude<GoPlugin, 'server-node-attestor' | 'agent-node-attestor' | 'key-manager'>;
-
-/** One way to make and to run the same plugins. */
+/** One way to make and to run the same plugins, which exist twice: in Go, and with our own SDK. */
 export interface Implementation {
   /** Of whose making. */
   readonly made: 'ours' | 'go';
   readonly autoMtls: boolean;
-  plugin(kind: Kind, ...args: readonly string[]): Promise<Pick<PluginConfig, 'command' | 'args' | 'autoMtls'>>;
+  plugin(kind: GoPlugin, ...args: readonly string[]): Promise<Pick<PluginConfig, 'command' | 'args' | 'autoMtls'>>;
 }
 
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -47,12 +44,20 @@ const inGo = ({ goPluginVersion, autoMtls }: GoBuild): Implementation => ({
   plugin: async (kind, ...args) => ({ command: await goPlugin(kind, goPluginVersion), args, autoMtls }),
 });
 
-/** A contract that every implementation of a kind of plugin keeps, over AutoMTLS too. */
-export function describePlugins(name: string, body: (implementation: Implementation) => void): void {
+/**
+ * A contract that every implementation of a kind of plugin keeps, over AutoMTLS too.
+ *
+ * @param builds of the plugin in Go.
+ */
+export function describePlugins(
+  name: string,
+  body: (implementation: Implementation) => void,
+  builds: readonly GoBuild[] = GO_BUILDS,
+): void {
   for (const implementation of ours)
     describe(`${name}, of our SDK, AutoMTLS ${implementation.autoMtls}`, () => body(implementation));
   describeWithGo(`${name}, of SPIRE’s SDK`, () => {
-    for (const build of GO_BUILDS) {
+    for (const build of builds) {
       describe(`with go-plugin ${build.goPluginVersion}, AutoMTLS ${build.autoMtls}`, () => body(inGo(build)));
     }
   });

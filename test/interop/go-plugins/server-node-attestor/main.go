@@ -18,6 +18,7 @@ import (
 	"github.com/spiffe/spire-plugin-sdk/pluginsdk"
 	metricsv1 "github.com/spiffe/spire-plugin-sdk/proto/spire/hostservice/common/metrics/v1"
 	agentstorev1 "github.com/spiffe/spire-plugin-sdk/proto/spire/hostservice/server/agentstore/v1"
+	identityproviderv1 "github.com/spiffe/spire-plugin-sdk/proto/spire/hostservice/server/identityprovider/v1"
 	nodeattestorv1 "github.com/spiffe/spire-plugin-sdk/proto/spire/plugin/server/nodeattestor/v1"
 	configv1 "github.com/spiffe/spire-plugin-sdk/proto/spire/service/common/config/v1"
 	"google.golang.org/grpc"
@@ -48,11 +49,12 @@ type plugin struct {
 	nodeattestorv1.UnimplementedNodeAttestorServer
 	configv1.UnimplementedConfigServer
 
-	mtx     sync.RWMutex
-	config  *config
-	logger  hclog.Logger
-	agents  agentstorev1.AgentStoreServiceClient
-	metrics metricsv1.MetricsServiceClient
+	mtx      sync.RWMutex
+	config   *config
+	logger   hclog.Logger
+	agents   agentstorev1.AgentStoreServiceClient
+	identity identityproviderv1.IdentityProviderServiceClient
+	metrics  metricsv1.MetricsServiceClient
 	// Of the tools that record and replay attestations alone.
 	randomness randomness
 }
@@ -96,6 +98,7 @@ func (p *plugin) BrokerHostServices(broker pluginsdk.ServiceBroker) error {
 	if !broker.BrokerClient(&p.metrics) {
 		return status.Error(codes.FailedPrecondition, "metrics are needed")
 	}
+	broker.BrokerClient(&p.identity)
 	broker.BrokerClient(&p.randomness)
 	return nil
 }
@@ -180,6 +183,13 @@ func (p *plugin) Attest(stream nodeattestorv1.NodeAttestor_AttestServer) error {
 
 	attributes.SpiffeId = fmt.Sprintf("spiffe://%s/spire/agent/go_digest/%s", c.trustDomain, payload)
 	attributes.SelectorValues = append(metadataSelectors(stream.Context()), p.knownSelector(stream.Context(), attributes.SpiffeId))
+	if string(payload) == "who-are-you" {
+		selector, err := p.identitySelector(stream.Context())
+		if err != nil {
+			return err
+		}
+		attributes.SelectorValues = append(attributes.SelectorValues, selector)
+	}
 	if _, err := p.metrics.IncrCounter(stream.Context(), &metricsv1.IncrCounterRequest{Key: []string{"attested"}, Val: 1}); err != nil {
 		return err
 	}
