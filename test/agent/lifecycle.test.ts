@@ -151,10 +151,10 @@ describeWithGo('with a node attestor that lets agents attest again', () => {
       plugins: `KeyManager "memory" {}
   NodeAttestor "go_digest" { plugin_cmd = "${await goPlugin('server-node-attestor')}" }`,
     });
-  const plugins = async (folder: string) => `${diskKeys(folder)}
+  const plugins = async (folder: string, node = 'n1') => `${diskKeys(folder)}
   NodeAttestor "go_digest" {
     plugin_cmd = "${await goPlugin('agent-node-attestor')}"
-    plugin_data { node = "n1" }
+    plugin_data { node = "${node}" }
   }
   WorkloadAttestor "unix" {}`;
   const startAgent = async (domain: TestDomain) =>
@@ -167,6 +167,21 @@ describeWithGo('with a node attestor that lets agents attest again', () => {
     const attested = () => agent.messages.filter((message) => message === 'node attested').length;
     await expect.poll(attested, WAIT).toBeGreaterThan(2);
     expect(agent.records.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
+  test('its plugin hears from the server who that is, and whether the agent is known', async () => {
+    await using domain = await startDomain();
+    const onlyInMemory = (await plugins('', 'who-are-you')).replace(diskKeys(''), 'KeyManager "memory" {}');
+    await using agent = await domain.startAgent('agent', { settings: '', plugins: onlyInMemory });
+    const id = { trustDomain: 'example.org', path: pathOf(agent.running.agentId) };
+    const heard = async () => {
+      const { selectors } = await domain.server.admin(AgentDefinition).getAgent({ id, outputMask: undefined });
+      return selectors.map(({ value }) => value).filter((value) => /^(identity|agent-store):/.test(value));
+    };
+    const identity = 'identity:spiffe://example.org/spire/server of example.org';
+    expect(await heard()).toEqual(expect.arrayContaining([identity, 'agent-store:NotFound']));
+    process.kill(agent.running.plugins.find(({ type }) => type === 'KeyManager')?.pid ?? 0, 'SIGKILL');
+    await expect.poll(heard, WAIT).toEqual(expect.arrayContaining([identity, 'agent-store:OK']));
   });
 
   test('a key manager that is killed takes the agent’s key along: it attests again', async () => {
