@@ -89,7 +89,8 @@ async function receive(
   const request: AttestRequest['request'] = done === true ? undefined : value.request;
   if (request?.$case !== expected) {
     const wanted = expected === 'payload' ? 'a payload' : 'the answer to its challenge';
-    throw new SpiffeError('ARGUMENT_INVALID', `expected ${wanted}, got ${request?.$case ?? 'the end of the stream'}`);
+    const got = request?.$case ?? (done === true ? 'the end of the stream' : 'a message with neither');
+    throw new SpiffeError('ARGUMENT_INVALID', `expected ${wanted}, got ${got}`);
   }
   return request.value;
 }

@@ -18,6 +18,7 @@ interface Job {
   readonly try:
     | 'key-manager'
     | 'node-attestor'
+    | 'node-refusals'
     | 'workload-attestor'
     | 'workload-references'
     | 'upstream-authority'
@@ -37,6 +38,7 @@ interface Job {
 
 const reportSchema = z.object({
   services: z.array(z.string()),
+  configuration: z.array(z.string()),
   seen: z.array(z.string()),
   counters: z.array(z.string()),
   stopped: z.boolean(),
@@ -54,11 +56,30 @@ const example = (name: string, ...args: readonly string[]): PluginSpec => ({
   config: '',
 });
 
+/** What every plugin makes of its configuration, and of one with a key that nobody knows. */
+const CONFIGURATION = [
+  'valid true, 0 notes',
+  'valid false, 1 notes',
+  'configured with what nobody knows InvalidArgument',
+  'configured without a trust domain InvalidArgument: the host gave no trust domain',
+];
+
 const SIGNED = ['EC_P256', 'EC_P384', 'RSA_2048', 'RSA_4096'].flatMap((type) => [
   ...['SHA-256', 'SHA-384', 'SHA-512'].map((hash) => `${type} ${hash} true`),
   ...(type.startsWith('RSA') ? [-1, 0, 20].map((salt) => `${type} PSS ${salt} true`) : []),
 ]);
-const KEY_MANAGER_SEEN = [...SIGNED, 'keys 4', 'absent NotFound', 'untyped InvalidArgument', 'overwritten true'];
+const KEY_MANAGER_SEEN = [
+  ...SIGNED,
+  'keys 4',
+  'absent NotFound',
+  'untyped InvalidArgument',
+  'nameless InvalidArgument',
+  'sign absent NotFound',
+  ...['nameless', 'without options', 'without a hash', 'of another length', 'PSS by EC'].map(
+    (what) => `sign ${what} InvalidArgument`,
+  ),
+  'overwritten true',
+];
 
 describeWithGo("our plugins in a host made of go-plugin v1.8.0 and SPIRE's plugin SDK", () => {
   let host: string;
@@ -66,13 +87,17 @@ describeWithGo("our plugins in a host made of go-plugin v1.8.0 and SPIRE's plugi
     host = await buildGo(folder('go-host'), '.');
   }, 600_000);
 
-  function run(job: Job): Promise<z.infer<typeof reportSchema>> {
-    return new Promise((resolve, reject) => {
+  function run(job: Job): Promise<Omit<z.infer<typeof reportSchema>, 'configuration'>> {
+    return new Promise<z.infer<typeof reportSchema>>((resolve, reject) => {
       const child = execFile(host, { timeout: 60_000 }, (error, stdout, stderr) => {
         if (error) reject(new Error(stderr.slice(-4000), { cause: error }));
         else resolve(reportSchema.parse(JSON.parse(stdout)));
       });
       child.stdin?.end(JSON.stringify(job));
+    }).then(({ configuration, ...report }) => {
+      const halves = job.agentPlugin === undefined ? 1 : 2;
+      expect(configuration).toEqual(Array.from({ length: halves }, () => CONFIGURATION).flat());
+      return report;
     });
   }
 
@@ -126,6 +151,45 @@ describeWithGo("our plugins in a host made of go-plugin v1.8.0 and SPIRE's plugi
       expect(reattest).toBe('reattest true');
       expect(selectors).toContain(`selector pub_hash:${id.slice(-64)}`);
       expect(selectors).toContain('selector ek:virtual');
+    });
+
+    const halves = (node: string) => {
+      const agentPlugin = { ...example('agent-node-attestor'), config: `node = "${node}"` };
+      return { autoMtls, plugin: example('server-node-attestor'), agentPlugin };
+    };
+
+    test.each([
+      ['who-are-you', ['agent-store:NotFound', 'identity:spiffe://example.org/spire/server of example.org']],
+      ['known', ['agent-store:OK']],
+    ])('NodeAttestor, both halves, with host services: a node %s', async (node, heard) => {
+      expect(await run({ try: 'node-attestor', ...halves(node) })).toMatchObject({
+        seen: [
+          `id spiffe://example.org/spire/agent/digest/${node}`,
+          'reattest true',
+          ...['x-untrusted-forwarded-host:spire.example.org', 'x-forwarded-client-ip:192.0.2.7', ...heard].map(
+            (value) => `selector ${value}`,
+          ),
+        ],
+        counters: ['attested'],
+        stopped: true,
+      });
+    });
+
+    test('NodeAttestor, both halves, refusing', async () => {
+      expect(await run({ try: 'node-refusals', ...halves('node') })).toMatchObject({
+        seen: [
+          'deny PermissionDenied: node is not known',
+          'liar PermissionDenied: digest: the answer is wrong',
+          'answer first InvalidArgument: expected a payload, got challengeResponse',
+          'payload twice InvalidArgument: expected the answer to its challenge, got payload',
+          'neither InvalidArgument: expected a payload, got a message with neither',
+          'nothing InvalidArgument: expected a payload, got the end of the stream',
+          'no answer InvalidArgument: expected the answer to its challenge, got the end of the stream',
+          'challenge refuse InvalidArgument: the challenge makes no sense',
+          'challenge of no length OK',
+        ],
+        stopped: true,
+      });
     });
 
     const services = (side: 'server' | 'agent', type: string) => [

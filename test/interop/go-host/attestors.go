@@ -22,7 +22,8 @@ func attest(ctx context.Context, server, agent *grpc.ClientConn) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	judge, err := nodeattestorv1.NewNodeAttestorClient(server).Attest(ctx)
+	judge, err := nodeattestorv1.NewNodeAttestorClient(server).Attest(metadata.AppendToOutgoingContext(ctx,
+		"x-untrusted-forwarded-host", "spire.example.org", "x-forwarded-client-ip", "192.0.2.7"))
 	if err != nil {
 		return nil, err
 	}

@@ -62,6 +62,9 @@ func tryKeyManager(ctx context.Context, conn *grpc.ClientConn, side string) ([]s
 	seen = append(seen, "absent "+status.Code(err).String())
 	_, err = client.GenerateKey(ctx, &keymanagerv1.GenerateKeyRequest{KeyId: "untyped"})
 	seen = append(seen, "untyped "+status.Code(err).String())
+	_, err = client.GenerateKey(ctx, &keymanagerv1.GenerateKeyRequest{KeyType: keymanagerv1.KeyType_EC_P256})
+	seen = append(seen, "nameless "+status.Code(err).String())
+	seen = append(seen, trySigningBadly(ctx, client)...)
 	again, err := client.GenerateKey(ctx, &keymanagerv1.GenerateKeyRequest{KeyId: "key-EC_P256", KeyType: keymanagerv1.KeyType_EC_P256})
 	if err != nil {
 		return nil, err
@@ -124,6 +127,34 @@ func trySignatures(ctx context.Context, client keyManager, key *keymanagerv1.Pub
 		seen = append(seen, fmt.Sprintf("%s PSS %d %t", key.Type, salt, good))
 	}
 	return seen, nil
+}
+
+// trySigningBadly asks for signatures that nobody can make.
+func trySigningBadly(ctx context.Context, client keyManager) []string {
+	digest := digestOf(crypto.SHA256, "data")
+	sha256 := &keymanagerv1.SignDataRequest_HashAlgorithm{HashAlgorithm: keymanagerv1.HashAlgorithm_SHA256}
+	var seen []string
+	for _, trial := range []struct {
+		what    string
+		request *keymanagerv1.SignDataRequest
+	}{
+		{"absent", &keymanagerv1.SignDataRequest{KeyId: "absent", Data: digest, SignerOpts: sha256}},
+		{"nameless", &keymanagerv1.SignDataRequest{Data: digest, SignerOpts: sha256}},
+		{"without options", &keymanagerv1.SignDataRequest{KeyId: "key-EC_P256", Data: digest}},
+		{"without a hash", &keymanagerv1.SignDataRequest{
+			KeyId: "key-EC_P256", Data: digest, SignerOpts: &keymanagerv1.SignDataRequest_HashAlgorithm{},
+		}},
+		{"of another length", &keymanagerv1.SignDataRequest{KeyId: "key-RSA_2048", Data: digest[1:], SignerOpts: sha256}},
+		{"PSS by EC", &keymanagerv1.SignDataRequest{
+			KeyId: "key-EC_P256", Data: digest, SignerOpts: &keymanagerv1.SignDataRequest_PssOptions{
+				PssOptions: &keymanagerv1.SignDataRequest_PSSOptions{HashAlgorithm: keymanagerv1.HashAlgorithm_SHA256},
+			},
+		}},
+	} {
+		_, err := client.SignData(ctx, trial.request)
+		seen = append(seen, "sign "+trial.what+" "+status.Code(err).String())
+	}
+	return seen
 }
 
 func digestOf(hash crypto.Hash, text string) []byte {

@@ -32,6 +32,7 @@ type job struct {
 var kinds = map[string]string{
 	"key-manager":         "KeyManager",
 	"node-attestor":       "NodeAttestor",
+	"node-refusals":       "NodeAttestor",
 	"workload-attestor":   "WorkloadAttestor",
 	"workload-references": "WorkloadAttestor",
 	"upstream-authority":  "UpstreamAuthority",
@@ -44,7 +45,9 @@ var kinds = map[string]string{
 
 type report struct {
 	Services []string `json:"services"`
-	Seen     []string `json:"seen"`
+	// What became of configurations that are good and that are not, of every plugin.
+	Configuration []string `json:"configuration"`
+	Seen          []string `json:"seen"`
 	// What the plugin counted with the host's metrics.
 	Counters []string `json:"counters"`
 	Stopped  bool     `json:"stopped"`
@@ -78,19 +81,24 @@ func run() error {
 		return err
 	}
 	defer loaded.client.Kill()
-	result := report{Services: loaded.services}
+	result := report{Services: loaded.services, Configuration: loaded.configuration}
 	switch todo.Try {
 	case "key-manager":
 		result.Seen, err = tryKeyManager(ctx, loaded.conn, todo.Side)
 	case "workload-attestor":
 		result.Seen, err = attestWorkload(ctx, loaded.conn, todo.Pids)
-	case "node-attestor":
+	case "node-attestor", "node-refusals":
 		agent, startErr := load(todo.AgentPlugin)
 		if startErr != nil {
 			return startErr
 		}
 		defer agent.client.Kill()
-		result.Seen, err = attest(ctx, loaded.conn, agent.conn)
+		result.Configuration = append(result.Configuration, agent.configuration...)
+		if todo.Try == "node-refusals" {
+			result.Seen = tryRefusals(ctx, loaded.conn, agent.conn)
+		} else {
+			result.Seen, err = attest(ctx, loaded.conn, agent.conn)
+		}
 	case "workload-references":
 		result.Seen, err = attestReferences(ctx, loaded.conn, todo.Pids)
 	case "upstream-authority":

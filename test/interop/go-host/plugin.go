@@ -6,17 +6,15 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 	metricsv1 "github.com/spiffe/spire-plugin-sdk/proto/spire/hostservice/common/metrics/v1"
 	agentstorev1 "github.com/spiffe/spire-plugin-sdk/proto/spire/hostservice/server/agentstore/v1"
+	identityproviderv1 "github.com/spiffe/spire-plugin-sdk/proto/spire/hostservice/server/identityprovider/v1"
 	configv1 "github.com/spiffe/spire-plugin-sdk/proto/spire/service/common/config/v1"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
@@ -38,7 +36,9 @@ type startOptions struct {
 type runningPlugin struct {
 	conn     *grpc.ClientConn
 	services []string
-	client   *plugin.Client
+	// What became of configurations that are good and that are not.
+	configuration []string
+	client        *plugin.Client
 }
 
 // grpcPlugin hands out the connection and serves the host's own services on the broker.
@@ -53,6 +53,7 @@ func (grpcPlugin) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {
 func (grpcPlugin) GRPCClient(_ context.Context, broker *plugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
 	go broker.AcceptAndServe(hostServicesID, func(options []grpc.ServerOption) *grpc.Server {
 		server := grpc.NewServer(options...)
+		identityproviderv1.RegisterIdentityProviderServer(server, identityProvider{})
 		agentstorev1.RegisterAgentStoreServer(server, agentStore{})
 		metricsv1.RegisterMetricsServer(server, metrics{})
 		return server
@@ -93,6 +94,7 @@ func start(ctx context.Context, options startOptions) (*runningPlugin, error) {
 	// Init's messages have one repeated string in field 1, as a FieldMask has.
 	services := &fieldmaskpb.FieldMask{}
 	offered := &fieldmaskpb.FieldMask{Paths: []string{
+		identityproviderv1.IdentityProvider_ServiceDesc.ServiceName,
 		agentstorev1.AgentStore_ServiceDesc.ServiceName,
 		metricsv1.Metrics_ServiceDesc.ServiceName,
 	}}
@@ -100,53 +102,37 @@ func start(ctx context.Context, options startOptions) (*runningPlugin, error) {
 		return nil, fmt.Errorf("init: %w", err)
 	}
 	started.services = services.Paths
-	_, err = configv1.NewConfigClient(conn).Configure(ctx, &configv1.ConfigureRequest{
-		CoreConfiguration: &configv1.CoreConfiguration{TrustDomain: options.trustDomain},
-		HclConfiguration:  options.config,
-	})
+	started.configuration, err = tryConfiguration(ctx, configv1.NewConfigClient(conn), options)
 	if err != nil {
 		return nil, fmt.Errorf("configure: %w", err)
 	}
 	return started, nil
 }
 
-// stop ends the plugin in SPIRE's order and tells whether it ended by itself.
-func (p *runningPlugin) stop(ctx context.Context) bool {
-	_ = p.conn.Invoke(ctx, "/spire.service.private.init.v1.Init/Deinit", &emptypb.Empty{}, &emptypb.Empty{})
-	p.client.Kill()
-	return p.client.Exited()
-}
-
-type agentStore struct {
-	agentstorev1.UnimplementedAgentStoreServer
-}
-
-func (agentStore) GetAgentInfo(_ context.Context, request *agentstorev1.GetAgentInfoRequest) (*agentstorev1.GetAgentInfoResponse, error) {
-	if request.AgentId != "spiffe://example.org/node" {
-		return nil, status.Errorf(codes.NotFound, "no agent %q", request.AgentId)
+// tryConfiguration configures the plugin; then it asks what it thinks of that and of something worse, and tries to put that into force.
+func tryConfiguration(ctx context.Context, client configv1.ConfigClient, options startOptions) ([]string, error) {
+	core := &configv1.CoreConfiguration{TrustDomain: options.trustDomain}
+	worse := options.config + "\nnobody_knows_this = 1\n"
+	if _, err := client.Configure(ctx, &configv1.ConfigureRequest{CoreConfiguration: core, HclConfiguration: options.config}); err != nil {
+		return nil, err
 	}
-	return &agentstorev1.GetAgentInfoResponse{Info: &agentstorev1.AgentInfo{AgentId: request.AgentId}}, nil
+	var seen []string
+	for _, text := range []string{options.config, worse} {
+		answer, err := client.Validate(ctx, &configv1.ValidateRequest{CoreConfiguration: core, HclConfiguration: text})
+		if err != nil {
+			return nil, err
+		}
+		seen = append(seen, fmt.Sprintf("valid %t, %d notes", answer.Valid, len(answer.Notes)))
+	}
+	_, err := client.Configure(ctx, &configv1.ConfigureRequest{CoreConfiguration: core, HclConfiguration: worse})
+	seen = append(seen, "configured with what nobody knows "+status.Code(err).String())
+	_, err = client.Configure(ctx, &configv1.ConfigureRequest{HclConfiguration: options.config})
+	return append(seen, outcome("configured without a trust domain", err)), nil
 }
 
-type metrics struct {
-	metricsv1.UnimplementedMetricsServer
-}
-
-var counters struct {
-	mtx  sync.Mutex
-	keys []string
-}
-
-func (metrics) IncrCounter(_ context.Context, request *metricsv1.IncrCounterRequest) (*emptypb.Empty, error) {
-	counters.mtx.Lock()
-	defer counters.mtx.Unlock()
-	counters.keys = append(counters.keys, strings.Join(request.Key, "."))
-	return &emptypb.Empty{}, nil
-}
-
-// counted is what the plugins counted so far.
-func counted() []string {
-	counters.mtx.Lock()
-	defer counters.mtx.Unlock()
-	return append([]string{}, counters.keys...)
+// stop ends the plugin in SPIRE's order and tells whether it was deinitialized and ended by itself.
+func (p *runningPlugin) stop(ctx context.Context) bool {
+	err := p.conn.Invoke(ctx, "/spire.service.private.init.v1.Init/Deinit", &emptypb.Empty{}, &emptypb.Empty{})
+	p.client.Kill()
+	return err == nil && p.client.Exited()
 }
