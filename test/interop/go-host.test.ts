@@ -161,7 +161,8 @@ describeWithGo("our plugins in a host made of go-plugin v1.8.0 and SPIRE's plugi
     test.each([
       ['who-are-you', ['agent-store:NotFound', 'identity:spiffe://example.org/spire/server of example.org']],
       ['known', ['agent-store:OK']],
-    ])('NodeAttestor, both halves, with host services: a node %s', async (node, heard) => {
+      ['measured', ['agent-store:NotFound'], ['gauge readers', 'key shelf', 'sample pages', 'time open']],
+    ])('NodeAttestor, both halves, with host services: a node %s', async (node, heard, measured = []) => {
       expect(await run({ try: 'node-attestor', ...halves(node) })).toMatchObject({
         seen: [
           `id spiffe://example.org/spire/agent/digest/${node}`,
@@ -170,7 +171,7 @@ describeWithGo("our plugins in a host made of go-plugin v1.8.0 and SPIRE's plugi
             (value) => `selector ${value}`,
           ),
         ],
-        counters: ['attested'],
+        counters: [...measured, 'attested'],
         stopped: true,
       });
     });

@@ -53,7 +53,7 @@ export function pluginConfig(config: Partial<PluginConfig> & Pick<PluginConfig, 
   return { args: [], data: undefined, enabled: true, autoMtls: false, ...config };
 }
 
-/** A host with an agent store that knows the agents it is told, an identity of its own, and metrics that count. */
+/** A host with an agent store that knows the agents it is told, an identity of its own, and metrics that are noted. */
 export class TestHost {
   readonly records: LogRecord[] = [];
   readonly log = new Logger((record) => this.records.push(record), 'trace');
@@ -81,12 +81,18 @@ export class TestHost {
       },
     }),
     bindService(MetricsDefinition, {
-      incrCounter: async ({ key }) => {
-        this.metrics.push(key.join('.'));
-        return {};
-      },
+      incrCounter: async ({ key }) => this.#note('', key),
+      setGauge: async ({ key }) => this.#note('gauge ', key),
+      emitKey: async ({ key }) => this.#note('key ', key),
+      addSample: async ({ key }) => this.#note('sample ', key),
+      measureSince: async ({ key }) => this.#note('time ', key),
     }),
   ];
+
+  #note(kind: string, key: readonly string[]) {
+    this.metrics.push(kind + key.join('.'));
+    return {};
+  }
 
   options(side: 'server' | 'agent', plugins: readonly PluginConfig[]): CatalogOptions {
     return {

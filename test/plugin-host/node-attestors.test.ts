@@ -78,6 +78,12 @@ function tryServerNodeAttestor(implementation: Implementation): void {
     expect(selectors).toContainEqual({ type: name, value });
   });
 
+  test('it measures in every way that there is (§6)', async () => {
+    await attest('measured', digest('measured'));
+    for (const measured of ['gauge readers', 'key shelf', 'sample pages', 'time open'])
+      expect(host.metrics).toContain(measured);
+  });
+
   test('a challenge of no length is a challenge (§8.2)', async () => {
     const seen: number[] = [];
     await attest('empty-challenge', async (challenge) => {

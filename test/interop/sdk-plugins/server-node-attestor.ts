@@ -41,6 +41,7 @@ await servePlugin(
       const spiffeId = agentId(context.trustDomain, 'digest', node);
       const known = await knownSelector(context.host, spiffeId);
       const identity = node === 'who-are-you' ? [await identitySelector(context.host)] : [];
+      if (node === 'measured') await measure(context.host);
       await (await context.host.metrics()).incrCounter({ key: ['attested'], val: 1, labels: [] });
       return { spiffeId, selectorValues: [...metadataSelectors(context), known, ...identity], canReattest: true };
     },
@@ -78,4 +79,14 @@ async function identitySelector(host: HostServices): Promise<string> {
     throw new SpiffeError('PERMISSION_DENIED', 'nobody vouches for the certificate');
   }
   return `identity:${leaf.subjectAltName?.replace(/^URI:/, '')} of ${bundle?.trustDomain}`;
+}
+
+/** Something of every kind but a counter. */
+async function measure(host: HostServices): Promise<void> {
+  const metrics = await host.metrics();
+  const labels = [{ name: 'place', value: 'hall' }];
+  await metrics.setGauge({ key: ['readers'], val: 7.5, labels });
+  await metrics.emitKey({ key: ['shelf'], val: 1 });
+  await metrics.addSample({ key: ['pages'], val: 300, labels });
+  await metrics.measureSince({ key: ['open'], time: BigInt(Date.now()) * 1_000_000n, labels });
 }

@@ -190,6 +190,11 @@ func (p *plugin) Attest(stream nodeattestorv1.NodeAttestor_AttestServer) error {
 		}
 		attributes.SelectorValues = append(attributes.SelectorValues, selector)
 	}
+	if string(payload) == "measured" {
+		if err := p.measure(stream.Context()); err != nil {
+			return err
+		}
+	}
 	if _, err := p.metrics.IncrCounter(stream.Context(), &metricsv1.IncrCounterRequest{Key: []string{"attested"}, Val: 1}); err != nil {
 		return err
 	}
