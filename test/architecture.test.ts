@@ -96,6 +96,23 @@ describe('imports', () => {
   });
 });
 
+describe('the plugins that come with the programs', () => {
+  // But for their manifests, which the host reads: other plugins have a file beside them. Their addons are their own.
+  test('use nothing that assayer/plugin-sdk does not export', () => {
+    const exported = new Set(
+      ['src/plugin-sdk/index.ts', 'src/plugin-sdk/tpm.ts'].flatMap((path) => namesIn(path, 'export').flatMap(named)),
+    );
+    const plugins = written.filter((path) => path.startsWith('src/plugins/'));
+    const used = plugins.flatMap((path) =>
+      namesIn(path, 'import')
+        .filter(({ specifier }) => specifier.startsWith('../../') && !specifier.startsWith('../../addon/'))
+        .flatMap((imported) => named(imported).map((name) => ({ path, name }))),
+    );
+    expect(used.length).toBeGreaterThan(50);
+    expect(used.filter(({ path, name }) => !exported.has(name) && !path.endsWith('/manifest.ts'))).toEqual([]);
+  });
+});
+
 describe('the host service that makes attestations repeatable', () => {
   test('is known to the plugin SDK and to the tools that record and replay, and to no program', () => {
     const service = 'src/gen/assayer/hostservice/replay/v1/replay.ts';
@@ -185,6 +202,24 @@ function importsOf(path: string): string[] {
   return specifiers.map((specifier) =>
     specifier.startsWith('.') ? relative(root, join(root, dirname(path), specifier)) : specifier,
   );
+}
+
+interface NamedModule {
+  readonly names: string;
+  readonly specifier: string;
+}
+
+/** `import { names } from 'specifier'`, or `export`. */
+function namesIn(path: string, keyword: 'import' | 'export'): NamedModule[] {
+  const statements = new RegExp(`^${keyword}\\s+(?:type\\s+)?\\{([^}]*)\\}\\s*from\\s*'([^']+)'`, 'gm');
+  return [...codeOf(path).matchAll(statements)].map(([, names = '', specifier = '']) => ({ names, specifier }));
+}
+
+function named({ names }: NamedModule): string[] {
+  return names
+    .split(',')
+    .map((name) => name.trim().replace(/^type\s+/, ''))
+    .filter((name) => name !== '');
 }
 
 /** The text without its comments, which stand on lines of their own or behind a space. */

@@ -1,5 +1,7 @@
 export { z } from 'zod';
 export type { SignatureHash } from '../addon/raw-signature.ts';
+export { choice, durationMs, flag, optionalText } from '../config/fields.ts';
+export { writeFileAtomically } from '../files/write-file-atomically.ts';
 export { RemoteError, statusOf } from '../rpc/status.ts';
 export type { Bundle, JwtAuthority, X509Authority } from '../spiffe/bundle.ts';
 export type {
@@ -10,15 +12,18 @@ export type {
   X509CaAttributes,
   X509SvidAttributes,
 } from '../spiffe/credential-attributes.ts';
-export { SpiffeError } from '../spiffe/error.ts';
+export { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
 export { agentId, parseSpiffeId, type SpiffeId } from '../spiffe/spiffe-id.ts';
 export { Status } from '../spiffe/status.ts';
 export type { TrustDomain } from '../spiffe/trust-domain.ts';
 export { type CaCertificateOptions, issueCaCertificate } from '../x509/ca-template.ts';
 export { type Certificate, parseCertificate } from '../x509/certificate.ts';
+export { type CertificateRevocationList, parseCrl } from '../x509/crl.ts';
 export { type CertificateRequest, parseCsr } from '../x509/csr.ts';
+export { formatName } from '../x509/name.ts';
 export { decodePem, encodePem } from '../x509/pem.ts';
 export { type KeyType, type Signer, signerOfKeyObject } from '../x509/signer.ts';
+export { canonicalSpki } from '../x509/spki.ts';
 export { type AgentNodeAttestorDefinition, defineAgentNodeAttestor } from './agent-node-attestor.ts';
 export type { AttestationContext } from './attestation-context.ts';
 export { type BundlePublisherDefinition, defineBundlePublisher } from './bundle-publisher.ts';
@@ -49,6 +54,7 @@ export {
 export { SoftwareKey } from './software-key.ts';
 export { SoftwareKeys } from './software-keys.ts';
 export { defineSvidStore, type StoredX509Svid, type SvidStoreDefinition } from './svid-store.ts';
+export * from './tpm.ts';
 export {
   defineUpstreamAuthority,
   type MintedX509Ca,

@@ -1,0 +1,38 @@
+// What the attestor `tpm` verifies with: evidence of a TPM as bytes, for attestors of others that judge a TPM in their own way.
+
+export { AK_TEMPLATES, type AkTemplateName, encodeAkTemplate } from '../tpm/ak-templates.ts';
+export { hashOfId, isStrongHash, TPM_HASHES } from '../tpm/algorithms.ts';
+export { type ClockInfo, parseQuoteAttest } from '../tpm/attest.ts';
+export { requireAttestationKey } from '../tpm/attestation-key.ts';
+export {
+  EK_TEMPLATES,
+  type EkTemplate,
+  type EkTemplateName,
+  encodeEkTemplate,
+  findEkTemplate,
+} from '../tpm/ek-templates.ts';
+export { type EndorsementKey, requireEndorsementKey } from '../tpm/endorsement-key.ts';
+export { credentialEntropyBytes, makeCredential } from '../tpm/make-credential.ts';
+export { cutNvCertificate } from '../tpm/nv-certificate.ts';
+export {
+  encodePcrSelections,
+  MAX_PCR_INDEX,
+  type PcrRequest,
+  type PcrSelection,
+  readPcrSelections,
+} from '../tpm/pcr-selection.ts';
+export { type PublicArea, parsePublic } from '../tpm/public-area.ts';
+export { spkiOfPublicArea } from '../tpm/public-key.ts';
+export { qualifyingData } from '../tpm/qualifying-data.ts';
+export { type VerifiedQuote, verifyQuote } from '../tpm/quote.ts';
+export { TpmReader } from '../tpm/tpm-reader.ts';
+export {
+  type EkCertificateFacts,
+  type EkTrust,
+  findEkCertificate,
+  findEkChain,
+  parseEkCertificates,
+  requireEkCertificate,
+} from '../x509/ek-certificate.ts';
+export { type EkRevocation, requireUnrevokedKey } from '../x509/ek-revocation.ts';
+export { type CheckId, requireCheck } from '../x509/require-check.ts';
