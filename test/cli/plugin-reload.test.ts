@@ -105,6 +105,19 @@ test('SIGUSR1 reloads what has changed, and nothing else', async () => {
   expect(await pluginOf(server, 'disk')).toMatchObject({ generation });
 });
 
+test('SIGUSR1 does so on the agent, with what is in its configuration file by then', async () => {
+  const unix = await pluginOf(agent, 'unix');
+  const memory = await pluginOf(agent, 'memory');
+  const path = folder.join('agent.conf');
+  const text = await readFile(path, 'utf8');
+  const changed = 'WorkloadAttestor "unix" { plugin_data { discover_workload_path = true } }';
+  await writeFile(path, text.replace('WorkloadAttestor "unix" {}', changed));
+  agent.program.signal('SIGUSR1');
+  const next = { generation: unix.generation + 1 };
+  await vi.waitFor(async () => expect(await pluginOf(agent, 'unix')).toMatchObject(next), 20_000);
+  expect(await pluginOf(agent, 'memory')).toMatchObject({ pid: memory.pid, generation: memory.generation });
+});
+
 test('healthcheck names a plugin that keeps ending', async () => {
   await writeScript(ENDS);
   process.kill((await pluginOf(server, 'sdk')).pid, 'SIGKILL');
