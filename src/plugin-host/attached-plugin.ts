@@ -19,6 +19,7 @@ export class AttachedPlugin implements PluginCarrier {
   readonly pid: number;
   /** Of its process, as the kernel knows it. */
   readonly userId: number;
+  /** With the socket's path as it is without links: what those lead to later is another's. */
   readonly handshake: Handshake;
   readonly lastLines: readonly string[] = [];
   readonly sandbox: readonly string[] = [];
@@ -36,16 +37,15 @@ export class AttachedPlugin implements PluginCarrier {
    * @throws SpiffeError `PLUGIN_NOT_LOADED` where nobody listens there, or somebody who may not be trusted
    */
   static async find(handshake: Handshake, deadlineMs: number): Promise<AttachedPlugin> {
-    const { address } = handshake;
-    const trustedUsers = await requireTrustedSocket(address);
-    const { pid, uid } = await findPeer(address, deadlineMs);
-    if (!trustedUsers.includes(uid)) {
+    const { path, userIds } = await requireTrustedSocket(handshake.address);
+    const { pid, uid } = await findPeer(path, deadlineMs);
+    if (!userIds.includes(uid)) {
       throw new SpiffeError(
         'PLUGIN_NOT_LOADED',
-        `process ${pid} of user ${uid} listens on ${quoteText(address)}, which is neither this program's user nor root nor the owner of the folder`,
+        `process ${pid} of user ${uid} listens on ${quoteText(path)}, which is neither this program's user nor root nor the owner of the folder`,
       );
     }
-    return new AttachedPlugin(handshake, pid, uid);
+    return new AttachedPlugin({ ...handshake, address: path }, pid, uid);
   }
 
   get exited(): Promise<PluginExit> {

@@ -1,12 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, lchown, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PluginConfig } from '../../src/config/plugins.ts';
+import { AttachedPlugin } from '../../src/plugin-host/attached-plugin.ts';
 import type { PluginCatalog } from '../../src/plugin-host/catalog.ts';
 import { handshakeEnvironment, type PluginType } from '../../src/rpc/go-plugin.ts';
+import { parseHandshake } from '../../src/rpc/handshake.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { goPlugin, JOIN_TOKEN, pluginConfig, SQL, TestHost } from './go-plugins.ts';
@@ -67,6 +69,15 @@ const startAttestor = async (socket: string, environment: Readonly<Record<string
       ASSAYER_PLUGIN_SOCKET: socket,
       ...environment,
     }),
+  );
+
+const startAsUser = async (user: number, socket: string) =>
+  resources.use(
+    await RunningPlugin.start(
+      'NodeAttestor',
+      ['setpriv', `--reuid=${user}`, '--clear-groups', process.execPath, source('sdk-attestor.ts')],
+      { ASSAYER_PLUGIN_SOCKET: socket },
+    ),
   );
 
 const KEY_MANAGER = pluginConfig({
@@ -191,13 +202,34 @@ describe('a socket that is not trusted', () => {
     // The folder is root's and sticky, as /tmp is; the socket is another user's.
     await chmod(common, 0o1777);
     const socket = `${common}/plugin.sock`;
-    const plugin = await RunningPlugin.start(
-      'NodeAttestor',
-      ['setpriv', `--reuid=${other}`, '--clear-groups', process.execPath, source('sdk-attestor.ts')],
-      { ASSAYER_PLUGIN_SOCKET: socket },
-    );
-    resources.use(plugin);
+    await startAsUser(other, socket);
     await expect(load(new TestHost(), atSocket(socket))).rejects.toThrow(/belongs to user 54321/);
+  });
+
+  test.runIf(process.geteuid?.() === 0).each([
+    ['a link to the socket', (common: string) => `${common}/plugin.sock`, 'plugin.sock'],
+    ['a link to its folder', (common: string) => `${common}/plugin.sock/plugin.sock`, ''],
+  ])('is where %s leads that another user made', async (_what, configured, target) => {
+    const other = 54_321;
+    const [common, own] = [await mkdtemp('/tmp/attach-'), await mkdtemp('/tmp/attach-')];
+    for (const made of [common, own]) resources.defer(() => rm(made, { recursive: true, force: true }));
+    await chown(own, other, other);
+    // As /tmp is: whoever wants to may make a link there.
+    await chmod(common, 0o1777);
+    await startAsUser(other, `${own}/plugin.sock`);
+    await symlink(`${own}/${target}`, `${common}/plugin.sock`);
+    await lchown(`${common}/plugin.sock`, other, other);
+    await expect(load(new TestHost(), atSocket(configured(common)))).rejects.toThrow(
+      /by way of the link ".*plugin\.sock" of user 54321/,
+    );
+  });
+
+  test('is not where a link comes to lead later', async () => {
+    const [socket, link] = [folder.join('plugin.sock'), folder.join('link.sock')];
+    await startAttestor(socket);
+    await symlink(socket, link);
+    const found = await AttachedPlugin.find(parseHandshake(`1|1|unix|${link}|grpc|`), 1_000);
+    expect(found.handshake.address).toBe(await realpath(link));
   });
 
   test.runIf(process.geteuid?.() === 0)(
@@ -208,12 +240,7 @@ describe('a socket that is not trusted', () => {
       resources.defer(() => rm(own, { recursive: true, force: true }));
       await chown(own, other, other);
       const socket = `${own}/plugin.sock`;
-      const plugin = await RunningPlugin.start(
-        'NodeAttestor',
-        ['setpriv', `--reuid=${other}`, '--clear-groups', process.execPath, source('sdk-attestor.ts')],
-        { ASSAYER_PLUGIN_SOCKET: socket },
-      );
-      resources.use(plugin);
+      await startAsUser(other, socket);
       const host = new TestHost();
       host.knownAgents.add('spiffe://example.org/node');
       const catalog = await load(host, atSocket(socket));
