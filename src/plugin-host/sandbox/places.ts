@@ -1,7 +1,5 @@
 import { lstat, mkdir, readlink, realpath, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { SpiffeError } from '../../spiffe/error.ts';
-import { quoteText } from '../../spiffe/quote-text.ts';
 
 /** One option of the launcher that shows a place, with its two words. */
 export interface Place {
@@ -38,39 +36,27 @@ export async function systemPlaces(): Promise<readonly Place[]> {
   ];
 }
 
-/** Undefined where nothing is there. */
-export async function placeAt(kind: 'read-only' | 'writable' | 'device', path: string): Promise<Place | undefined> {
-  const source = await realpath(path).catch(() => undefined);
+/** @param follow gives the path without symbolic links. @returns undefined where nothing is there. */
+export async function placeAt(
+  kind: 'read-only' | 'writable' | 'device',
+  path: string,
+  follow: (path: string) => Promise<string | undefined> = realPath,
+): Promise<Place | undefined> {
+  const source = await follow(path);
   return source === undefined ? undefined : { kind, path, source };
 }
 
-/** A folder that the plugin writes; made where it is missing. */
-export async function writablePlace(path: string): Promise<Place | undefined> {
-  await makeFolder(path);
-  return await placeAt('writable', path);
+/** Makes a folder for the plugin to write, where it is missing. */
+export async function makeFolder(path: string): Promise<void> {
+  if ((await stat(path).catch(() => undefined)) !== undefined) return;
+  const parent = dirname(path);
+  if (parent !== path) await makeFolder(parent);
+  await mkdir(path, { mode: 0o700 }).catch(() => {}); // the plugin says what it cannot write
 }
 
 /** Those of the folders that are below none of the others, which come with those. */
 export function topmost(folders: readonly string[]): readonly string[] {
   return folders.filter((path) => !folders.some((other) => other !== path && isWithin(path, other)));
-}
-
-/**
- * Refuses a path below a folder that the plugin writes where it leads out of there: the plugin may have made that link,
- * to see or to be given what is another's.
- *
- * @throws SpiffeError `PLUGIN_NOT_LOADED`
- */
-export async function requireWithin(paths: readonly string[], written: readonly string[]): Promise<void> {
-  for (const path of paths) {
-    const folder = written.find((other) => other !== path && isWithin(path, other));
-    const source = folder && (await realpath(path).catch(() => undefined));
-    if (folder === undefined || source === undefined || isWithin(source, await realpath(folder))) continue;
-    throw new SpiffeError(
-      'PLUGIN_NOT_LOADED',
-      `${quoteText(path)} leads out of the folder ${quoteText(folder)}, which the plugin writes: remove that link, and name what it leads to`,
-    );
-  }
 }
 
 /** In the order in which they can be shown: what is above comes first; one that is given twice, with its greatest rights. */
@@ -122,9 +108,6 @@ async function systemFolder(path: string): Promise<Place | undefined> {
   return found?.isDirectory() ? await placeAt('read-only', path) : undefined;
 }
 
-async function makeFolder(path: string): Promise<void> {
-  if ((await stat(path).catch(() => undefined)) !== undefined) return;
-  const parent = dirname(path);
-  if (parent !== path) await makeFolder(parent);
-  await mkdir(path, { mode: 0o700 }).catch(() => {}); // the plugin says what it cannot write
+async function realPath(path: string): Promise<string | undefined> {
+  return await realpath(path).catch(() => undefined);
 }

@@ -47,7 +47,12 @@ export class PluginUsers {
   /** Whether a folder was given to the user of one of these plugins. */
   async isPluginFolder(path: string): Promise<boolean> {
     const { uid } = await lstat(path);
-    return [...(await this.#known()).values()].includes(uid);
+    return await this.isPluginUser(uid);
+  }
+
+  /** Whether it was given to one of these plugins. */
+  async isPluginUser(userId: number): Promise<boolean> {
+    return [...(await this.#known()).values()].includes(userId);
   }
 
   async #known(): Promise<Map<string, number>> {

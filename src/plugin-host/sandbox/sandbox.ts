@@ -1,9 +1,10 @@
-import { readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { lstat, readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { findBuilt } from '../../addon/find-built.ts';
 import { CAPABILITIES, type SandboxManifest } from '../../config/sandbox-config.ts';
 import type { Logger } from '../../log/logger.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
+import { quoteText } from '../../spiffe/quote-text.ts';
 import type { PluginSpec } from '../plugin-spec.ts';
 import type { SocketFolder } from '../socket-folder.ts';
 import { ControlGroup } from './control-group.ts';
@@ -11,17 +12,9 @@ import { allVariables, handedOnVariables } from './environment.ts';
 import { type LaunchPlan, MEASURES, type Measure, planLaunch } from './launch-plan.ts';
 import type { LaunchFailure } from './launch-report.ts';
 import { readManifestFile } from './manifest-file.ts';
+import { followOwnWay } from './own-way.ts';
 import { giveFolder, reasonNotToOwn } from './ownership.ts';
-import {
-  inOrder,
-  isReadableByAll,
-  type Place,
-  placeAt,
-  requireWithin,
-  systemPlaces,
-  topmost,
-  writablePlace,
-} from './places.ts';
+import { inOrder, isReadableByAll, makeFolder, type Place, placeAt, systemPlaces, topmost } from './places.ts';
 import { PluginUsers } from './plugin-users.ts';
 import { numberOf, type SandboxPolicy, toPolicy } from './policy.ts';
 
@@ -176,7 +169,7 @@ export class Sandbox {
       return miss('its folder would have another owner at every start', keyOf('user', spec));
     }
     for (const path of writable) {
-      await writablePlace(path);
+      await this.#makeFolder(path);
       const reason = await reasonNotToOwn(path, { userId, dataDir: this.#dataDir });
       if (reason !== undefined) return miss(reason, keyOf('user', spec));
     }
@@ -216,15 +209,36 @@ export class Sandbox {
     const { readable, devices } = policy.places;
     const writable = topmost(policy.places.writable);
     const program = [spec.command, ...(spec.program ?? spec.args.filter((argument) => argument.startsWith('/')))];
-    await requireWithin([...program, ...readable, ...policy.places.writable, ...devices], writable);
+    const isPluginUser = (userId: number) => this.#users.isPluginUser(userId);
+    const follow = (path: string) => followOwnWay(path, { written: writable, isPluginUser });
+    const followToWrite = (path: string) => followOwnWay(path, { written: [], isPluginUser }, true);
+    await Promise.all(policy.places.writable.filter((path) => !writable.includes(path)).map(follow));
+    await Promise.all(writable.map((path) => this.#makeFolder(path)));
     this.#system ??= systemPlaces();
     const shown = await Promise.all([
-      ...[...program, ...readable, folder.path].map((path) => placeAt('read-only', path)),
-      ...writable.map(writablePlace),
-      ...devices.map((path) => placeAt('device', path)),
+      ...[...program, ...readable].map((path) => placeAt('read-only', path, follow)),
+      placeAt('read-only', folder.path),
+      ...writable.map((path) => placeAt('writable', path, followToWrite)),
+      ...devices.map((path) => placeAt('device', path, follow)),
       placeAt('writable', folder.pluginPath),
     ]);
     return inOrder([...(await this.#system), ...shown.filter((place) => place !== undefined)]);
+  }
+
+  /** Where it is missing; not where a plugin would decide in which place. */
+  async #makeFolder(path: string): Promise<void> {
+    const isPluginUser = (userId: number) => this.#users.isPluginUser(userId);
+    let above = path;
+    while (above !== dirname(above) && (await lstat(above).catch(() => undefined)) === undefined)
+      above = dirname(above);
+    await followOwnWay(above, { written: [], isPluginUser }, true);
+    if (above !== path && (await isPluginUser((await lstat(above)).uid))) {
+      throw new SpiffeError(
+        'PLUGIN_NOT_LOADED',
+        `${quoteText(path)} is not there, and ${quoteText(above)} is a plugin's`,
+      );
+    }
+    await makeFolder(path);
   }
 
   /** A folder of the plugin's is its user's; or the host's again, once the plugin has no user of its own any more. */

@@ -1,4 +1,4 @@
-import { chmod, chown, link, lstat, mkdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, lchown, link, lstat, mkdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { builtinPlugins } from '../../../src/cli/builtin-plugins.ts';
@@ -75,6 +75,40 @@ describe('a plugin that writes a folder', () => {
     await expect(attempt('write', join(own, 'deep', 'others', 'x'), aimed)).rejects.toThrow(/leads out of the folder/);
     expect((await stat(others)).uid).toBe(process.getuid?.());
     await expect(stat(join(others, 'x'))).rejects.toThrow(/ENOENT/);
+  });
+
+  test.runIf(isRoot)(
+    'does not write a folder of others by a link that it left where its folder is to be now',
+    async () => {
+      const others = folder.join('others');
+      await mkdir(others);
+      await attempt('user', '', { writable: [own] });
+      const { uid } = await stat(own);
+      await symlink(others, join(own, 'data'));
+      await lchown(join(own, 'data'), uid, uid);
+      const narrowed = { writable: [join(own, 'data')] };
+      const isRefused = /is below ".*own", which is a plugin's: name that folder, or make root the owner/;
+      await expect(attempt('write', join(own, 'data', 'x'), narrowed)).rejects.toThrow(isRefused);
+      await expect(stat(join(others, 'x'))).rejects.toThrow(/ENOENT/);
+      await rm(join(own, 'data'));
+      await mkdir(join(own, 'data'));
+      await expect(attempt('write', join(own, 'data', 'x'), narrowed)).rejects.toThrow(isRefused);
+      await rm(join(own, 'data'), { recursive: true });
+      await expect(attempt('write', join(own, 'data', 'x'), narrowed)).rejects.toThrow(
+        /is not there, and ".*own" is a plugin's/,
+      );
+    },
+  );
+
+  test.runIf(isRoot)('does not read a file of others by a link that it left where it reads now', async () => {
+    const secret = folder.join('secret');
+    await writeFile(secret, 'secret', { mode: 0o600 });
+    await attempt('user', '', { writable: [own] });
+    const { uid } = await stat(own);
+    await symlink(secret, join(own, 'settings'));
+    await lchown(join(own, 'settings'), uid, uid);
+    const settings = { readable: [root, join(own, 'settings')] };
+    await expect(attempt('read', join(own, 'settings'), settings)).rejects.toThrow(/which a plugin made: remove it/);
   });
 });
 
