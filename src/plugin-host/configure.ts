@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import { readFile, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { PluginData } from '../config/plugins.ts';
 import { ConfigDefinition } from '../gen/spire/service/common/config/v1/config.ts';
 import type { CallOptions, Client } from '../rpc/client.ts';
@@ -61,14 +62,7 @@ export async function readPluginData(data: PluginData): Promise<string> {
   if ('text' in data) return data.text;
   const { file } = data;
   try {
-    const { size } = await stat(file);
-    if (size > MAX_DATA_BYTES) {
-      throw new SpiffeError(
-        'FILE_UNUSABLE',
-        `plugin_data_file ${quoteText(file)} is larger than ${MAX_DATA_BYTES} bytes`,
-      );
-    }
-    const bytes = await readFile(file);
+    const bytes = await readAtMost(file, MAX_DATA_BYTES);
     if (!isUtf8(bytes)) {
       throw new SpiffeError('FILE_UNUSABLE', `plugin_data_file ${quoteText(file)} is not text in UTF-8`);
     }
@@ -78,4 +72,19 @@ export async function readPluginData(data: PluginData): Promise<string> {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new SpiffeError('FILE_UNUSABLE', `cannot read plugin_data_file ${quoteText(file)}: ${reason}`, { cause });
   }
+}
+
+/** A pipe would be waited for, and a device may never end. */
+async function readAtMost(path: string, maxBytes: number): Promise<Buffer> {
+  await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const found = await file.stat();
+  if (!found.isFile()) throw new SpiffeError('FILE_UNUSABLE', `plugin_data_file ${quoteText(path)} is no file`);
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of file.createReadStream({ autoClose: false, end: maxBytes })) {
+    chunks.push(chunk);
+    length += chunk.length;
+  }
+  if (length <= maxBytes) return Buffer.concat(chunks);
+  throw new SpiffeError('FILE_UNUSABLE', `plugin_data_file ${quoteText(path)} is larger than ${maxBytes} bytes`);
 }

@@ -1,5 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { hash } from 'node:crypto';
-import { copyFile, readFile, rename, writeFile } from 'node:fs/promises';
+import { symlinkSync, writeFileSync } from 'node:fs';
+import { copyFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PluginConfig } from '../../src/config/plugins.ts';
@@ -169,6 +171,24 @@ test('a plugin that is down is up at once, and healthy, once it is reloaded', as
 
 describe('a plugin_data_file', () => {
   const configured = (file: string) => ({ ...disk('server'), data: { file } });
+
+  test.each([
+    ['a pipe that nobody writes to', (file: string) => execFileSync('mkfifo', [file]), /is no file/],
+    ['what never ends', (file: string) => symlinkSync('/dev/zero', file), /is no file/],
+    [
+      'more than a configuration',
+      (file: string) => writeFileSync(file, Buffer.alloc(17 * 2 ** 20)),
+      /larger than 16777216 bytes/,
+    ],
+  ])('that becomes %s is refused, and nobody waits for it', async (_what, become, reason) => {
+    const file = folder.join('keys.conf');
+    await writeFile(file, `keys_path = ${JSON.stringify(folder.join('keys.json'))}`);
+    await using catalog = await new TestHost().load('server', [SQL, configured(file)]);
+    await rm(file);
+    become(file);
+    await expect(catalog.reloader.reload('disk')).rejects.toThrow(reason);
+    expect(await catalog.keyManager.getKeys()).toEqual([]);
+  });
   const write = async (file: string, text: string) => {
     await writeFile(`${file}.next`, text);
     await rename(`${file}.next`, file);

@@ -5,6 +5,7 @@ import { CAPABILITIES, type SandboxManifest } from '../../config/sandbox-config.
 import type { Logger } from '../../log/logger.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
+import { readPluginData } from '../configure.ts';
 import type { PluginSpec } from '../plugin-spec.ts';
 import type { SocketFolder } from '../socket-folder.ts';
 import { ControlGroup } from './control-group.ts';
@@ -301,7 +302,7 @@ async function readManifest(spec: PluginSpec): Promise<KnownNeeds> {
   const needs = spec.manifest ?? file?.needs;
   if (needs === undefined || data === undefined) return { manifest: needs?.(''), version };
   // A file that cannot be read is reported once the plugin is to be configured with it.
-  const text = 'text' in data ? data.text : await readFile(data.file, 'utf8').catch(() => '');
+  const text = await readPluginData(data).catch(() => '');
   return { manifest: needs(text), version };
 }
 
