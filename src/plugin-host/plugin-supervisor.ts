@@ -46,6 +46,7 @@ export class PluginSupervisor implements AsyncDisposable {
   #replacement = new AbortController();
   /** Settles when the replacement has come, or not; present while one is tried. */
   #replacing: PromiseWithResolvers<void> | undefined;
+  #turn: Promise<void> = Promise.resolve();
   #count = 1;
   #restarts = 0;
   #lastError: string | undefined;
@@ -150,15 +151,17 @@ export class PluginSupervisor implements AsyncDisposable {
       const source = await sourceStateOf(spec);
       const { signal } = this.#stopping;
       const generation = undo.use(await start(spec, { ...this.#options, signal }, ['validate', 'configure']));
-      const before = this.#generation;
-      if (before.exit === undefined) await requireSuccessor(before, generation);
-      await this.#socket.pointTo(generation.endpoint);
-      if (signal.aborted) throw new SpiffeError('CANCELLED', `plugin "${spec.name}" is being stopped`);
-      undo.move();
-      this.#spec = spec;
-      this.#source = source;
-      this.#install(generation);
-      if (before.exit === undefined) this.#drain(before);
+      await this.#inTurn(async () => {
+        const before = this.#generation;
+        if (before.exit === undefined) await requireSuccessor(before, generation);
+        await this.#socket.pointTo(generation.endpoint);
+        if (signal.aborted) throw new SpiffeError('CANCELLED', `plugin "${spec.name}" is being stopped`);
+        undo.move();
+        this.#spec = spec;
+        this.#source = source;
+        this.#install(generation);
+        this.#drain(before);
+      });
     } finally {
       this.#replacing = undefined;
       replacing.resolve();
@@ -183,6 +186,13 @@ export class PluginSupervisor implements AsyncDisposable {
     this.#replacement = new AbortController();
   }
 
+  /** Puts one generation in place at a time: of two that come at once, one would be left running, and nobody's. */
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.catch(() => {}); // whoever waits for it is told
+    await turn;
+  }
+
   #drain(generation: PluginGeneration): void {
     const { log, deadlines } = this.#options;
     const drain = generation.drain(deadlines.drainMs, this.#stopping.signal).then(async (open) => {
@@ -205,7 +215,10 @@ export class PluginSupervisor implements AsyncDisposable {
       if (signal.aborted || this.#generation !== generation) continue;
       this.#next ??= Promise.withResolvers();
       this.#lastError = generation.exit && `its process ${describeExit(generation.exit)}`;
-      await this.#socket.pointNowhere();
+      await this.#inTurn(async () => {
+        if (this.#generation === generation) await this.#socket.pointNowhere();
+      });
+      if (this.#generation !== generation) continue;
       await generation[Symbol.asyncDispose]();
       await this.#startNext(performance.now() - readyAt);
     }
@@ -216,33 +229,37 @@ export class PluginSupervisor implements AsyncDisposable {
   async #startNext(ranForMs: number): Promise<void> {
     const { log } = this.#options;
     const { signal } = this.#stopping;
+    const replaced = this.#replacement.signal;
+    const woken = AbortSignal.any([signal, replaced]);
     let pauseMs = this.#policy.fail(ranForMs);
-    while (this.#next !== undefined) {
+    let isOver = false;
+    while (!isOver) {
       if (this.#policy.isUnhealthy) {
         log.error('plugin is unhealthy: it keeps ending', {
           reason: this.#lastError,
           next_start_ms: Math.round(pauseMs),
         });
       }
-      const woken = AbortSignal.any([signal, this.#replacement.signal]);
       await delay(pauseMs, undefined, { signal: woken }).catch(() => {}); // ends with the plugin
-      if (signal.aborted) return;
-      if (this.#next === undefined) return;
+      if (woken.aborted) return;
       try {
         await using undo = new AsyncDisposableStack();
         const source = await sourceStateOf(this.#spec);
-        const generation = undo.use(await start(this.#spec, { ...this.#options, signal }, ['configure']));
-        if (this.#next === undefined) return;
-        await this.#socket.pointTo(generation.endpoint);
-        undo.move();
-        this.#source = source;
-        this.#generation = generation;
-        this.#count += 1;
-        this.#restarts += 1;
-        this.#next.resolve();
-        this.#next = undefined;
+        const generation = undo.use(await start(this.#spec, { ...this.#options, signal: woken }, ['configure']));
+        await this.#inTurn(async () => {
+          if (woken.aborted) return;
+          await this.#socket.pointTo(generation.endpoint);
+          undo.move();
+          this.#source = source;
+          this.#generation = generation;
+          this.#count += 1;
+          this.#restarts += 1;
+          this.#next?.resolve();
+          this.#next = undefined;
+        });
+        isOver = true;
       } catch (error) {
-        if (signal.aborted) return;
+        if (woken.aborted) return;
         this.#lastError = error instanceof Error ? error.message : String(error);
         log.error('plugin was not restarted', { reason: this.#lastError });
         pauseMs = this.#policy.fail(0);

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { hash } from 'node:crypto';
 import { symlinkSync, writeFileSync } from 'node:fs';
-import { copyFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { access, copyFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PluginConfig } from '../../src/config/plugins.ts';
@@ -167,6 +167,29 @@ test('a plugin that is down is up at once, and healthy, once it is reloaded', as
   await catalog.reloader.reload('disk');
   expect(ofName(catalog, 'disk')).toMatchObject({ state: 'running', restarts: 4 });
   expect(await catalog.keyManager.getKeys()).toEqual([]);
+});
+
+test('a start that a reload has overtaken is given up, and what was reloaded is started again when it ends', async () => {
+  const [hold, waiting] = [folder.join('hold'), folder.join('waiting')];
+  const script = `while [ -e "$1" ]; do : > "$2"; sleep 0.1; done; shift 2; exec "$@"`;
+  const slow: PluginConfig = {
+    ...disk('server'),
+    command: '/bin/sh',
+    args: ['-c', script, 'sh', hold, waiting, process.execPath, ...disk('server').args],
+  };
+  let now = slow;
+  await using catalog = await new TestHost().load('server', [SQL, slow], { readPlugins: async () => [SQL, now] });
+  await writeFile(hold, '');
+  process.kill(ofName(catalog, 'disk').pid, 'SIGKILL');
+  await vi.waitFor(() => access(waiting), 10_000);
+  now = disk('server');
+  await catalog.reloader.reload('disk');
+  expect(ofName(catalog, 'disk')).toMatchObject({ state: 'running', generation: 2 });
+  const { pid } = ofName(catalog, 'disk');
+  process.kill(pid, 'SIGKILL');
+  await vi.waitFor(() => expect(isGone(pid)).toBe(true), 5_000);
+  expect(await catalog.keyManager.getKeys()).toEqual([]);
+  expect(ofName(catalog, 'disk')).toMatchObject({ state: 'running', generation: 3, restarts: 1 });
 });
 
 describe('a plugin_data_file', () => {
