@@ -19,6 +19,8 @@ export interface SandboxPolicy {
   readonly ownUser: boolean;
   /** Undefined where it sees all that its user may see. */
   readonly places: VisiblePlaces | undefined;
+  /** Of those that it reads: what is shown with no right to read what not everybody may. */
+  readonly plainlyReadable: readonly string[];
   readonly allProcesses: boolean;
   readonly network: SandboxNetwork;
   /** Numbers; undefined where it keeps the host's. */
@@ -42,19 +44,29 @@ const FULL_WEIGHT = 100;
 /**
  * Without a manifest a plugin keeps what SPIRE gives it, but for what cannot break it; each key of its block `sandbox`
  * takes something away. With one it has what it says and nothing else, and keys add to it.
+ *
+ * @param isOfOthers the manifest is a plugin author's: what the block takes away it does not give back.
  */
-export function toPolicy(manifest: SandboxManifest | undefined, config: SandboxConfig | undefined): SandboxPolicy {
+export function toPolicy(
+  manifest: SandboxManifest | undefined,
+  config: SandboxConfig | undefined,
+  isOfOthers = false,
+): SandboxPolicy {
   const limits = manifest === undefined ? WIDE_LIMITS : LIMITS;
   const both = (key: 'readable' | 'writable' | 'devices') => [...(manifest?.[key] ?? []), ...(config?.[key] ?? [])];
   const narrows = manifest !== undefined || narrowsFiles(config);
-  const capabilities = config?.capabilities ?? (manifest === undefined ? undefined : (manifest.capabilities ?? []));
+  const isHeldDown = isOfOthers && config?.user === 'own';
+  const needed = isHeldDown ? [] : manifest?.capabilities;
+  const capabilities = config?.capabilities ?? (manifest === undefined ? undefined : (needed ?? []));
   const network = config?.network ?? manifest?.network ?? 'all';
   const ownUser = (config?.user ?? manifest?.user ?? 'host') === 'own';
+  const seesAll = manifest?.allProcesses ?? !narrows;
   return {
     required: config?.required ?? false,
     ownUser,
     places: narrows ? { readable: both('readable'), writable: both('writable'), devices: both('devices') } : undefined,
-    allProcesses: manifest?.allProcesses ?? !narrows,
+    plainlyReadable: isHeldDown ? (manifest?.readable ?? []).filter((path) => !config.readable?.includes(path)) : [],
+    allProcesses: seesAll && !(isOfOthers && narrowsFiles(config)),
     network,
     capabilities: capabilities?.map(numberOf) ?? (ownUser ? [] : undefined),
     denySystemCalls: narrows || ownUser || network !== 'all' || capabilities !== undefined,

@@ -60,7 +60,7 @@ export class Sandbox {
   /** @throws SpiffeError `PLUGIN_NOT_LOADED` where a measure is required that is not possible. */
   async prepare(spec: PluginSpec, folder: SocketFolder): Promise<Launch> {
     const { manifest, version } = await readManifest(spec);
-    const policy = toPolicy(manifest, spec.sandbox);
+    const policy = toPolicy(manifest, spec.sandbox, spec.manifest === undefined);
     const isOff = spec.sandbox?.enabled === false;
     if (this.#launcher === undefined && !isOff) this.#miss('launcher', 'it is not built, run "npm run setup"', policy);
     if (this.#launcher === undefined || isOff) {
@@ -121,7 +121,8 @@ export class Sandbox {
     { userId, places, controlGroups }: Pick<Launch, 'userId' | 'controlGroups'> & { readonly places: readonly Place[] },
   ): Promise<LaunchPlan> {
     this.#capabilities ??= readOwnCapabilities();
-    const read = places.filter(({ kind, path }) => kind === 'read-only' && path !== folder.path);
+    const plain = [folder.path, ...policy.plainlyReadable];
+    const read = places.filter(({ kind, path }) => kind === 'read-only' && !plain.includes(path));
     const isReadable = (await Promise.all(read.map(isReadableByAll))).every(Boolean);
     const needed = userId === undefined || isReadable ? [] : [READ_ALL]; // the places are all that it can read by it
     const capabilities = policy.capabilities && [...new Set([...policy.capabilities, ...needed])];

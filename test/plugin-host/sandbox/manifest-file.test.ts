@@ -167,6 +167,23 @@ describe('a manifest only takes away', () => {
     expect(isWithin(nothingKnown, policy)).toBe(false);
   });
 
+  const block = { enabled: true, required: false, env: [] } as const;
+  const withoutOne: readonly (readonly [string, SandboxConfig])[] = [
+    ['a user of its own', { ...block, user: 'own' }],
+    ['a user and no capabilities but one', { ...block, user: 'own', capabilities: ['KILL'] }],
+    ['places', { ...block, readable: ['/b'] }],
+    ['no network', { ...block, network: 'none' }],
+  ];
+  test.each(withoutOne)('the widest, where the configuration gives it %s', async (_what, config) => {
+    const of = (await read(manifest({ ...widest, readable: ['/etc/shadow'] })))?.needs;
+    const policy = toPolicy(of?.(''), config, true);
+    const without = toPolicy(undefined, config);
+    expect(isWithin(policy, without)).toBe(true);
+    expect(without.capabilities ?? policy.capabilities).toEqual(policy.capabilities);
+    expect(policy.ownUser).toBe(without.ownUser);
+    expect(policy.plainlyReadable).toEqual(config.user === 'own' ? ['/etc/shadow'] : []);
+  });
+
   test('and what is configured goes before it', async () => {
     const of = (await read(manifest({ readable: ['/a'], memory: '512MiB', files: 100 })))?.needs;
     const config: SandboxConfig = {
