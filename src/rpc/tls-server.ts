@@ -1,10 +1,13 @@
-import type { Socket } from 'node:net';
-import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import type { Logger } from '../log/logger.ts';
 import type { Bundle } from '../spiffe/bundle.ts';
 import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
+import { Handshakes } from './handshakes.ts';
+import { type ClientAddress, usualForm } from './network-address.ts';
 import type { TlsPeer } from './peer.ts';
+import { readProxyHeader } from './read-proxy-header.ts';
 import {
   peerCertificatesOf,
   type TlsIdentity,
@@ -12,6 +15,7 @@ import {
   verifyPeer,
   withSecureContextOptions,
 } from './tls-identity.ts';
+import { TrustedProxies } from './trusted-proxies.ts';
 
 export interface TlsListenerOptions extends TlsPolicy {
   /** An address of this host, or `::` or `0.0.0.0` for all. */
@@ -21,6 +25,10 @@ export interface TlsListenerOptions extends TlsPolicy {
   readonly identity: TlsIdentity;
   /** `h2` by default, which a client has to offer; with `http/1.1` it may offer nothing. */
   readonly alpn?: 'h2' | 'http/1.1';
+  /** Networks in CIDR notation; a host of theirs may say in the PROXY protocol whom it speaks for. */
+  readonly trustedProxies?: readonly string[];
+  /** Handshakes that one address may have under way; one more is cut off. */
+  readonly maxHandshakesPerAddress?: number;
   readonly log: Logger;
   /** Asked in every handshake of a client that shows an X.509-SVID. */
   findBundle(trustDomain: TrustDomain): Bundle | undefined;
@@ -28,6 +36,7 @@ export interface TlsListenerOptions extends TlsPolicy {
   onConnection(socket: TLSSocket, peer: TlsPeer): void;
 }
 
+/** Of the handshake, and of the PROXY protocol's header before it. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** @throws SpiffeError `SOCKET_UNUSABLE`, saying what to do; `ARGUMENT_INVALID` for an identity that is none. */
@@ -44,38 +53,45 @@ export class TlsListener implements AsyncDisposable {
   readonly port: number;
   readonly #options: TlsListenerOptions;
   readonly #server: Server;
+  readonly #tls: TlsServer;
+  readonly #proxies: TrustedProxies;
   readonly #handshakes: Handshakes;
+  /** Before their handshake. */
+  readonly #silent = new Set<Socket>();
   readonly #connections = new Map<TLSSocket, TlsPeer>();
   #identity: TlsIdentity;
 
-  private constructor(options: TlsListenerOptions, server: Server, handshakes: Handshakes) {
+  private constructor(options: TlsListenerOptions, server: Server, tls: TlsServer) {
     this.#options = options;
     this.#server = server;
+    this.#tls = tls;
     this.#identity = options.identity;
-    this.#handshakes = handshakes;
+    this.#proxies = new TrustedProxies(options.trustedProxies ?? []);
+    this.#handshakes = new Handshakes(options.maxHandshakesPerAddress ?? Number.POSITIVE_INFINITY);
     const address = server.address();
     this.port = typeof address === 'object' ? (address?.port ?? options.port) : options.port;
-    server.on('secureConnection', (socket) => this.#accept(socket));
-    server.on('tlsClientError', (error, socket) => this.#fail(error, socket));
+    tls.on('secureConnection', (socket) => this.#accept(socket));
+    tls.on('tlsClientError', (error, socket) => this.#fail(error, socket));
+    server.on('connection', (socket) => this.#receive(socket));
     server.on('error', (error) => options.log.warning('a connection was not accepted', { reason: error.message }));
   }
 
   static async listen(options: TlsListenerOptions): Promise<TlsListener> {
-    const server = createServer({
+    const tls = createTlsServer({
       requestCert: true,
       rejectUnauthorized: false, // by OpenSSL: #accept verifies
       ALPNProtocols: [options.alpn ?? 'h2'],
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     });
-    useContext(server, options.identity, options);
-    const handshakes = new Handshakes(server);
+    useContext(tls, options.identity, options);
+    const server = createServer();
     await listen(server, options);
-    return new TlsListener(options, server, handshakes);
+    return new TlsListener(options, server, tls);
   }
 
   /** Shows another identity from the next handshake on. Connections stay. @throws SpiffeError `ARGUMENT_INVALID` */
   useIdentity(identity: TlsIdentity): void {
-    useContext(this.#server, identity, this.#options);
+    useContext(this.#tls, identity, this.#options);
     this.#identity = identity;
   }
 
@@ -98,78 +114,85 @@ export class TlsListener implements AsyncDisposable {
     if (!this.#server.listening) return;
     this.#server.close(); // its callback waits for every connection, we do not
     this.#handshakes.destroy();
+    for (const socket of this.#silent) socket.destroy();
+  }
+
+  #receive(socket: Socket): void {
+    const own = addressOf(socket);
+    if (own.address === '')
+      socket.destroy(); // reset before it was accepted
+    else if (this.#proxies.has(own.address)) void this.#receiveFor(socket, own);
+    else this.#shakeHands(socket, own);
+  }
+
+  async #receiveFor(socket: Socket, proxy: ClientAddress): Promise<void> {
+    this.#silent.add(socket);
+    try {
+      const client = await readProxyHeader(socket, HANDSHAKE_TIMEOUT_MS);
+      if (!socket.destroyed) this.#shakeHands(socket, client ?? proxy);
+    } catch (error) {
+      socket.destroy();
+      if (!isSpiffeError(error)) throw error;
+      if (error.code === 'CANCELLED') return; // a proxy that only looks whether somebody listens
+      this.#options.log.warning('a connection was refused', { ...proxy, reason: error.message });
+    } finally {
+      this.#silent.delete(socket);
+    }
+  }
+
+  #shakeHands(socket: Socket, client: ClientAddress): void {
+    if (this.#handshakes.begin(socket, client)) {
+      this.#tls.emit('connection', socket);
+      return;
+    }
+    socket.destroy();
+    this.#options.log.debug('a connection was refused', { ...client, reason: 'too many handshakes are under way' });
   }
 
   #accept(socket: TLSSocket): void {
-    this.#handshakes.end(socket);
+    const client = this.#handshakes.end(socket) ?? addressOf(socket);
     socket.on('error', () => {}); // a peer that resets its connection is no event of ours
     try {
-      const peer = this.#identify(socket);
+      const peer = this.#identify(socket, client);
       this.#connections.set(socket, peer);
       socket.once('close', () => this.#connections.delete(socket));
       this.#options.onConnection(socket, peer);
     } catch (error) {
       socket.destroy();
       if (!isSpiffeError(error)) throw error;
-      const { remoteAddress: address, remotePort: port } = socket;
-      this.#options.log.warning('a connection was refused', { address, port, reason: error.message });
+      this.#options.log.warning('a connection was refused', { ...client, reason: error.message });
     }
   }
 
-  #identify(socket: TLSSocket): TlsPeer {
+  #identify(socket: TLSSocket, { address, port }: ClientAddress): TlsPeer {
     const { alpn = 'h2' } = this.#options;
     if (alpn === 'h2' && socket.alpnProtocol !== 'h2') {
       throw new SpiffeError('UNAUTHENTICATED', 'the client does not offer ALPN "h2"');
     }
     const certificates = peerCertificatesOf(socket);
-    const { remoteAddress: address = '', remotePort: port = 0 } = socket;
     if (certificates.length === 0) return { kind: 'tls', address, port, certificates };
     const { spiffeId } = verifyPeer(certificates, (trustDomain) => this.#options.findBundle(trustDomain), new Date());
     return { kind: 'tls', address, port, spiffeId, certificates };
   }
 
   #fail(error: Error, socket: TLSSocket): void {
+    const client = this.#handshakes.end(socket) ?? addressOf(socket);
     socket.destroy();
     const { privateKey } = this.#identity;
     const keyFailure = 'lastFailure' in privateKey ? privateKey.lastFailure : undefined;
-    const { remoteAddress: address, remotePort: port } = socket;
     if (keyFailure === undefined) {
-      this.#options.log.debug('a TLS handshake failed', { address, port, reason: error.message });
+      this.#options.log.debug('a TLS handshake failed', { ...client, reason: error.message });
     } else {
-      this.#options.log.error('a TLS handshake failed: the key did not sign', { address, port, reason: keyFailure });
+      this.#options.log.error('a TLS handshake failed: the key did not sign', { ...client, reason: keyFailure });
     }
   }
 }
 
-/** Connections that have not finished their handshake. */
-class Handshakes {
-  readonly #sockets = new Map<string, Socket>();
-
-  constructor(server: Server) {
-    server.on('connection', (socket: Socket) => {
-      const key = keyOf(socket);
-      this.#sockets.set(key, socket);
-      socket.once('close', () => {
-        if (this.#sockets.get(key) === socket) this.#sockets.delete(key);
-      });
-    });
-  }
-
-  end(socket: TLSSocket): void {
-    this.#sockets.delete(keyOf(socket));
-  }
-
-  destroy(): void {
-    for (const socket of this.#sockets.values()) socket.destroy();
-  }
+function addressOf({ remoteAddress = '', remotePort: port = 0 }: Socket): ClientAddress {
+  return { address: usualForm(remoteAddress), port };
 }
 
-/** A TLS socket hides the one that it was made of; this is the same for both. */
-function keyOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
-}
-
-function useContext(server: Server, identity: TlsIdentity, policy: TlsPolicy): void {
+function useContext(server: TlsServer, identity: TlsIdentity, policy: TlsPolicy): void {
   withSecureContextOptions(identity, policy, (options) => server.setSecureContext(options));
 }
 
