@@ -7,6 +7,8 @@ export interface CallContext {
   readonly peer: Peer;
   /** Aborted when the caller cancels, its deadline passes or the connection ends. */
   readonly signal: AbortSignal;
+  /** When its caller gives up, in milliseconds since 1970; `Infinity` where that was not said. */
+  readonly deadlineAt: number;
   /** `/package.Service/Method`. */
   readonly method: string;
   readonly metadata: CallMetadata;

@@ -87,6 +87,7 @@ interface AnyCall {
   readonly metadata: Metadata;
   readonly cancelled: boolean;
   getPeer(): string;
+  getDeadline(): Date | number;
   on(event: 'cancelled', listener: () => void): unknown;
 }
 
@@ -111,6 +112,7 @@ async function guard(
   const context: CallContext = {
     peer,
     signal: controller.signal,
+    deadlineAt: Number(call.getDeadline()),
     method: path,
     metadata: new CallMetadata(call.metadata),
   };

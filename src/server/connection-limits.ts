@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { networkOf } from '../rpc/network-address.ts';
 import type { TlsPeer } from '../rpc/peer.ts';
 
 /** How many connections one peer may have, and how long one may last that proves nothing. */
@@ -34,7 +35,7 @@ export class ConnectionLimits {
   admit(socket: Duplex, { spiffeId, address }: TlsPeer): boolean {
     const { maxPerMember, maxPerAddress, maxAnonymous, anonymousLifeMs } = this.#options;
     const isAnonymous = spiffeId === undefined;
-    const key = spiffeId ?? address;
+    const key = spiffeId ?? networkOf(address);
     const count = this.#counts.get(key) ?? 0;
     const isFull = isAnonymous && this.#anonymous >= maxAnonymous;
     if (isFull || count >= (isAnonymous ? maxPerAddress : maxPerMember)) {

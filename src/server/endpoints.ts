@@ -9,12 +9,14 @@ import { listenUnix } from '../rpc/unix-listener.ts';
 import type { Authorizer } from './authorization/authorizer.ts';
 import type { BundleKeeper } from './bundle-keeper.ts';
 import { ConnectionLimits } from './connection-limits.ts';
+import type { RateLimits } from './rate-limits/rate-limits.ts';
 import type { ServerIdentity, X509Identity } from './server-identity.ts';
 
 export interface EndpointsOptions {
   readonly config: ServerConfig;
   readonly services: readonly BoundService[];
   readonly authorizer: Authorizer;
+  readonly rateLimits: RateLimits;
   readonly identity: ServerIdentity;
   readonly bundle: BundleKeeper;
   readonly observe: ObserveCalls;
@@ -33,13 +35,17 @@ const ADMIN_FOLDER_MODE = 0o750;
 /** Calls at a time on one connection: a request may have 4 MiB, and is read before anybody knows whose it is. */
 const MAX_CALLS = 100;
 const MAX_ANONYMOUS_CALLS = 4;
+/** All nodes behind one address may come back at once. */
+const MAX_HANDSHAKES_PER_ADDRESS = 256;
 
 /** The API over TLS for agents and administrators, and over the admin socket for whoever may open that. */
 export async function openEndpoints(options: EndpointsOptions): Promise<Endpoints> {
-  const { config, services, authorizer, identity, bundle, observe, log } = options;
+  const { config, services, authorizer, rateLimits, identity, bundle, observe, log } = options;
   await using stack = new AsyncDisposableStack();
   const serve = (maxConcurrentStreams: number) =>
-    stack.use(RpcServer.create({ services, interceptors: [authorizer], observe, log, maxConcurrentStreams }));
+    stack.use(
+      RpcServer.create({ services, interceptors: [authorizer, rateLimits], observe, log, maxConcurrentStreams }),
+    );
   const server = serve(MAX_CALLS);
   const strangers = serve(MAX_ANONYMOUS_CALLS);
   const limits = new ConnectionLimits();
@@ -49,6 +55,8 @@ export async function openEndpoints(options: EndpointsOptions): Promise<Endpoint
       port: config.bindPort,
       identity: toTlsIdentity(identity.current),
       requirePqKem: config.experimental.requirePqKem,
+      trustedProxies: config.proxyProtocolTrustedCidrs,
+      maxHandshakesPerAddress: MAX_HANDSHAKES_PER_ADDRESS,
       log,
       findBundle: (trustDomain) => (trustDomain === config.trustDomain ? bundle.current : undefined),
       onConnection: (socket, peer) => {
@@ -67,6 +75,9 @@ export async function openEndpoints(options: EndpointsOptions): Promise<Endpoint
       onConnection: (socket, peer) => server.accept(socket, peer),
     }),
   );
+  if (config.proxyProtocolTrustedCidrs.length > 0) {
+    log.info('the PROXY protocol is on', { trusted_cidrs: config.proxyProtocolTrustedCidrs.join(', ') });
+  }
   const opened = stack.move();
   return { port: tls.port, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }

@@ -20,6 +20,7 @@ import { type Endpoints, openEndpoints } from './endpoints.ts';
 import { EntryCache } from './entry-cache.ts';
 import { ServerHostServices } from './host-services.ts';
 import { Housekeeping } from './housekeeping.ts';
+import { RateLimits } from './rate-limits/rate-limits.ts';
 import { ServerIdentity } from './server-identity.ts';
 import { serveMetrics, serverMetrics } from './server-metrics.ts';
 import { serverServices } from './services.ts';
@@ -109,6 +110,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     ...(hasJoinToken(catalog.plugins) ? { joinTokens: { repository: datastore.joinTokens, clock } } : {}),
   });
   const authorizer = new Authorizer({ agents: datastore.agents, entries, adminIds: config.adminIds, clock });
+  const rateLimits = new RateLimits(config.ratelimit);
   const services = serverServices({
     config,
     datastore,
@@ -117,6 +119,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     entries,
     attestors,
     authorizer,
+    rateLimits,
     catalog,
     clock,
     log,
@@ -124,7 +127,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   stack.use(await serveMetrics({ config, metrics, identity, bundle, log }));
   const observe = rpcMeters(metrics);
   const endpoints: Endpoints = stack.use(
-    await openEndpoints({ config, services, authorizer, identity, bundle, observe, log }),
+    await openEndpoints({ config, services, authorizer, rateLimits, identity, bundle, observe, log }),
   );
   log.info('server is ready', { trust_domain: trustDomain, port: endpoints.port, socket: config.socketPath });
   const running = stack.move();

@@ -17,6 +17,7 @@ import type { Authorizer } from './authorization/authorizer.ts';
 import type { BundleKeeper } from './bundle-keeper.ts';
 import type { SvidIssuer } from './ca/svid-issuer.ts';
 import type { EntryCache } from './entry-cache.ts';
+import type { RateLimits } from './rate-limits/rate-limits.ts';
 
 export interface ServerServicesOptions {
   readonly config: ServerConfig;
@@ -26,6 +27,7 @@ export interface ServerServicesOptions {
   readonly entries: EntryCache;
   readonly attestors: Attestors;
   readonly authorizer: Authorizer;
+  readonly rateLimits: RateLimits;
   readonly catalog: PluginCatalog;
   readonly clock: () => Date;
   readonly log: Logger;
@@ -33,7 +35,9 @@ export interface ServerServicesOptions {
 
 /** SPIRE's server API, and the list of plugins. Which of it a caller reaches, the authorizer decides. */
 export function serverServices(options: ServerServicesOptions): readonly BoundService[] {
-  const { config, datastore, bundle, issuer, entries, attestors, authorizer, catalog, clock, log } = options;
+  const { config, datastore, bundle, issuer, entries, attestors, authorizer, rateLimits, catalog, clock, log } =
+    options;
+  const spend = (context: CallContext, count: number) => rateLimits.spend(context, count);
   const { trustDomain } = config;
   const callingAgent = (context: CallContext): AttestedAgent => {
     const { agent } = authorizer.callerOf(context);
@@ -57,6 +61,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
       clock,
       log,
       callingAgent,
+      spend,
     }),
     entryService({ entries: datastore.entries, cache: entries, trustDomain, authorizedEntries }),
     svidService({
@@ -66,6 +71,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
       jwtSvidTtlSeconds: config.defaultJwtSvidTtlSeconds,
       disableJwtSvids: config.disableJwtSvids,
       authorizedEntries,
+      spend,
     }),
     bundleService({ own: bundle, bundles: datastore.bundles }),
     pluginsService(catalog),

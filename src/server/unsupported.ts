@@ -13,7 +13,6 @@ const UNUSED_TYPES: readonly string[] = ['Notifier', 'BundlePublisher', 'Credent
 export function findUnsupported(config: ServerConfig): readonly string[] {
   const plugins = config.plugins.filter(({ enabled }) => enabled);
   const refusals = [
-    ...(config.proxyProtocolTrustedCidrs.length === 0 ? [] : [NO_PROXY_PROTOCOL]),
     ...plugins
       .filter(({ type }) => type === 'UpstreamAuthority')
       .map(({ type, name }) => `plugins.${type}.${name}: ${NO_UPSTREAM_AUTHORITY}`),
@@ -33,7 +32,5 @@ export function findUnsupported(config: ServerConfig): readonly string[] {
   ];
 }
 
-const NO_PROXY_PROTOCOL =
-  'server.proxy_protocol_trusted_cidrs: this version does not speak the PROXY protocol, remove the key and let the proxy pass connections on as they are';
 const NO_UPSTREAM_AUTHORITY =
   'this version signs with an authority of its own only, remove the plugin or set enabled = false';

@@ -18,6 +18,8 @@ export interface TestServerOptions {
   readonly plugins?: string;
   /** The section `telemetry`; its endpoint's port is one that is free. */
   readonly telemetry?: string;
+  /** Whether SPIRE's limits are on, as they are by default: from one address, one node a second attests. */
+  readonly rateLimits?: boolean;
   readonly clock?: () => Date;
   /** 0 by default: any that is free. */
   readonly port?: number;
@@ -42,11 +44,15 @@ export class TestServer implements AsyncDisposable {
     settings = '',
     plugins = MEMORY_AND_JOIN_TOKEN,
     telemetry = '',
+    rateLimits = false,
     clock,
     port = 0,
   }: TestServerOptions): Promise<TestServer> {
     const path = join(folder, 'server.conf');
-    await writeFileAtomically(path, `${serverConf(folder, settings, plugins)}telemetry {\n  ${telemetry}\n}\n`);
+    await writeFileAtomically(
+      path,
+      `${serverConf(folder, `${rateLimits ? '' : NO_RATE_LIMITS}\n  ${settings}`, plugins)}telemetry {\n  ${telemetry}\n}\n`,
+    );
     const records: LogRecord[] = [];
     const log = new Logger((record) => records.push(record), 'debug');
     // In a configuration file 0 means the port that SPIRE takes.
@@ -75,6 +81,7 @@ export class TestServer implements AsyncDisposable {
   }
 }
 
+const NO_RATE_LIMITS = 'ratelimit { attestation = false signing = false }';
 const MEMORY_AND_JOIN_TOKEN = 'KeyManager "memory" {}\n  NodeAttestor "join_token" {}';
 
 function serverConf(folder: string, settings: string, plugins: string): string {

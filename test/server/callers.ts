@@ -34,9 +34,9 @@ export async function newCsr(
 export class TlsCaller implements Disposable {
   readonly channel: RpcChannel;
 
-  constructor(server: TestServer, identity?: TlsIdentity) {
+  constructor(server: TestServer, identity?: TlsIdentity, port = server.running.port) {
     this.channel = RpcChannel.open(
-      `dns:///127.0.0.1:${server.running.port}`,
+      `dns:///127.0.0.1:${port}`,
       createSpiffeCredentials({
         expectedId: parseSpiffeId(`spiffe://${TRUST_DOMAIN}/spire/server`),
         bundle: () => server.running.bundle,

@@ -8,24 +8,21 @@ import type { CallContext } from '../../rpc/call.ts';
 import { type BoundService, bindService } from '../../rpc/service.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
-import type { AdmissionOptions } from '../attestation/admit-agent.ts';
-import type { Attestors } from '../attestation/attestors.ts';
 import { denied } from '../authorization/agent-caller.ts';
 import { decimalSerialNumber } from '../ca/serial-number.ts';
 import type { EntryCache } from '../entry-cache.ts';
 import { toApiAgent } from './api-agent.ts';
 import { fromApiAgentId } from './api-ids.ts';
 import { toApiX509Svid } from './api-svid.ts';
-import { attestAgent } from './attest-agent.ts';
+import { type AttestAgentOptions, attestAgent } from './attest-agent.ts';
 import { createJoinToken, deleteAgent } from './join-token-agents.ts';
 import { toPageRequest } from './page-request.ts';
 import { requireCsr } from './require-csr.ts';
 import { fromSelectorMatch } from './selector-match.ts';
 
-export interface AgentServiceOptions extends AdmissionOptions {
+export interface AgentServiceOptions extends AttestAgentOptions {
   readonly transaction: Datastore['transaction'];
   readonly cache: EntryCache;
-  readonly attestors: Attestors;
   readonly trustDomain: TrustDomain;
   readonly clock: () => Date;
   readonly log: Logger;

@@ -10,6 +10,8 @@ import { requireCsr } from './require-csr.ts';
 
 export interface AttestAgentOptions extends AdmissionOptions {
   readonly attestors: Attestors;
+  /** Waits until the caller's address may attest once more; throws to refuse. */
+  readonly spend: (context: CallContext, count: number) => Promise<void>;
 }
 
 /** Evidence of a measured boot is the largest payload: an event log and an IMA log. */
@@ -21,10 +23,13 @@ const MAX_LOGGED_CHARACTERS = 1000;
 /** Inventory R006: parameters first, then an answer for every challenge, until the verdict. */
 export async function* attestAgent(
   requests: AsyncIterable<AttestAgentRequest>,
-  { peer, signal }: CallContext,
+  context: CallContext,
   options: AttestAgentOptions,
 ): AsyncGenerator<AttestAgentResponse> {
+  const { peer } = context;
   using incoming = new ExpectedRequests(requests, DEADLINE_MS);
+  const signal = AbortSignal.any([context.signal, incoming.signal]);
+  await options.spend({ ...context, signal }, 1);
   const { data, csr } = await receiveParams(incoming);
   const { subjectPublicKeyInfo: csrPublicKey } = requireCsr(csr);
   const challenges = new MessageQueue<Uint8Array>();
@@ -34,7 +39,7 @@ export async function* attestAgent(
       payload: data.payload,
       csrPublicKey,
       ...(peer.kind === 'tls' ? { clientAddress: peer.address } : {}),
-      signal: AbortSignal.any([signal, incoming.signal]),
+      signal,
       async challenge(challenge) {
         challenges.push(challenge);
         return receiveAnswer(incoming);

@@ -24,6 +24,8 @@ export interface SvidServiceOptions {
   readonly disableJwtSvids: boolean;
   /** What the agent that calls may sign for. */
   readonly authorizedEntries: (context: CallContext) => readonly RegistrationEntry[];
+  /** Waits until the caller's address may have so many more signatures; throws to refuse. */
+  readonly spend: (context: CallContext, count: number) => Promise<void>;
 }
 
 /** SPIRE's: more than its limit of signatures a second is more than it ever signs at once. */
@@ -77,6 +79,7 @@ export function svidService(options: SvidServiceOptions): BoundService {
           `${params.length} X.509-SVIDs are too many at once, ${MAX_BATCH} at most`,
         );
       }
+      await options.spend(context, params.length);
       const entries = byId(authorizedEntries(context));
       return { results: await Promise.all(params.map((one) => newX509Svid(one, entries, options))) };
     },
