@@ -164,6 +164,7 @@ export class Deployment implements AsyncDisposable {
   socket_path = "${this.adminSocket}"
   log_format = "json"
   log_level = "${this.#logLevel}"
+  ratelimit { attestation = false signing = false } # a load comes from one address
   ${serverSettings}
 }
 plugins {
