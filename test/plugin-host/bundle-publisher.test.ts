@@ -38,4 +38,12 @@ describePlugins('a bundle publisher', (implementation) => {
       message: 'bundlepublisher(press): nobody takes that bundle',
     });
   });
+
+  test('one whose process was killed publishes once it runs again', async () => {
+    const pidOf = () => requireLoaded(catalog.plugins.find(({ name }) => name === 'press')?.pid);
+    const killed = pidOf();
+    process.kill(killed, 'SIGKILL');
+    await publisher.publishBundle(SAMPLE_BUNDLE, signal);
+    expect(pidOf()).not.toBe(killed);
+  });
 });

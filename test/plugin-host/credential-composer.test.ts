@@ -119,6 +119,15 @@ describePlugins('a credential composer', (implementation) => {
     });
   });
 
+  test('one whose process was killed has its say once it runs again', async () => {
+    const pidOf = () => requireLoaded(catalog.plugins.find(({ name }) => name === 'style')?.pid);
+    const killed = pidOf();
+    process.kill(killed, 'SIGKILL');
+    const { subject } = await composer.composeWorkloadX509Svid(of('/web'), SVID, signal);
+    expect(subject).toEqual({ commonName: digest(publicKey) });
+    expect(pidOf()).not.toBe(killed);
+  });
+
   if (implementation.made === 'ours') return; // whose types do not let these through
 
   test('attributes without a subject are an internal error (§8.7)', async () => {

@@ -90,6 +90,20 @@ describePlugins('a workload attestor', ({ made, plugin }) => {
     await expect(attestor(name).attestReference(toProcess(2 ** 31 - 1), { signal })).rejects.toMatchObject(refusal);
   });
 
+  test('one whose process was killed attests once it runs again, either way', async () => {
+    const pidOf = () => catalog.plugins.find(({ name }) => name === 'by_pid')?.pid ?? Number.NaN;
+    const ask = [
+      () => attestor('by_pid').attest(process.pid, signal),
+      () => attestor('by_pid').attestReference(toProcess(process.pid), { signal }),
+    ];
+    for (const attest of ask) {
+      const killed = pidOf();
+      process.kill(killed, 'SIGKILL');
+      expect(await attest()).toContainEqual({ type: 'by_pid', value: `pid:${process.pid}` });
+      expect(pidOf()).not.toBe(killed);
+    }
+  });
+
   test.each([0, -1, 1.5, 2 ** 31])('process ID %d is refused before the plugin sees it', async (pid) => {
     await expect(attestor('by_pid').attest(pid, signal)).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' });
   });
