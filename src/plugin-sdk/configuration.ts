@@ -20,7 +20,8 @@ export interface ConfigurationOptions<Config, State> {
   /** A strict object: an unknown key is a mistake. */
   readonly config: ZodType<Config>;
   /**
-   * Turns the configuration into what every call is handed: reads the files it names, opens what it needs.
+   * Turns the configuration into what every call is handed: reads the files it names, opens what it needs. A state that can
+   * be disposed of is, once another takes its place and before the plugin ends.
    * Runs for Validate too, whose state is dropped at once. @throws to refuse the configuration.
    */
   readonly configure: (config: Config, context: ConfigureContext) => State | Promise<State>;
@@ -32,17 +33,18 @@ export interface Configured<State> {
   readonly trustDomain: TrustDomain;
 }
 
+/** The service `Config`; disposing ends what is in force, so that nothing is answered until the next Configure. */
+export interface ConfigurationService extends BoundService, AsyncDisposable {}
+
 /** Serves `Config`, and holds what was configured last. */
 export class Configuration<Config, State> {
   readonly #options: ConfigurationOptions<Config, State>;
   readonly #runtime: PluginRuntime;
   #current: Configured<State> | undefined;
 
-  readonly service: BoundService = bindService(ConfigDefinition, {
+  readonly #handlers = bindService(ConfigDefinition, {
     configure: async (request, { signal }) => {
-      const previous = this.#current;
-      this.#current = await this.#read(request, signal);
-      await dispose(previous?.state);
+      await this.#replaceBy(await this.#read(request, signal));
       return ConfigureResponse.create();
     },
     validate: async (request, { signal }) => {
@@ -57,6 +59,11 @@ export class Configuration<Config, State> {
     },
   });
 
+  readonly service: ConfigurationService = {
+    ...this.#handlers,
+    [Symbol.asyncDispose]: () => this.#replaceBy(undefined),
+  };
+
   constructor(options: ConfigurationOptions<Config, State>, runtime: PluginRuntime) {
     this.#options = options;
     this.#runtime = runtime;
@@ -66,6 +73,12 @@ export class Configuration<Config, State> {
   get current(): Configured<State> {
     if (this.#current === undefined) throw new SpiffeError('FAILED_PRECONDITION', 'not configured');
     return this.#current;
+  }
+
+  async #replaceBy(next: Configured<State> | undefined): Promise<void> {
+    const previous = this.#current;
+    this.#current = next;
+    await dispose(previous?.state);
   }
 
   async #read(
@@ -79,6 +92,11 @@ export class Configuration<Config, State> {
     const config = readConfigText(this.#options.config, hclConfiguration, { source: 'plugin_data' });
     return { state: await this.#options.configure(config, { ...this.#runtime, trustDomain, signal }), trustDomain };
   }
+}
+
+/** Ends what a plugin has open, before it ends itself. @throws what a state throws when it is disposed of */
+export async function endConfigurations(services: readonly BoundService[]): Promise<void> {
+  for (const service of services) await dispose(service);
 }
 
 async function dispose(state: unknown): Promise<void> {

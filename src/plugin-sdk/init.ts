@@ -1,8 +1,9 @@
 import { InitDefinition } from '../gen/spire/service/private/init/v1/init.ts';
 import { type BoundService, bindService } from '../rpc/service.ts';
+import { endConfigurations } from './configuration.ts';
 import type { HostServices } from './host-services.ts';
 
-/** Tells the host which services the plugin has, and learns which the host has. */
+/** Tells the host which services the plugin has, and learns which the host has. Deinit ends what they have open. */
 export function initService(services: readonly BoundService[], host: HostServices): BoundService {
   return bindService(InitDefinition, {
     async init({ hostServiceNames }) {
@@ -10,6 +11,7 @@ export function initService(services: readonly BoundService[], host: HostService
       return { pluginServiceNames: services.map(({ definition }) => definition.fullName) };
     },
     async deinit() {
+      await endConfigurations(services);
       return {};
     },
   });

@@ -9,11 +9,12 @@ import { type AutoMtls, createAutoMtls } from '../rpc/auto-mtls.ts';
 import { APP_PROTOCOL_VERSION, CORE_PROTOCOL_VERSION, PLUGIN_ENVIRONMENT } from '../rpc/go-plugin.ts';
 import { formatHandshake } from '../rpc/handshake.ts';
 import { RpcServer } from '../rpc/server.ts';
-import { bindService } from '../rpc/service.ts';
+import { type BoundService, bindService } from '../rpc/service.ts';
 import { removeStaleSocket } from '../rpc/stale-socket.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
 import { PluginBroker } from './broker.ts';
+import { endConfigurations } from './configuration.ts';
 import { pluginHealth } from './health.ts';
 import { HostServices } from './host-services.ts';
 import { initService } from './init.ts';
@@ -37,10 +38,18 @@ export class PluginServer implements AsyncDisposable {
   readonly #server: RpcServer;
   readonly #host: HostServices;
   readonly #path: string;
+  readonly #services: readonly BoundService[];
 
   private constructor(
     handshake: string,
-    parts: { stdio: PluginStdio; listener: Server; server: RpcServer; host: HostServices; path: string },
+    parts: {
+      stdio: PluginStdio;
+      listener: Server;
+      server: RpcServer;
+      host: HostServices;
+      path: string;
+      services: readonly BoundService[];
+    },
   ) {
     this.handshake = handshake;
     this.stdio = parts.stdio;
@@ -48,6 +57,7 @@ export class PluginServer implements AsyncDisposable {
     this.#server = parts.server;
     this.#host = parts.host;
     this.#path = parts.path;
+    this.#services = parts.services;
   }
 
   /** @throws SpiffeError `PLUGIN_PROTOCOL` where the environment is not that of a host for this kind of plugin. */
@@ -83,13 +93,14 @@ export class PluginServer implements AsyncDisposable {
       ...(autoMtls === undefined ? {} : { certificate: autoMtls.certificate }),
       ...(environment[PLUGIN_ENVIRONMENT.multiplex] ? { multiplexed: false } : {}),
     });
-    return new PluginServer(handshake, { stdio, listener, server, host, path });
+    return new PluginServer(handshake, { stdio, listener, server, host, path, services });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listener.close();
     this.#host[Symbol.dispose]();
     await this.#server[Symbol.asyncDispose]();
+    await endConfigurations(this.#services).catch(() => {}); // nobody is there to be told
     await rm(this.#path, { force: true });
   }
 }

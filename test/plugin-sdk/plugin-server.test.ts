@@ -111,6 +111,30 @@ describe('services of go-plugin and SPIRE (plugin-wire §4, §5)', () => {
     await expect(stdio.streamStdio({}).receive()).rejects.toMatchObject({ status: Status.FailedPrecondition });
   });
 
+  test('Deinit ends what is open; the plugin answers again once it is configured again', async () => {
+    await using plugin = await start();
+    const init = createClient(InitDefinition, plugin.channel);
+    const config = createClient(ConfigDefinition, plugin.channel);
+    const client = createClient(WorkloadAttestorDefinition, plugin.channel);
+    await init.deinit({}); // nothing is open yet
+    await config.configure(configuration('word = "ended"'));
+    expect(disposed).not.toContain('ended');
+    await init.deinit({});
+    expect(disposed).toContain('ended');
+    await expect(client.attest({ pid: 1 })).rejects.toMatchObject({ status: Status.FailedPrecondition });
+    await init.init({ hostServiceNames: [] });
+    await config.configure(configuration('word = "again"'));
+    expect(await client.attest({ pid: 1 })).toEqual({ selectorValues: ['again:1:example.org'] });
+  });
+
+  test('what is open ends with a plugin that is not deinitialized, too', async () => {
+    const plugin = await start();
+    await createClient(ConfigDefinition, plugin.channel).configure(configuration('word = "left"'));
+    await plugin[Symbol.asyncDispose]();
+    expect(disposed).toContain('left');
+    expect(disposed.filter((word) => word === 'left')).toHaveLength(1);
+  });
+
   test('Shutdown is answered and ends the plugin', async () => {
     await using plugin = await start();
     await createClient(GRPCControllerDefinition, plugin.channel).shutdown({});
