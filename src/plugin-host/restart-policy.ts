@@ -1,7 +1,7 @@
 /** First and longest pause before a plugin that ended is started again; it doubles in between. */
 const FIRST_MS = 100;
 const LONGEST_MS = 30_000;
-/** A plugin that failed this often in the window is reported unhealthy, by name, until it has run for `STABLE_MS`. */
+/** A plugin that failed this often in the window is reported unhealthy, by name, until the window has fewer failures. */
 const UNHEALTHY_FAILURES = 5;
 const WINDOW_MS = 60_000;
 /** Having run for so long, a plugin starts anew with the first pause. */

@@ -1,6 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { configure } from '../../src/plugin-host/configure.ts';
+import { configure, validate } from '../../src/plugin-host/configure.ts';
+import { RemoteError } from '../../src/rpc/status.ts';
+import { Status } from '../../src/spiffe/status.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 
@@ -55,4 +57,41 @@ test('a plugin_data_file that cannot be read, or is no text, is named', async ()
   });
   await writeFile(folder.join('binary'), Uint8Array.of(0xff, 0xfe));
   await expect(received({ file: folder.join('binary') })).rejects.toThrow(/not text in UTF-8/);
+});
+
+/** A plugin's view of its configuration. */
+const answering = (answer: () => { valid: boolean; notes: string[] }) => ({ validate: async () => answer() });
+const refuse = (status: Status) => () => {
+  throw new RemoteError(status, 'no');
+};
+
+test.each([
+  ['valid and says nothing', () => ({ valid: true, notes: [] })],
+  ['cannot tell', refuse(Status.Unimplemented)],
+])('a plugin that finds its configuration %s has nothing against it (§5)', async (_what, answer) => {
+  await expect(validate(answering(answer), { text: '' }, trustDomain, {})).resolves.toBeUndefined();
+});
+
+test.each([
+  [
+    'notes something of a valid one',
+    () => ({ valid: true, notes: ['old key', 'odd'] }),
+    'CONFIG_INVALID',
+    'old key; odd',
+  ],
+  ['does not say why it is not', () => ({ valid: false, notes: [] }), 'CONFIG_INVALID', 'it does not say why'],
+])('a plugin that %s is against it (§5)', async (_what, answer, code, message) => {
+  await expect(validate(answering(answer), { text: '' }, trustDomain, {})).rejects.toMatchObject({ code, message });
+});
+
+test('a plugin that fails to look at its configuration is the reason itself', async () => {
+  const looking = validate(answering(refuse(Status.Internal)), undefined, trustDomain, {});
+  await expect(looking).rejects.toMatchObject({ status: Status.Internal, message: 'no' });
+});
+
+test('a plugin without Config is valid, unless there is plugin_data', async () => {
+  await validate(undefined, undefined, trustDomain, {});
+  await expect(validate(undefined, { text: '' }, trustDomain, {})).rejects.toThrow(
+    /no supported configuration interface/,
+  );
 });
