@@ -17,6 +17,10 @@ const never: (challenge: Uint8Array) => Promise<Uint8Array> = async () => {
 /** As it stands in agent IDs. */
 const nameOf = ({ made }: Implementation) => (made === 'go' ? 'go_digest' : 'digest');
 
+function kill(catalog: PluginCatalog, name: string): void {
+  process.kill(catalog.plugins.find((plugin) => plugin.name === name)?.pid ?? Number.NaN, 'SIGKILL');
+}
+
 describePlugins('a server node attestor', tryServerNodeAttestor, GO_BUILDS_WITH_HOST_SERVICES);
 
 function tryServerNodeAttestor(implementation: Implementation): void {
@@ -157,6 +161,18 @@ function tryServerNodeAttestor(implementation: Implementation): void {
     for (let call = 0; call < 5; call++) await attest('printer', digest('printer'));
   });
 
+  test('a plugin that ends between challenge and answer ends the attestation with the reason; the next one goes on (§5)', async () => {
+    const answering = attest('node5', async () => {
+      kill(catalog, name);
+      return Buffer.of(1);
+    });
+    await expect(answering).rejects.toMatchObject({
+      status: Status.Unavailable,
+      message: `nodeattestor(${name}): the plugin's process was ended by SIGKILL`,
+    });
+    await expect(attest('node5', digest('node5'))).resolves.toMatchObject({ canReattest: true });
+  });
+
   if (implementation.made === 'ours') return; // whose types do not let these through
 
   test.each([
@@ -258,6 +274,18 @@ function tryAgentNodeAttestor(implementation: Implementation): void {
         status: Status.InvalidArgument,
         message: `nodeattestor(${name}): the challenge makes no sense`,
       });
+    });
+
+    test('ends with its plugin’s process, with the reason; the next one goes on (§5)', async () => {
+      await using attestation = attestor.attest({ csrPublicKey, signal });
+      await attestation.payload;
+      kill(catalog, name);
+      await expect(attestation.respond(Buffer.from('one'))).rejects.toMatchObject({
+        status: Status.Unavailable,
+        message: `nodeattestor(${name}): the plugin's process was ended by SIGKILL`,
+      });
+      await using next = attestor.attest({ csrPublicKey, signal });
+      expect(Buffer.from(await next.payload).toString()).toBe('node1');
     });
 
     test('an empty answer is an internal error (§8.3)', async () => {
