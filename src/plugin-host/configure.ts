@@ -74,11 +74,12 @@ export async function readPluginData(data: PluginData): Promise<string> {
   }
 }
 
-/** A pipe would be waited for, and a device may never end. */
+/** A pipe would be waited for, or be empty the next time; a device, such as /dev/null, may never end. */
 async function readAtMost(path: string, maxBytes: number): Promise<Buffer> {
   await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   const found = await file.stat();
-  if (!found.isFile()) throw new SpiffeError('FILE_UNUSABLE', `plugin_data_file ${quoteText(path)} is no file`);
+  if (!found.isFile() && !found.isCharacterDevice())
+    throw new SpiffeError('FILE_UNUSABLE', `plugin_data_file ${quoteText(path)} is no file`);
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of file.createReadStream({ autoClose: false, end: maxBytes })) {
