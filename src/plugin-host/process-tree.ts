@@ -25,8 +25,9 @@ export class ProcessTree {
     this.#pluginPid = pid;
   }
 
-  /** Ends all of it at once. */
+  /** Ends all of it at once. One that has ended has taken all along, and its number may be another's. */
   end(): void {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     if (!this.#isSupervised) {
       killGroup(this.#child.pid);
       return;
