@@ -1,11 +1,11 @@
 import { Logger } from '../../log/logger.ts';
 import { PluginConnection } from '../../plugin-host/plugin-connection.ts';
-import { PluginProcess, type PluginProcessOptions } from '../../plugin-host/plugin-process.ts';
-import { allVariables } from '../../plugin-host/sandbox/environment.ts';
+import type { PluginProcess, PluginProcessOptions } from '../../plugin-host/plugin-process.ts';
 import { SocketFolder } from '../../plugin-host/socket-folder.ts';
 import { AutoMtls, createOneTimeIdentity, type OneTimeIdentity } from '../../rpc/auto-mtls.ts';
 import { handshakeEnvironment, PLUGIN_ENVIRONMENT, type PluginType } from '../../rpc/go-plugin.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
+import { startSupervised } from './supervised.ts';
 
 /** Everything about a start but what is to be started. */
 export type StartOptions = Omit<PluginProcessOptions, 'command' | 'args' | 'launcher'>;
@@ -25,7 +25,7 @@ export interface TrialSettings {
   readonly environment?: Readonly<Record<string, string>>;
   /** Told all that it writes to stderr. */
   readonly onStderr?: (chunk: Uint8Array) => void;
-  /** Starts it in another way; absent, without anything around it and with all variables of this process. */
+  /** Starts it in another way; absent, confined by nothing and with all variables of this process. */
   readonly start?: (folder: SocketFolder, options: StartOptions) => Promise<PluginProcess>;
 }
 
@@ -115,6 +115,5 @@ export class Trial implements AsyncDisposable {
 const MAX_LINES = 100;
 
 function startFreely(command: string, args: readonly string[]): NonNullable<TrialSettings['start']> {
-  return (_folder, options) =>
-    PluginProcess.start({ ...options, command, args, environment: { ...allVariables(), ...options.environment } });
+  return (_folder, options) => startSupervised({ ...options, command, args });
 }
