@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, '..');
 const MAX_LINES = 400;
 
 const values = ['spiffe', 'x509', 'tpm', 'gen'];
-const mechanisms = ['rpc', 'config', 'log', 'files', 'addon', 'telemetry'];
+const mechanisms = ['rpc', 'config', 'log', 'files', 'addon', 'http', 'telemetry'];
 
 /** What a folder of src may import besides itself; `datastore` is the server's alone. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
@@ -24,7 +24,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   datastore: ['spiffe', 'x509', 'config', 'files', 'log'],
   config: ['spiffe'],
   log: values,
-  telemetry: ['spiffe', 'config', 'log'],
+  http: ['spiffe', 'config', 'log'],
+  telemetry: ['spiffe', 'config', 'log', 'http'],
   files: ['spiffe'],
   addon: ['spiffe'],
   tpm: ['spiffe', 'x509'],

@@ -15,6 +15,7 @@ import type { JoinOptions } from './attestation/join-trust-domain.ts';
 import { nodeEvidence } from './attestation/node-evidence.ts';
 import { findOrEarnSvid } from './identity/first-identity.ts';
 import { NodeIdentity, type NodeIdentityOptions } from './identity/node-identity.ts';
+import { serveHealth } from './serve-health.ts';
 import { serveMetrics } from './serve-metrics.ts';
 import { ServerConnection } from './server-api/server-connection.ts';
 import { AgentDataFile } from './storage/agent-data.ts';
@@ -136,6 +137,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   });
   await using unlessStarted = new AsyncDisposableStack();
   unlessStarted.use(endpoint);
+  unlessStarted.use(await serveHealth({ config, catalog, hasEntries: () => cache.content !== undefined, log }));
 
   const join: JoinOptions = {
     server,

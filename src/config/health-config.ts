@@ -27,4 +27,16 @@ export const healthChecksConfig = z
       readyPath: raw.ready_path ?? '/ready',
     }),
   )
+  .superRefine(({ listenerEnabled, livePath, readyPath }, ctx) => {
+    if (!listenerEnabled) return;
+    for (const [key, path] of [
+      ['live_path', livePath],
+      ['ready_path', readyPath],
+    ] as const) {
+      if (/^\/[^\s?#]*$/.test(path)) continue;
+      ctx.addIssue({ code: 'custom', path: [key], message: 'must be the path of a URL, such as "/live"' });
+    }
+    if (livePath !== readyPath) return;
+    ctx.addIssue({ code: 'custom', path: ['ready_path'], message: 'must differ from live_path, which it is' });
+  })
   .prefault({});

@@ -14,12 +14,18 @@ export class RotationTimer implements AsyncDisposable {
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #disposed = false;
+  #failures = 0;
 
   constructor(options: { work: () => Promise<Date>; log: Logger; clock: () => Date; retryMs: number }) {
     this.#work = options.work;
     this.#log = options.log;
     this.#retryMs = options.retryMs;
     this.#clock = options.clock;
+  }
+
+  /** How often the work failed since it last went well. */
+  get failures(): number {
+    return this.#failures;
   }
 
   /** Sets the first time; the work runs no earlier than after `minimumMs`. */
@@ -44,8 +50,11 @@ export class RotationTimer implements AsyncDisposable {
 
   async #run(): Promise<void> {
     try {
-      this.start(await this.#work());
+      const due = await this.#work();
+      this.#failures = 0;
+      this.start(due);
     } catch (error) {
+      this.#failures += 1;
       this.#log.error('a rotation failed and is tried again', {
         error: error instanceof Error ? error.message : String(error),
       });

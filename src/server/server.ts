@@ -18,6 +18,7 @@ import { CaManager } from './ca/ca-manager.ts';
 import { SvidIssuer } from './ca/svid-issuer.ts';
 import { type Endpoints, openEndpoints } from './endpoints.ts';
 import { EntryCache } from './entry-cache.ts';
+import { serveHealth } from './health.ts';
 import { ServerHostServices } from './host-services.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { RateLimits } from './rate-limits/rate-limits.ts';
@@ -129,6 +130,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   const endpoints: Endpoints = stack.use(
     await openEndpoints({ config, services, authorizer, rateLimits, identity, bundle, observe, log }),
   );
+  stack.use(await serveHealth({ config, datastore, authorities, issuer, catalog, log }));
   log.info('server is ready', { trust_domain: trustDomain, port: endpoints.port, socket: config.socketPath });
   const running = stack.move();
   return {

@@ -23,7 +23,6 @@ export function findUnsupported(config: ServerConfig): readonly string[] {
     'server.audit_log_enabled': config.auditLogEnabled,
     'server.federation': config.federation !== undefined,
     'server.profiling_enabled': config.profiling.enabled,
-    health_checks: config.healthChecks.listenerEnabled,
   };
   return [
     ...Object.keys(set).filter((key) => set[key]),

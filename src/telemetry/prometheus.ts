@@ -1,29 +1,28 @@
 import type { PrometheusConfig, PrometheusTlsConfig } from '../config/telemetry-config.ts';
+import { PageServer } from '../http/page-server.ts';
+import { listenInClear, type TcpListener, type TcpListenerOptions } from '../http/tcp-listener.ts';
 import type { Logger } from '../log/logger.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import { CertificateFiles } from './certificate-files.ts';
+import { CONTENT_TYPE } from './exposition.ts';
 import type { Metrics } from './metrics.ts';
-import {
-  listenInClear,
-  listenWithFiles,
-  type MetricsListener,
-  type MetricsListenerOptions,
-} from './metrics-listener.ts';
-import { MetricsServer } from './metrics-server.ts';
+import { listenWithFiles } from './metrics-listener.ts';
 
 /** What the program does where the endpoint or its clients have X.509-SVIDs. */
-export interface SvidListenerOptions extends MetricsListenerOptions {
+export interface SvidListenerOptions extends TcpListenerOptions {
   /** What the endpoint shows; undefined for the program's own X.509-SVID. */
   readonly files: CertificateFiles | undefined;
   /** Whose X.509-SVID a client has to show; none: it need not show any. */
   readonly authorizedIds: readonly SpiffeId[];
 }
 
+const PATH = '/metrics';
+
 export interface PrometheusOptions {
   readonly config: PrometheusConfig;
   readonly metrics: Metrics;
   readonly log: Logger;
-  listenWithSvids(options: SvidListenerOptions): Promise<MetricsListener>;
+  listenWithSvids(options: SvidListenerOptions): Promise<TcpListener>;
 }
 
 /**
@@ -38,8 +37,14 @@ export async function openPrometheus({
   listenWithSvids,
 }: PrometheusOptions): Promise<AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
-  const server = stack.use(new MetricsServer({ render: () => metrics.render(), log }));
-  const options = { host, port, log, onConnection: server.accept.bind(server) };
+  const server = stack.use(
+    new PageServer({
+      pages: new Map([[PATH, async () => ({ status: 200, contentType: CONTENT_TYPE, text: await metrics.render() })]]),
+      directions: `metrics are at ${PATH}`,
+      log,
+    }),
+  );
+  const options = { host, port, setting: 'telemetry.Prometheus', log, onConnection: server.accept.bind(server) };
   const files = stack.use(await openFiles(tls, log));
   const { authorizedSpiffeIds: authorizedIds = [], useSpireSvid = false } = tls ?? {};
   const withSvids = useSpireSvid || authorizedIds.length > 0;

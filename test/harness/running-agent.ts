@@ -8,7 +8,7 @@ import { Logger, type LogRecord } from '../../src/log/logger.ts';
 import { RpcChannel } from '../../src/rpc/channel.ts';
 import { type Client, createClient } from '../../src/rpc/client.ts';
 import type { ServiceDefinition } from '../../src/rpc/definition.ts';
-import { metricsPortIn, withFreeMetricsPort } from './metrics-port.ts';
+import { healthPortIn, metricsPortIn, withFreePorts } from './free-ports.ts';
 
 export interface TestAgentOptions {
   /** Where its configuration, data and socket live. */
@@ -20,6 +20,8 @@ export interface TestAgentOptions {
   readonly plugins?: string;
   /** The section `telemetry`; its endpoint's port is one that is free. */
   readonly telemetry?: string;
+  /** The section `health_checks`; its endpoint's port is one that is free. */
+  readonly health?: string;
   readonly trustDomain?: string;
   readonly clock?: () => Date;
 }
@@ -43,7 +45,7 @@ export class TestAgent implements AsyncDisposable {
     const records: LogRecord[] = [];
     const log = new Logger((record) => records.push(record), 'debug');
     const { clock } = options;
-    const running = await startAgent(withFreeMetricsPort(readAgentConfig({ path })), {
+    const running = await startAgent(withFreePorts(readAgentConfig({ path })), {
       builtins: builtinPlugins('agent'),
       log,
       ...(clock === undefined ? {} : { clock }),
@@ -59,6 +61,11 @@ export class TestAgent implements AsyncDisposable {
   /** Of the metrics endpoint. */
   get metricsPort(): number {
     return metricsPortIn(this.records);
+  }
+
+  /** Of the endpoint for live and ready. */
+  get healthPort(): number {
+    return healthPortIn(this.records);
   }
 
   /** The messages that it logged. */
@@ -78,7 +85,7 @@ export const diskKeys = (folder: string): string =>
 export const JOIN_TOKEN_AND_UNIX = 'NodeAttestor "join_token" {}\n  WorkloadAttestor "unix" {}';
 
 function agentConf(options: TestAgentOptions): string {
-  const { folder, serverPort, settings, plugins, telemetry = '', trustDomain = 'example.org' } = options;
+  const { folder, serverPort, settings, plugins, telemetry = '', health = '', trustDomain = 'example.org' } = options;
   return `agent {
   trust_domain = "${trustDomain}"
   data_dir = "${folder}/data"
@@ -93,6 +100,9 @@ plugins {
 }
 telemetry {
   ${telemetry}
+}
+health_checks {
+  ${health}
 }
 `;
 }

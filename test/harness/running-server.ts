@@ -7,7 +7,7 @@ import { RpcChannel } from '../../src/rpc/channel.ts';
 import { type Client, createClient } from '../../src/rpc/client.ts';
 import type { ServiceDefinition } from '../../src/rpc/definition.ts';
 import { type RunningServer, startServer } from '../../src/server/index.ts';
-import { metricsPortIn, withFreeMetricsPort } from './metrics-port.ts';
+import { healthPortIn, metricsPortIn, withFreePorts } from './free-ports.ts';
 
 export interface TestServerOptions {
   /** Where its configuration, data and socket live. */
@@ -20,6 +20,8 @@ export interface TestServerOptions {
   readonly telemetry?: string;
   /** Whether SPIRE's limits are on, as they are by default: from one address, one node a second attests. */
   readonly rateLimits?: boolean;
+  /** The section `health_checks`; its endpoint's port is one that is free. */
+  readonly health?: string;
   readonly clock?: () => Date;
   /** 0 by default: any that is free. */
   readonly port?: number;
@@ -45,18 +47,19 @@ export class TestServer implements AsyncDisposable {
     plugins = MEMORY_AND_JOIN_TOKEN,
     telemetry = '',
     rateLimits = false,
+    health = '',
     clock,
     port = 0,
   }: TestServerOptions): Promise<TestServer> {
     const path = join(folder, 'server.conf');
     await writeFileAtomically(
       path,
-      `${serverConf(folder, `${rateLimits ? '' : NO_RATE_LIMITS}\n  ${settings}`, plugins)}telemetry {\n  ${telemetry}\n}\n`,
+      `${serverConf(folder, `${rateLimits ? '' : NO_RATE_LIMITS}\n  ${settings}`, plugins)}telemetry {\n  ${telemetry}\n}\nhealth_checks {\n  ${health}\n}\n`,
     );
     const records: LogRecord[] = [];
     const log = new Logger((record) => records.push(record), 'debug');
     // In a configuration file 0 means the port that SPIRE takes.
-    const config = withFreeMetricsPort({ ...readServerConfig({ path }), bindPort: port });
+    const config = withFreePorts({ ...readServerConfig({ path }), bindPort: port });
     const running = await startServer(config, {
       builtins: builtinPlugins('server'),
       log,
@@ -68,6 +71,11 @@ export class TestServer implements AsyncDisposable {
   /** Of the metrics endpoint. */
   get metricsPort(): number {
     return metricsPortIn(this.records);
+  }
+
+  /** Of the endpoint for live and ready. */
+  get healthPort(): number {
+    return healthPortIn(this.records);
   }
 
   /** A client on the admin socket. */

@@ -31,7 +31,6 @@ test.each([
   ['', 'telemetry { DogStatsd = [{ address = "localhost:8125" }] }', 'telemetry.DogStatsd'],
   ['', 'telemetry { M3 = [{ address = "localhost:9000" env = "prod" }] }', 'telemetry.M3'],
   ['', 'telemetry { InMem {} }', 'telemetry.InMem'],
-  ['', 'health_checks { listener_enabled = true }', 'health_checks'],
 ])('%s%s is told', async (settings, sections, key) => {
   expect(findUnsupported(await read(settings, sections))).toEqual([key]);
 });

@@ -152,3 +152,17 @@ describeWithGo('Prometheus’ own parser', () => {
     await expect(readExposition('x{a="b} 1\n')).rejects.toThrow(/text format parsing error/);
   });
 });
+
+test('who scrapes at once shares the work', async () => {
+  let renders = 0;
+  const filter = new MetricFilter({ allowedPrefixes: [], blockedPrefixes: [], allowedLabels: [], blockedLabels: [] });
+  const metrics = new Metrics({ prefix: 'p', labels: [], filter });
+  metrics.collect(async () => {
+    renders += 1;
+    await new Promise((resolve) => setImmediate(resolve));
+  });
+  await Promise.all(Array.from({ length: 50 }, () => metrics.render()));
+  expect(renders).toBe(1);
+  await metrics.render();
+  expect(renders).toBe(2);
+});

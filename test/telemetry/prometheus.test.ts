@@ -3,10 +3,10 @@ import { rename } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { writeFileAtomically } from '../../src/files/write-file-atomically.ts';
+import { PageServer } from '../../src/http/page-server.ts';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
 import { CertificateFiles } from '../../src/telemetry/certificate-files.ts';
 import { listenWithFiles } from '../../src/telemetry/metrics-listener.ts';
-import { MetricsServer } from '../../src/telemetry/metrics-server.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 
 // The endpoint with certificates of files, made by openssl, and curl as the client.
@@ -38,7 +38,13 @@ async function serve(clientCa?: string, intervalMs = 50) {
   const records: LogRecord[] = [];
   const log = new Logger((record) => records.push(record), 'debug');
   const stack = new AsyncDisposableStack();
-  const server = stack.use(new MetricsServer({ render: async () => 'x 1\n', log }));
+  const server = stack.use(
+    new PageServer({
+      pages: new Map([['/metrics', async () => ({ status: 200, contentType: 'text/plain', text: 'x 1\n' })]]),
+      directions: 'metrics are at /metrics',
+      log,
+    }),
+  );
   const files = stack.use(
     await CertificateFiles.open({
       certFile: folder.join('server.pem'),
@@ -48,7 +54,13 @@ async function serve(clientCa?: string, intervalMs = 50) {
       log,
     }),
   );
-  const options = { host: 'localhost', port: 0, log, onConnection: server.accept.bind(server) };
+  const options = {
+    host: 'localhost',
+    port: 0,
+    setting: 'telemetry.Prometheus',
+    log,
+    onConnection: server.accept.bind(server),
+  };
   const { port } = stack.use(await listenWithFiles(files, options));
   return {
     records,

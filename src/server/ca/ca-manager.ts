@@ -66,6 +66,11 @@ export class CaManager implements AsyncDisposable {
     return requireValid(this.#jwt, this.#now(), 'JWT');
   }
 
+  /** How often rotation failed, one time after the other. */
+  get failedRotations(): number {
+    return this.#timer.failures;
+  }
+
   /** Does what is due; calls made while one runs wait for its end and share the next. @returns when something is due next. */
   rotate(): Promise<Date> {
     this.#next ??= this.#running.then(() => {

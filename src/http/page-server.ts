@@ -1,29 +1,35 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from '../log/logger.ts';
-import { CONTENT_TYPE } from './exposition.ts';
 
-export interface MetricsServerOptions {
-  /** The text of a scrape. */
-  readonly render: () => Promise<string>;
+export interface Page {
+  readonly status: number;
+  readonly contentType: string;
+  readonly text: string;
+}
+
+export interface PageServerOptions {
+  /** By path, whole and without a query. */
+  readonly pages: ReadonlyMap<string, () => Promise<Page>>;
+  /** What is said of any other path, such as `metrics are at /metrics`. */
+  readonly directions: string;
   readonly log: Logger;
   /** For a request with its answer, and for the pause until the next one. */
   readonly timeLimitMs?: number;
 }
 
 const TIME_LIMIT_MS = 15_000;
-/** Of somebody who scrapes there is one, of others there may be many. */
+/** Of somebody who asks on purpose there are few, of others there may be many. */
 const MAX_CONNECTIONS = 32;
 const MAX_HEADER_BYTES = 8 * 1024;
-const PATH = '/metrics';
 
-/** Answers `GET /metrics` on connections that somebody else accepted, and nothing else. Disposing cuts them. */
-export class MetricsServer implements Disposable {
-  readonly #options: MetricsServerOptions;
+/** Answers GET and HEAD of some pages on connections that somebody else accepted, and nothing else. Disposing cuts them. */
+export class PageServer implements Disposable {
+  readonly #options: PageServerOptions;
   readonly #server: Server;
   readonly #connections = new Map<Socket, NodeJS.Timeout>();
 
-  constructor(options: MetricsServerOptions) {
+  constructor(options: PageServerOptions) {
     this.#options = options;
     this.#server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
       response.once('close', () => this.#connections.get(request.socket)?.refresh());
@@ -35,7 +41,10 @@ export class MetricsServer implements Disposable {
 
   accept(socket: Socket): void {
     if (this.#connections.size >= MAX_CONNECTIONS) {
-      this.#options.log.debug('a connection for metrics was refused: there are too many', { most: MAX_CONNECTIONS });
+      this.#options.log.debug('a connection was refused: there are too many', {
+        most: MAX_CONNECTIONS,
+        about: this.#options.directions,
+      });
       socket.destroy();
       return;
     }
@@ -54,21 +63,19 @@ export class MetricsServer implements Disposable {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { pages, directions, log } = this.#options;
+    const [path = ''] = (request.url ?? '').split('?');
+    const render = pages.get(path);
+    if (render === undefined) return refuse(response, { status: 404, message: directions });
     const refusal = refusalOf(request);
-    if (refusal !== undefined) {
-      const { status, message, headers = {} } = refusal;
-      response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', Connection: 'close', ...headers });
-      response.end(`${message}\n`);
-      return;
-    }
+    if (refusal !== undefined) return refuse(response, refusal);
     try {
-      const text = Buffer.from(await this.#options.render());
-      response.writeHead(200, { 'Content-Type': CONTENT_TYPE, 'Content-Length': text.length });
-      response.end(request.method === 'HEAD' ? undefined : text);
+      const { status, contentType, text } = await render();
+      const body = Buffer.from(text);
+      response.writeHead(status, { 'Content-Type': contentType, 'Content-Length': body.length });
+      response.end(request.method === 'HEAD' ? undefined : body);
     } catch (error) {
-      this.#options.log.error('metrics were not written', {
-        error: error instanceof Error ? error.stack : String(error),
-      });
+      log.error('a page was not written', { path, error: error instanceof Error ? error.stack : String(error) });
       response.writeHead(500, { Connection: 'close' });
       response.end();
     }
@@ -81,13 +88,16 @@ interface Refusal {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-function refusalOf({ method = '', url = '', headers }: IncomingMessage): Refusal | undefined {
-  const [path] = url.split('?');
-  if (path !== PATH) return { status: 404, message: `metrics are at ${PATH}` };
+function refusalOf({ method = '', headers }: IncomingMessage): Refusal | undefined {
   if (method !== 'GET' && method !== 'HEAD') {
     return { status: 405, message: 'only GET and HEAD', headers: { Allow: 'GET, HEAD' } };
   }
   const { 'content-length': length = '0', 'transfer-encoding': encoding } = headers;
   if (length !== '0' || encoding !== undefined) return { status: 413, message: 'no body is wanted' };
   return undefined;
+}
+
+function refuse(response: ServerResponse, { status, message, headers = {} }: Refusal): void {
+  response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', Connection: 'close', ...headers });
+  response.end(`${message}\n`);
 }

@@ -2,22 +2,28 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { PageServer } from '../../src/http/page-server.ts';
+import { listenInClear } from '../../src/http/tcp-listener.ts';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
-import { MetricFilter } from '../../src/telemetry/metric-filter.ts';
-import { Metrics } from '../../src/telemetry/metrics.ts';
-import { listenInClear } from '../../src/telemetry/metrics-listener.ts';
-import { MetricsServer } from '../../src/telemetry/metrics-server.ts';
 
 const BODY = 'x 1\n';
+const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 async function serve(options: { render?: () => Promise<string>; timeLimitMs?: number } = {}) {
   const records: LogRecord[] = [];
   const log = new Logger((record) => records.push(record), 'debug');
-  const server = new MetricsServer({ render: async () => BODY, log, ...options });
+  const { render = async () => BODY, ...limits } = options;
+  const server = new PageServer({
+    pages: new Map([['/metrics', async () => ({ status: 200, contentType: CONTENT_TYPE, text: await render() })]]),
+    directions: 'metrics are at /metrics',
+    log,
+    ...limits,
+  });
   const accepted: Socket[] = [];
   const listener = await listenInClear({
     host: '127.0.0.1',
     port: 0,
+    setting: 'telemetry.Prometheus',
     log,
     onConnection: (socket) => {
       accepted.push(socket);
@@ -44,15 +50,11 @@ async function textOf(socket: Socket): Promise<string> {
 
 const NO_REUSE = { headers: { connection: 'close' } };
 
-describe('the metrics endpoint', () => {
+describe('an endpoint with one page', () => {
   test('answers GET with the text, HEAD without', async () => {
     const { url } = await serve();
     const answer = await fetch(`${url}/metrics?x=1`, NO_REUSE);
-    expect([answer.status, answer.headers.get('content-type'), await answer.text()]).toEqual([
-      200,
-      'text/plain; version=0.0.4; charset=utf-8',
-      BODY,
-    ]);
+    expect([answer.status, answer.headers.get('content-type'), await answer.text()]).toEqual([200, CONTENT_TYPE, BODY]);
     const head = await fetch(`${url}/metrics`, { method: 'HEAD', ...NO_REUSE });
     expect([head.status, head.headers.get('content-length'), await head.text()]).toEqual([200, `${BODY.length}`, '']);
   });
@@ -80,7 +82,7 @@ describe('the metrics endpoint', () => {
     const { url, records } = await serve({ render: async () => Promise.reject(new Error('a secret')) });
     const answer = await fetch(`${url}/metrics`, NO_REUSE);
     expect([answer.status, await answer.text()]).toEqual([500, '']);
-    expect(records).toContainEqual(expect.objectContaining({ level: 'error', message: 'metrics were not written' }));
+    expect(records).toContainEqual(expect.objectContaining({ level: 'error', message: 'a page was not written' }));
   });
 });
 
@@ -117,22 +119,10 @@ describe('a slow client is cut off', () => {
 test('a port that is taken is refused with what to do', async () => {
   const { port } = await serve();
   const log = new Logger(() => {});
-  await expect(listenInClear({ host: '127.0.0.1', port, log, onConnection: () => {} })).rejects.toMatchObject({
+  await expect(
+    listenInClear({ host: '127.0.0.1', port, setting: 'telemetry.Prometheus', log, onConnection: () => {} }),
+  ).rejects.toMatchObject({
     code: 'SOCKET_UNUSABLE',
     message: `telemetry.Prometheus: cannot listen on 127.0.0.1 port ${port}: it is in use, stop what listens there or choose another port`,
   });
-});
-
-test('who scrapes at once shares the work', async () => {
-  let renders = 0;
-  const filter = new MetricFilter({ allowedPrefixes: [], blockedPrefixes: [], allowedLabels: [], blockedLabels: [] });
-  const metrics = new Metrics({ prefix: 'p', labels: [], filter });
-  metrics.collect(async () => {
-    renders += 1;
-    await new Promise((resolve) => setImmediate(resolve));
-  });
-  await Promise.all(Array.from({ length: 50 }, () => metrics.render()));
-  expect(renders).toBe(1);
-  await metrics.render();
-  expect(renders).toBe(2);
 });
