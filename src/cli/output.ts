@@ -57,7 +57,7 @@ export function statusName(code: number): string {
 }
 
 /** A selector or an error may come from a plugin: it does not begin lines, and does not speak to the terminal. */
-function onOneLine(text: string): string {
+export function onOneLine(text: string): string {
   return text.replace(/[\p{Cc}\u2028\u2029]/gu, (character) => {
     const code = character.charCodeAt(0).toString(16).padStart(4, '0');
     return character === '\n' ? '\\n' : `\\u${code}`;

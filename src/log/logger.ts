@@ -13,13 +13,18 @@ export interface LogRecord {
 
 export type LogSink = (record: LogRecord) => void;
 
+interface Threshold {
+  level: LogLevel;
+  readonly launchLevel: LogLevel;
+}
+
 /** A logger whose level may change at run time and is shared with its children. */
 export class Logger {
   readonly #sink: LogSink;
   readonly #fields: LogFields;
-  readonly #threshold: { level: LogLevel };
+  readonly #threshold: Threshold;
 
-  constructor(sink: LogSink, level: LogLevel = 'info', fields: LogFields = {}, threshold = { level }) {
+  constructor(sink: LogSink, level: LogLevel = 'info', fields: LogFields = {}, threshold: Threshold = { level, launchLevel: level }) {
     this.#sink = sink;
     this.#fields = fields;
     this.#threshold = threshold;
@@ -31,6 +36,11 @@ export class Logger {
 
   set level(level: LogLevel) {
     this.#threshold.level = level;
+  }
+
+  /** What the level was at first. */
+  get launchLevel(): LogLevel {
+    return this.#threshold.launchLevel;
   }
 
   /** A logger that adds `fields` to every record; it follows this one's level. */

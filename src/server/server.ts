@@ -117,6 +117,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     datastore,
     bundle,
     issuer,
+    identity,
     entries,
     attestors,
     authorizer,

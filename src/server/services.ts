@@ -6,10 +6,12 @@ import type { PluginCatalog } from '../plugin-host/catalog.ts';
 import { pluginsService } from '../plugin-host/plugins-service.ts';
 import type { CallContext } from '../rpc/call.ts';
 import { healthService } from '../rpc/health-service.ts';
+import { serverLoggerService } from '../rpc/logger-service.ts';
 import type { BoundService } from '../rpc/service.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { agentService } from './api/agent-service.ts';
 import { bundleService } from './api/bundle-service.ts';
+import { debugService } from './api/debug-service.ts';
 import { entryService } from './api/entry-service.ts';
 import { svidService } from './api/svid-service.ts';
 import type { Attestors } from './attestation/attestors.ts';
@@ -18,12 +20,14 @@ import type { BundleKeeper } from './bundle-keeper.ts';
 import type { SvidIssuer } from './ca/svid-issuer.ts';
 import type { EntryCache } from './entry-cache.ts';
 import type { RateLimits } from './rate-limits/rate-limits.ts';
+import type { ServerIdentity } from './server-identity.ts';
 
 export interface ServerServicesOptions {
   readonly config: ServerConfig;
   readonly datastore: Datastore;
   readonly bundle: BundleKeeper;
   readonly issuer: SvidIssuer;
+  readonly identity: ServerIdentity;
   readonly entries: EntryCache;
   readonly attestors: Attestors;
   readonly authorizer: Authorizer;
@@ -35,8 +39,8 @@ export interface ServerServicesOptions {
 
 /** SPIRE's server API, and the list of plugins. Which of it a caller reaches, the authorizer decides. */
 export function serverServices(options: ServerServicesOptions): readonly BoundService[] {
-  const { config, datastore, bundle, issuer, entries, attestors, authorizer, rateLimits, catalog, clock, log } =
-    options;
+  const { config, datastore, bundle, issuer, identity, entries, attestors, authorizer, rateLimits, catalog } = options;
+  const { clock, log } = options;
   const spend = (context: CallContext, count: number) => rateLimits.spend(context, count);
   const { trustDomain } = config;
   const callingAgent = (context: CallContext): AttestedAgent => {
@@ -74,6 +78,8 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
       spend,
     }),
     bundleService({ own: bundle, bundles: datastore.bundles }),
+    serverLoggerService(log),
+    debugService({ datastore, bundle, identity, clock }),
     pluginsService(catalog),
     healthService(() => catalog.plugins.every(({ state }) => state !== 'unhealthy')),
   ];

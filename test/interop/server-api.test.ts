@@ -45,6 +45,20 @@ describeWithGo('the server and clients of spire-api-sdk', () => {
         },
         agents: { type: 'join_token', version: 'go-1', listed: 1, banned: 1, deleted: 'NotFound' },
         health: { check: 'SERVING', watch: 'SERVING', list: 1 },
+        logger: {
+          first: 'DEBUG DEBUG',
+          set: 'ERROR DEBUG',
+          unspecified: 'InvalidArgument',
+          kept: 'ERROR DEBUG',
+          reset: 'DEBUG DEBUG',
+        },
+        debug: {
+          id: 'spiffe://example.org/spire/server',
+          subject: 'O=SPIRE,C=US',
+          agents: 0,
+          bundles: 1,
+          soon: true,
+        },
       });
       expect(server.records.filter(({ level }) => level === 'error')).toEqual([]);
     },

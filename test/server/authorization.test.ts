@@ -3,7 +3,9 @@ import { PluginsDefinition } from '../../src/gen/assayer/plugin/v1/plugin.ts';
 import { HealthDefinition } from '../../src/gen/grpc/health/v1/health.ts';
 import { AgentDefinition } from '../../src/gen/spire/api/server/agent/v1/agent.ts';
 import { BundleDefinition } from '../../src/gen/spire/api/server/bundle/v1/bundle.ts';
+import { DebugDefinition } from '../../src/gen/spire/api/server/debug/v1/debug.ts';
 import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.ts';
+import { LoggerDefinition } from '../../src/gen/spire/api/server/logger/v1/logger.ts';
 import { SVIDDefinition } from '../../src/gen/spire/api/server/svid/v1/svid.ts';
 import { Entry } from '../../src/gen/spire/api/types/types.ts';
 import { RpcChannel } from '../../src/rpc/channel.ts';
@@ -63,6 +65,10 @@ const POLICY: readonly (readonly [ServiceDefinition, string, readonly Caller[]])
   [SVIDDefinition, 'MintJWTSVID', ADMIN],
   [SVIDDefinition, 'BatchNewX509SVID', AGENT],
   [SVIDDefinition, 'NewJWTSVID', AGENT],
+  [DebugDefinition, 'GetInfo', LOCAL],
+  [LoggerDefinition, 'GetLogger', LOCAL],
+  [LoggerDefinition, 'SetLogLevel', LOCAL],
+  [LoggerDefinition, 'ResetLogLevel', LOCAL],
   [PluginsDefinition, 'ListPlugins', LOCAL],
   [PluginsDefinition, 'ReloadPlugin', LOCAL],
   [HealthDefinition, 'Check', LOCAL],
@@ -147,6 +153,8 @@ test('the policy has every method that the server implements', async () => {
     BundleDefinition,
     EntryDefinition,
     SVIDDefinition,
+    DebugDefinition,
+    LoggerDefinition,
     HealthDefinition,
     PluginsDefinition,
   ];

@@ -35,6 +35,8 @@ export const CALL_POLICY: ReadonlyMap<string, readonly CallerClass[]> = new Map(
   ...methods('spire.api.server.entry.v1.Entry', AGENTS, ['GetAuthorizedEntries', 'SyncAuthorizedEntries']),
   ...methods('spire.api.server.svid.v1.SVID', ADMINISTRATION, ['MintX509SVID', 'MintJWTSVID']),
   ...methods('spire.api.server.svid.v1.SVID', AGENTS, ['BatchNewX509SVID', 'NewJWTSVID']),
+  ...methods('spire.api.server.debug.v1.Debug', LOCAL, ['GetInfo']),
+  ...methods('spire.api.server.logger.v1.Logger', LOCAL, ['GetLogger', 'SetLogLevel', 'ResetLogLevel']),
   ...methods('assayer.plugin.v1.Plugins', LOCAL, ['ListPlugins', 'ReloadPlugin']),
   ...methods('grpc.health.v1.Health', LOCAL, ['Check', 'List', 'Watch']),
 ]);

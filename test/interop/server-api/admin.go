@@ -16,7 +16,9 @@ import (
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	agentv1 "github.com/spiffe/spire-api-sdk/proto/spire/api/server/agent/v1"
 	bundlev1 "github.com/spiffe/spire-api-sdk/proto/spire/api/server/bundle/v1"
+	debugv1 "github.com/spiffe/spire-api-sdk/proto/spire/api/server/debug/v1"
 	entryv1 "github.com/spiffe/spire-api-sdk/proto/spire/api/server/entry/v1"
+	loggerv1 "github.com/spiffe/spire-api-sdk/proto/spire/api/server/logger/v1"
 	svidv1 "github.com/spiffe/spire-api-sdk/proto/spire/api/server/svid/v1"
 	"github.com/spiffe/spire-api-sdk/proto/spire/api/types"
 	"google.golang.org/grpc"
@@ -31,6 +33,8 @@ type administrator struct {
 	entryClient  entryv1.EntryClient
 	svidClient   svidv1.SVIDClient
 	healthClient grpc_health_v1.HealthClient
+	loggerClient loggerv1.LoggerClient
+	debugClient  debugv1.DebugClient
 	trust        *spiffebundle.Bundle
 }
 
@@ -41,6 +45,8 @@ func newAdministrator(conn grpc.ClientConnInterface) *administrator {
 		entryClient:  entryv1.NewEntryClient(conn),
 		svidClient:   svidv1.NewSVIDClient(conn),
 		healthClient: grpc_health_v1.NewHealthClient(conn),
+		loggerClient: loggerv1.NewLoggerClient(conn),
+		debugClient:  debugv1.NewDebugClient(conn),
 	}
 }
 
@@ -185,6 +191,43 @@ func (a *administrator) health(ctx context.Context) map[string]any {
 		"check": checked.Status.String(),
 		"watch": must(watch.Recv()).Status.String(),
 		"list":  len(listed.Statuses),
+	}
+}
+
+func (a *administrator) logger(ctx context.Context) map[string]any {
+	levels := func(logger *types.Logger) string {
+		return logger.CurrentLevel.String() + " " + logger.LaunchLevel.String()
+	}
+	first := must(a.loggerClient.GetLogger(ctx, &loggerv1.GetLoggerRequest{}))
+	set := must(a.loggerClient.SetLogLevel(ctx, &loggerv1.SetLogLevelRequest{NewLevel: types.LogLevel_ERROR}))
+	_, err := a.loggerClient.SetLogLevel(ctx, &loggerv1.SetLogLevelRequest{})
+	kept := must(a.loggerClient.GetLogger(ctx, &loggerv1.GetLoggerRequest{}))
+	reset := must(a.loggerClient.ResetLogLevel(ctx, &loggerv1.ResetLogLevelRequest{}))
+	return map[string]any{
+		"first":       levels(first),
+		"set":         levels(set),
+		"unspecified": status.Code(err).String(),
+		"kept":        levels(kept),
+		"reset":       levels(reset),
+	}
+}
+
+func (a *administrator) debug(ctx context.Context) map[string]any {
+	info := must(a.debugClient.GetInfo(ctx, &debugv1.GetInfoRequest{}))
+	check(len(info.SvidChain) == 2, "the chain has %d certificates", len(info.SvidChain))
+	leaf, root := info.SvidChain[0], info.SvidChain[1]
+	authority := a.trust.X509Authorities()[0]
+	check(root.Subject == authority.Subject.String(), "crypto/x509 names the authority %s", authority.Subject)
+	check(root.ExpiresAt == authority.NotAfter.Unix(), "the authority expires at %d", authority.NotAfter.Unix())
+	check(leaf.ExpiresAt > time.Now().Unix(), "the server's SVID has expired")
+	entries := must(a.entryClient.CountEntries(ctx, &entryv1.CountEntriesRequest{})).Count
+	check(info.EntriesCount == entries && entries > 1000, "%d entries of %d", info.EntriesCount, entries)
+	return map[string]any{
+		"id":      must(spiffeid.FromPath(spiffeid.RequireTrustDomainFromString(leaf.Id.TrustDomain), leaf.Id.Path)).String(),
+		"subject": leaf.Subject,
+		"agents":  info.AgentsCount,
+		"bundles": info.FederatedBundlesCount,
+		"soon":    info.Uptime < 600,
 	}
 }
 

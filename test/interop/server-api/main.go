@@ -50,6 +50,8 @@ func run(socket, address string) (report map[string]any, err error) {
 	report["agent"] = beAgent(ctx, admin, address)
 	report["agents"] = admin.agents(ctx)
 	report["health"] = admin.health(ctx)
+	report["logger"] = admin.logger(ctx)
+	report["debug"] = admin.debug(ctx)
 	return report, nil
 }
 

@@ -1,0 +1,9 @@
+import { LoggerDefinition } from '../../../gen/spire/api/server/logger/v1/logger.ts';
+import { adminCommand } from '../../admin-channel.ts';
+import { showLogger } from '../../logger-level.ts';
+
+export const serverLoggerGet = adminCommand({
+  summary: 'Show the level of the log, and the one that the server started with',
+  flags: {},
+  run: async (_values, context) => showLogger(await context.client(LoggerDefinition).getLogger({}), context),
+});
