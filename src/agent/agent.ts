@@ -6,11 +6,14 @@ import { PluginTelemetry } from '../plugin-host/plugin-telemetry.ts';
 import { isOwnUser, pluginsService } from '../plugin-host/plugins-service.ts';
 import type { BuiltinPlugins } from '../plugin-host/to-plugin-spec.ts';
 import { healthService } from '../rpc/health-service.ts';
+import { agentLoggerService } from '../rpc/logger-service.ts';
 import { SigningThread } from '../rpc/signing-thread.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import { rpcMeters } from '../telemetry/call-metrics.ts';
 import { programMetrics } from '../telemetry/program-metrics.ts';
+import { AgentDebug } from './admin/agent-debug.ts';
+import { openAdminEndpoint } from './admin/endpoint.ts';
 import type { JoinOptions } from './attestation/join-trust-domain.ts';
 import { nodeEvidence } from './attestation/node-evidence.ts';
 import { findOrEarnSvid } from './identity/first-identity.ts';
@@ -137,6 +140,15 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   });
   await using unlessStarted = new AsyncDisposableStack();
   unlessStarted.use(endpoint);
+  const debug = new AgentDebug({ trust, cache, jwtSvids, clock });
+  unlessStarted.use(
+    await openAdminEndpoint({
+      socketPath: config.adminSocketPath,
+      services: [agentLoggerService(log), debug.service, pluginsService(catalog)],
+      observe: rpcMeters(metrics),
+      log,
+    }),
+  );
   unlessStarted.use(await serveHealth({ config, catalog, hasEntries: () => cache.content !== undefined, log }));
 
   const join: JoinOptions = {
@@ -176,6 +188,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     log,
     clock,
   });
+  debug.follow({ identity, synchronizer });
   const maintenance = stack.use(
     Maintenance.start({
       ...join,

@@ -5,7 +5,6 @@ import { unsupportedSinks } from '../telemetry/unsupported-sinks.ts';
 export function findUnsupported(config: AgentConfig): readonly string[] {
   const { ratelimit, broker } = config.experimental;
   const set: Readonly<Record<string, boolean>> = {
-    admin_socket_path: config.adminSocketPath !== undefined,
     authorized_delegates: config.authorizedDelegates.length > 0,
     rebootstrap_mode: config.rebootstrapMode !== 'never',
     'experimental.broker': broker !== undefined,

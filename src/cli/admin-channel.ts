@@ -3,14 +3,21 @@ import type { ServiceDefinition } from '../rpc/definition.ts';
 import type { Command } from './command.ts';
 import type { Flags, FlagValues } from './flags.ts';
 import { formatProtoJson, outputFlag } from './output.ts';
-import { explainCallError, resolveSocketPath, SERVER_SOCKET, socketFlags } from './socket-path.ts';
+import {
+  AGENT_ADMIN_SOCKET,
+  explainCallError,
+  resolveSocketPath,
+  SERVER_SOCKET,
+  type SocketNaming,
+  socketFlags,
+} from './socket-path.ts';
 import type { Terminal } from './terminal.ts';
 
-/** What a command on the server's admin socket works with. */
+/** What a command on the admin socket of a server or an agent works with. */
 export interface AdminContext {
   readonly terminal: Terminal;
   client<Definition extends ServiceDefinition>(definition: Definition): Client<Definition>;
-  /** Prints an answer of the server as JSON where that was asked for, by `pretty` otherwise. */
+  /** Prints an answer of the program as JSON where that was asked for, by `pretty` otherwise. */
   show(answer: object, pretty: () => void): void;
   /** True for `-output json`. */
   readonly isJson: boolean;
@@ -24,10 +31,21 @@ export interface AdminCommand<F extends Flags> {
   run(values: FlagValues<F>, context: AdminContext, operands: readonly string[]): Promise<void>;
 }
 
-const adminFlags = { ...socketFlags(SERVER_SOCKET), output: outputFlag };
-
 /** A command that asks a running server, with the flags that name its socket and `-output`. */
-export function adminCommand<F extends Flags>({ summary, flags, operands, run }: AdminCommand<F>): Command {
+export function adminCommand<F extends Flags>(command: AdminCommand<F>): Command {
+  return socketCommand(SERVER_SOCKET, command);
+}
+
+/** The same for an agent that has an admin socket. */
+export function agentAdminCommand<F extends Flags>(command: AdminCommand<F>): Command {
+  return socketCommand(AGENT_ADMIN_SOCKET, command);
+}
+
+function socketCommand<F extends Flags>(
+  naming: SocketNaming,
+  { summary, flags, operands, run }: AdminCommand<F>,
+): Command {
+  const adminFlags = { ...socketFlags(naming), output: outputFlag };
   return {
     summary,
     flags: { ...flags, ...adminFlags },
@@ -37,7 +55,7 @@ export function adminCommand<F extends Flags>({ summary, flags, operands, run }:
       terminal: Terminal,
       given: readonly string[],
     ) => {
-      const path = resolveSocketPath(SERVER_SOCKET, values, terminal.env);
+      const path = resolveSocketPath(naming, values, terminal.env);
       const [{ RpcChannel }, { createClient }] = await Promise.all([
         import('../rpc/channel.ts'),
         import('../rpc/client.ts'),
@@ -50,7 +68,7 @@ export function adminCommand<F extends Flags>({ summary, flags, operands, run }:
         const client: AdminContext['client'] = (definition) => createClient(definition, channel);
         await run(values, { terminal, client, show, isJson }, given);
       } catch (error) {
-        throw await explainCallError(error, path, SERVER_SOCKET);
+        throw await explainCallError(error, path, naming);
       }
     },
   };

@@ -14,6 +14,8 @@ export interface SocketNaming {
   readonly variable: string;
   /** Variable that holds a path with `%i` for the instance. */
   readonly templateVariable: string;
+  /** What else to do where nobody listens there. */
+  readonly missing?: string;
 }
 
 export const SERVER_SOCKET: SocketNaming = {
@@ -28,6 +30,15 @@ export const AGENT_SOCKET: SocketNaming = {
   initial: '/tmp/spire-agent/public/api.sock',
   variable: 'SPIRE_AGENT_PUBLIC_SOCKET',
   templateVariable: 'SPIRE_AGENT_PUBLIC_SOCKET_TEMPLATE',
+};
+
+/** There only where the agent's configuration has `admin_socket_path`. */
+export const AGENT_ADMIN_SOCKET: SocketNaming = {
+  program: 'agent',
+  initial: '/tmp/spire-agent/private/admin.sock',
+  variable: 'SPIRE_AGENT_PRIVATE_SOCKET',
+  templateVariable: 'SPIRE_AGENT_PRIVATE_SOCKET_TEMPLATE',
+  missing: 'give it an admin_socket_path',
 };
 
 export function socketFlags({ program, initial, templateVariable }: SocketNaming) {
@@ -60,12 +71,19 @@ export function resolveSocketPath(
 }
 
 /** What a call failed with; where nobody answers at the socket, an error that says so. */
-export async function explainCallError(error: unknown, path: string, { program }: SocketNaming): Promise<unknown> {
+export async function explainCallError(
+  error: unknown,
+  path: string,
+  { program, missing }: SocketNaming,
+): Promise<unknown> {
   if (!(error instanceof RemoteError) || error.status !== Status.Unavailable) return error;
   const code = await findConnectError(path);
   if (code === undefined) return error;
   const reason = REASONS[code] ?? code;
-  const advice = code === 'EACCES' ? 'run this as a user who may' : `start it, or name its socket with -socketPath`;
+  const toStart = ['start it', ...(missing === undefined ? [] : [missing]), 'or name its socket with -socketPath'].join(
+    ', ',
+  );
+  const advice = code === 'EACCES' ? 'run this as a user who may' : toStart;
   const message = `cannot reach the ${program} at ${path}: ${reason}; ${advice}`;
   return new SpiffeError('SERVER_UNREACHABLE', message, { cause: error });
 }

@@ -11,6 +11,8 @@ export interface AgentConf {
   readonly bundle?: string;
   readonly socketPath?: string;
   readonly serverPort?: number;
+  /** More lines for the section `agent`. */
+  readonly settings?: string;
 }
 
 /** @returns the path of the file */
@@ -21,6 +23,7 @@ export async function writeAgentConf(conf: AgentConf): Promise<string> {
     trustDomain = 'example.org',
     socketPath = `${folder}/agent.sock`,
     serverPort = server.port,
+    settings = '',
   } = conf;
   const bundle = conf.bundle ?? (await server.run(['bundle', 'show'])).stdout;
   await writeFile(join(folder, 'bundle.pem'), bundle);
@@ -34,6 +37,7 @@ export async function writeAgentConf(conf: AgentConf): Promise<string> {
   server_port = ${serverPort}
   socket_path = "${socketPath}"
   trust_bundle_path = "${folder}/bundle.pem"
+  ${settings}
 }
 plugins {
   KeyManager "memory" {}

@@ -41,6 +41,7 @@ const NOTHING: CacheContent = { entries: new Map(), svids: new Map(), bundles: n
 /** Brings the workload cache up to what the server says. Inventory B005. */
 export class Synchronizer {
   readonly #options: SynchronizerOptions;
+  #lastSyncAt: Date | undefined;
 
   constructor(options: SynchronizerOptions) {
     this.#options = options;
@@ -78,7 +79,13 @@ export class Synchronizer {
     const issued = issuing.status === 'fulfilled' ? issuing.value : [];
     const hasChanged = this.#publish({ entries, svids: withIssued(kept, issued), bundles });
     if (issuing.status === 'rejected') throw issuing.reason;
+    this.#lastSyncAt = clock();
     return { hasChanged, trust: trustChange };
+  }
+
+  /** When all that is due could be had last; undefined before. */
+  get lastSyncAt(): Date | undefined {
+    return this.#lastSyncAt;
   }
 
   /** When the next X.509-SVID is due; those that are overdue wait for the next sync. */

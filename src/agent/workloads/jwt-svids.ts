@@ -50,6 +50,11 @@ export class JwtSvids {
     }
   }
 
+  /** Tokens that are kept; some may have expired. */
+  get count(): number {
+    return this.#cached.size;
+  }
+
   /** Forgets all tokens, where an authority that signed some is trusted no more. */
   clear(): void {
     this.#cached.clear();
