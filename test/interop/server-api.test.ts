@@ -2,6 +2,8 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import { pathOf } from '../../src/spiffe/spiffe-id.ts';
+import { TestDomain } from '../agent/test-domain.ts';
 import { buildGo } from '../harness/go.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { TestServer } from '../harness/running-server.ts';
@@ -9,6 +11,31 @@ import { createTemporaryFolder } from '../harness/temporary-folder.ts';
 
 const run = promisify(execFile);
 const BUILD_MS = 600_000;
+
+describeWithGo('an agent’s admin socket and clients of spire-api-sdk', () => {
+  test(
+    'Logger and Debug',
+    async () => {
+      const program = await buildGo(fileURLToPath(new URL('server-api', import.meta.url)), '.');
+      await using domain = await TestDomain.start();
+      const socket = domain.folder.join('private/admin.sock');
+      const settings = `join_token = "${await domain.createToken()}" admin_socket_path = "${socket}"`;
+      await using agent = await domain.startAgent('agent', { settings });
+      const { stdout } = await run(program, ['-agent', socket], { timeout: 90_000 });
+      expect(JSON.parse(stdout)).toEqual({
+        set: 'TRACE DEBUG',
+        unknown: 'InvalidArgument',
+        get: 'TRACE DEBUG',
+        reset: 'DEBUG DEBUG',
+        chain: 2,
+        id: pathOf(agent.running.agentId),
+        cached: 1, // of the token's alias
+        synced: true,
+      });
+    },
+    BUILD_MS,
+  );
+});
 
 describeWithGo('the server and clients of spire-api-sdk', () => {
   test.each(['ec-p256', 'ec-p384', 'rsa-2048', 'rsa-4096'])(

@@ -18,9 +18,10 @@ const trustDomain = "example.org"
 
 func main() {
 	socket := flag.String("admin", "", "path of the admin socket")
+	agentSocket := flag.String("agent", "", "path of an agent's admin socket: that alone is driven then")
 	address := flag.String("address", "", "host and port of the TCP endpoint")
 	flag.Parse()
-	report, err := run(*socket, *address)
+	report, err := run(*socket, *address, *agentSocket)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -31,7 +32,7 @@ func main() {
 	}
 }
 
-func run(socket, address string) (report map[string]any, err error) {
+func run(socket, address, agentSocket string) (report map[string]any, err error) {
 	// A step that fails panics with what failed.
 	defer func() {
 		if failure := recover(); failure != nil {
@@ -40,8 +41,14 @@ func run(socket, address string) (report map[string]any, err error) {
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
+	if agentSocket != "" {
+		socket = agentSocket
+	}
 	conn := must(grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials())))
 	defer conn.Close()
+	if agentSocket != "" {
+		return administerAgent(ctx, conn), nil
+	}
 	admin := newAdministrator(conn)
 	report = map[string]any{}
 	report["bundle"] = admin.bundle(ctx)
