@@ -24,7 +24,12 @@ export class Logger {
   readonly #fields: LogFields;
   readonly #threshold: Threshold;
 
-  constructor(sink: LogSink, level: LogLevel = 'info', fields: LogFields = {}, threshold: Threshold = { level, launchLevel: level }) {
+  constructor(
+    sink: LogSink,
+    level: LogLevel = 'info',
+    fields: LogFields = {},
+    threshold: Threshold = { level, launchLevel: level },
+  ) {
     this.#sink = sink;
     this.#fields = fields;
     this.#threshold = threshold;
