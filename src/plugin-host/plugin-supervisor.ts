@@ -254,6 +254,7 @@ export class PluginSupervisor implements AsyncDisposable {
           this.#generation = generation;
           this.#count += 1;
           this.#restarts += 1;
+          this.#policy.run();
           this.#next?.resolve();
           this.#next = undefined;
         });

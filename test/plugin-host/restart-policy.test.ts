@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { RestartPolicy } from '../../src/plugin-host/restart-policy.ts';
 
 test('pauses double from 100 ms to 30 s, with jitter of half of each', () => {
@@ -21,16 +21,49 @@ test('a plugin that had run for long starts with the first pause', () => {
   expect([policy.fail(0), policy.fail(0), policy.fail(30_000), policy.fail(0)]).toEqual([100, 200, 100, 200]);
 });
 
-test('five failures in a minute make it unhealthy, a minute without one ends that', () => {
+describe('a plugin that failed five times in a minute', () => {
   let now = 0;
-  const policy = new RestartPolicy(() => now);
-  for (let failures = 1; failures <= 4; failures++) {
+  const failOften = (times = 5) => {
+    const policy = new RestartPolicy(() => now);
+    for (let failures = 1; failures <= times; failures++) {
+      policy.fail(0);
+      now += 10_000;
+    }
+    return policy;
+  };
+
+  test('is unhealthy, one that failed four times is not', () => {
+    expect(failOften(4).isUnhealthy).toBe(false);
+    expect(failOften().isUnhealthy).toBe(true);
+  });
+
+  test('stays so while it does not run, however seldom it is tried by then', () => {
+    const policy = failOften();
+    now += 3_600_000;
+    expect(policy.isUnhealthy).toBe(true);
     policy.fail(0);
-    now += 10_000;
-  }
-  expect(policy.isUnhealthy).toBe(false);
-  policy.fail(0);
-  expect(policy.isUnhealthy).toBe(true);
-  now += 20_000;
-  expect(policy.isUnhealthy).toBe(false);
+    expect(policy.isUnhealthy).toBe(true);
+  });
+
+  test('is well again once it has run for half a minute', () => {
+    const policy = failOften();
+    policy.run();
+    now += 29_999;
+    expect(policy.isUnhealthy).toBe(true);
+    now += 1;
+    expect(policy.isUnhealthy).toBe(false);
+    now += 100_000;
+    policy.fail(100_000);
+    expect(policy.isUnhealthy).toBe(false);
+  });
+
+  test('is not well for having run a little', () => {
+    const policy = failOften();
+    policy.run();
+    now += 20_000;
+    policy.fail(20_000);
+    policy.run();
+    now += 20_000;
+    expect(policy.isUnhealthy).toBe(true);
+  });
 });
