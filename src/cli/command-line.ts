@@ -2,6 +2,7 @@ import { findNearest } from '../config/suggest.ts';
 import type { Command } from './command.ts';
 import { COMMANDS } from './command-table.ts';
 import { parseFlags } from './flags.ts';
+import { formatFailure } from './output.ts';
 import type { Terminal } from './terminal.ts';
 import { formatOverview, formatUsage } from './usage.ts';
 import { readVersion } from './version.ts';
@@ -54,15 +55,6 @@ async function findCommand(words: readonly string[]): Promise<FoundCommand | und
     }
   }
   return undefined;
-}
-
-/** Every mistake of a configuration has its line. */
-function formatFailure(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  return message
-    .split('\n')
-    .map((line) => `Error: ${line}\n`)
-    .join('');
 }
 
 function asksForHelp(flagArgs: readonly string[]): boolean {

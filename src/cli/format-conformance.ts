@@ -1,11 +1,11 @@
 import type { ConformanceReport, RuleResult } from '../authoring/conformance/index.ts';
-import { formatCount } from './output.ts';
+import { formatCount, onOneLine } from './output.ts';
 
 const WIDTH = 37;
 
 /** `PASS  start.handshake  writes … (§2)`, with the reason behind a colon. */
 export function formatResult({ verdict, id, title, source, reason }: RuleResult): string {
-  return `${verdict}  ${id.padEnd(WIDTH)}  ${title} (${source})${reason === undefined ? '' : `: ${reason}`}\n`;
+  return `${verdict}  ${id.padEnd(WIDTH)}  ${title} (${source})${reason === undefined ? '' : `: ${onOneLine(reason)}`}\n`;
 }
 
 export function formatCounts({ results, counts }: ConformanceReport): string {

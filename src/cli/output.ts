@@ -56,10 +56,19 @@ export function statusName(code: number): string {
   return Object.entries(Status).find(([, known]) => known === code)?.[0] ?? `Code(${code})`;
 }
 
+/** Every mistake of a configuration has its line. */
+export function formatFailure(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message
+    .split('\n')
+    .map((line) => `Error: ${onOneLine(line)}\n`)
+    .join('');
+}
+
 /** A selector or an error may come from a plugin: it does not begin lines, and does not speak to the terminal. */
 export function onOneLine(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029]/gu, (character) => {
-    const code = character.charCodeAt(0).toString(16).padStart(4, '0');
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) => {
+    const code = character.codePointAt(0)?.toString(16).padStart(4, '0');
     return character === '\n' ? '\\n' : `\\u${code}`;
   });
 }

@@ -1,5 +1,13 @@
-import { expect, test } from 'vitest';
-import { formatCount, formatField, formatProtoJson, formatTime, statusName } from '../../src/cli/output.ts';
+import { describe, expect, test } from 'vitest';
+import { formatResult } from '../../src/cli/format-conformance.ts';
+import {
+  formatCount,
+  formatFailure,
+  formatField,
+  formatProtoJson,
+  formatTime,
+  statusName,
+} from '../../src/cli/output.ts';
 
 const json = [
   [
@@ -64,4 +72,19 @@ test('a field stays on its line, and says nothing to the terminal', () => {
   expect(formatField('Selector', value, 10)).toBe(
     'Selector  : x\\nSPIFFE ID: spiffe://evil\\u001b[2J\\u009b1m\\u2028é\n',
   );
+});
+
+describe('what a plugin says does not speak to the terminal', () => {
+  // Colours, a title, back to the start of the line, one of C1, and letters from right to left.
+  const hostile = '\x1b[31m\x1b]0;title\x07\rError\x9b2J\u202egpj';
+  const escaped = '\\u001b[31m\\u001b]0;title\\u0007\\u000dError\\u009b2J\\u202egpj';
+  const rule = { id: 'x', title: 'y', source: '§1', level: 'must', milliseconds: 1, verdict: 'FAIL' } as const;
+
+  test.each([
+    ['in a field', formatField('Last error', hostile, 10), `Last error: ${escaped}\n`],
+    ['in the reason of a failure', formatFailure(new Error(`${hostile}\nb`)), `Error: ${escaped}\nError: b\n`],
+    ['in that of a rule', formatResult({ ...rule, reason: `${hostile}\nb` }).split(' (§1): ')[1], `${escaped}\\nb\n`],
+  ])('%s', (_where, printed, expected) => {
+    expect(printed).toBe(expected);
+  });
 });
