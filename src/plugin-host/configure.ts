@@ -11,6 +11,8 @@ import { Status } from '../spiffe/status.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 
 const MAX_DATA_BYTES = 16 * 1024 * 1024;
+const MAX_NOTES = 20;
+const MAX_NOTE_CHARACTERS = 1_000;
 
 /** The service by which a plugin takes its configuration. */
 export const CONFIG_SERVICE_NAME = ConfigDefinition.fullName;
@@ -54,7 +56,16 @@ export async function validate(
       if (statusOf(error) !== Status.Unimplemented) throw error;
       return { valid: true, notes: [] };
     });
-  if (!valid || notes.length > 0) throw new SpiffeError('CONFIG_INVALID', notes.join('; ') || 'it does not say why');
+  if (!valid || notes.length > 0) throw new SpiffeError('CONFIG_INVALID', describeNotes(notes));
+}
+
+/** A plugin writes as many as it likes, as long as it likes. */
+function describeNotes(notes: readonly string[]): string {
+  const told = notes
+    .slice(0, MAX_NOTES)
+    .map((note) => (note.length <= MAX_NOTE_CHARACTERS ? note : `${note.slice(0, MAX_NOTE_CHARACTERS)}…`));
+  const more = notes.length > told.length ? [`and ${notes.length - told.length} more`] : [];
+  return [...told, ...more].join('; ') || 'it does not say why';
 }
 
 /** The text of `plugin_data`, or `plugin_data_file` byte for byte. @throws SpiffeError `FILE_UNUSABLE` */

@@ -95,3 +95,14 @@ test('a plugin without Config is valid, unless there is plugin_data', async () =
     /no supported configuration interface/,
   );
 });
+
+test('what a plugin notes against its configuration is told, and no more of it than people read', async () => {
+  const noting = (notes: string[]) => ({ validate: async () => ({ valid: false, notes }) });
+  const told = (notes: string[]) => validate(noting(notes), { text: '' }, trustDomain, {});
+  await expect(told([])).rejects.toThrow('it does not say why');
+  await expect(told(['a is missing', 'b is 1'])).rejects.toThrow(/^a is missing; b is 1$/);
+  const many = Array.from({ length: 100_000 }, (_, index) => `${index} ${'x'.repeat(10_000)}`);
+  const error = await told(many).catch((refusal: unknown) => refusal);
+  expect(error).toMatchObject({ message: expect.stringMatching(/^0 x+…; 1 x+…; [\s\S]*; and 99980 more$/) });
+  expect(String(error).length).toBeLessThan(25_000);
+});
