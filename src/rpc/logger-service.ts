@@ -29,8 +29,11 @@ export function agentLoggerService(log: Logger): BoundService {
 /** The level of the whole program, its plugins included. */
 function handlers(log: Logger) {
   const change = (level: LogLevel) => {
-    log.info('log level changes', { before: log.level, after: level });
+    const fields = { before: log.level, after: level };
+    const wasTold = log.isEnabled('info');
+    if (wasTold) log.info('log level changes', fields);
     log.level = level;
+    if (!wasTold) log.info('log level changes', fields);
     return state();
   };
   const state = (): ApiLogger => ({
