@@ -17,6 +17,8 @@ const PROVOKE_MS = 50;
 /** What docs/plugins/sandbox.md advises for a plugin that is not trusted. */
 const CPU_WEIGHT = 25;
 const SETTLE_MS = 500;
+/** What it may do it saves up while it is stopped, and spends first: that is not what it costs in the long run. */
+const SPEND_MS = 500;
 
 /**
  * `SignData` at the key manager beside a plugin that does harm in its sandbox, and while that one is stopped, in turns.
@@ -66,6 +68,7 @@ async function measureBeside(
     signalHostile(host, 'SIGSTOP');
     await alone.run(seconds / TURNS, processes, sign);
     signalHostile(host, 'SIGCONT');
+    await delay(SPEND_MS);
     await beside.run(seconds / TURNS, processes, sign);
   }
   over.abort();

@@ -31,7 +31,7 @@ const MAX_MESSAGE_BYTES_OF: Partial<Record<PluginType, number>> = {
 };
 
 /** Messages that a plugin sends unasked, of each kind: what it prints comes in pieces of 1 KiB. One that sends more waits. */
-const UNASKED = { perSecond: 1_000, burst: 4_000 };
+const UNASKED = { perSecond: 500, burst: 2_000 };
 
 /** The one gRPC connection to a plugin's process, with the services that go-plugin itself needs. */
 export class PluginConnection implements Disposable {
