@@ -49,6 +49,8 @@ export interface PluginStatus {
   /** Absent for what is part of the program itself. */
   readonly pid?: number;
   readonly state: 'running' | 'restarting' | 'unhealthy' | 'internal';
+  /** Whether there is a process to call; absent for what is part of the program. */
+  readonly runs?: boolean;
   readonly startedAt?: Date;
   /** Counts the plugin's processes; absent for what is part of the program. */
   readonly generation?: number;

@@ -11,6 +11,8 @@ import { StableSocket } from './stable-socket.ts';
 /** How a plugin is doing, for people. */
 export interface PluginHealth {
   readonly state: 'running' | 'restarting' | 'unhealthy';
+  /** Whether there is a process to call; an unhealthy plugin has one, too, until it has run for a while. */
+  readonly runs: boolean;
   /** 1 for the first process, and one more with every other. */
   readonly generation: number;
   /** Processes that ended by themselves and were followed by another. */
@@ -93,8 +95,9 @@ export class PluginSupervisor implements AsyncDisposable {
   }
 
   get health(): PluginHealth {
-    const state = this.#policy.isUnhealthy ? 'unhealthy' : this.#next === undefined ? 'running' : 'restarting';
-    return { state, generation: this.#count, restarts: this.#restarts, lastError: this.#lastError };
+    const runs = this.#next === undefined;
+    const state = this.#policy.isUnhealthy ? 'unhealthy' : runs ? 'running' : 'restarting';
+    return { state, runs, generation: this.#count, restarts: this.#restarts, lastError: this.#lastError };
   }
 
   /**

@@ -52,16 +52,16 @@ export class PluginTelemetry {
   }
 
   async #note(status: PluginStatus): Promise<void> {
-    const { state, pid, generation = 0, restarts = 0 } = status;
+    const { state, runs = false, pid, generation = 0, restarts = 0 } = status;
     if (state === 'internal') return;
     const labels = labelsOf(status);
     const gauge = (name: string) => this.#metrics.gauge(['plugin', name], labels);
-    gauge('up').set(state === 'running' ? 1 : 0);
+    gauge('up').set(runs ? 1 : 0);
     gauge('unhealthy').set(state === 'unhealthy' ? 1 : 0);
     gauge('generation').set(generation);
     this.#metrics.counter(['plugin', 'restarts'], labels).advanceTo(restarts);
     // While the next process is awaited, the last one's number may be somebody else's already.
-    const memory = state === 'running' && pid !== undefined ? await findMemoryBytes(pid) : undefined;
+    const memory = runs && pid !== undefined ? await findMemoryBytes(pid) : undefined;
     gauge('memory_bytes').set(memory);
   }
 }

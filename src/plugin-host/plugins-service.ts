@@ -69,9 +69,9 @@ function isSameNamespace(pid: number, name: (typeof NAMESPACES)[number]): boolea
 
 async function toState(status: PluginStatus): Promise<PluginState> {
   const { name, type, builtin, state, pid, generation = 0, restarts = 0, lastError = '', startedAt } = status;
-  const { version = '', sandbox = [] } = status;
+  const { runs = false, version = '', sandbox = [] } = status;
   // While the next process is awaited, the last one's number may be somebody else's already.
-  const runningPid = state === 'running' ? pid : undefined;
+  const runningPid = runs ? pid : undefined;
   const memoryBytes = runningPid === undefined ? undefined : await findMemoryBytes(runningPid);
   return {
     name,

@@ -13,7 +13,14 @@ import { Status } from '../../src/spiffe/status.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
 
 const startedAt = new Date('2026-01-02T03:04:05.678Z');
-const running = { type: 'Notifier', name: 'a', builtin: false, pid: process.pid, state: 'running' } as const;
+const running = {
+  type: 'Notifier',
+  name: 'a',
+  builtin: false,
+  pid: process.pid,
+  state: 'running',
+  runs: true,
+} as const;
 const plugins: readonly PluginStatus[] = [
   {
     ...running,
@@ -24,7 +31,7 @@ const plugins: readonly PluginStatus[] = [
     version: '1.2.3',
     sandbox: ['user', 'mounts'],
   },
-  { ...running, name: 'b', state: 'restarting', startedAt, generation: 1, restarts: 0 },
+  { ...running, name: 'b', state: 'restarting', runs: false, startedAt, generation: 1, restarts: 0 },
   { type: 'DataStore', name: 'sql', builtin: true, state: 'internal' },
 ];
 
