@@ -1,7 +1,8 @@
 import type { AgentConfig } from '../config/agent-config.ts';
 import { requireDataFolder } from '../files/data-folder.ts';
 import type { Logger } from '../log/logger.ts';
-import { PluginCatalog, type PluginStatus } from '../plugin-host/catalog.ts';
+import { PluginCatalog } from '../plugin-host/catalog.ts';
+import type { PluginStatus } from '../plugin-host/plugin-status.ts';
 import { PluginTelemetry } from '../plugin-host/plugin-telemetry.ts';
 import { isOwnUser, pluginsService } from '../plugin-host/plugins-service.ts';
 import type { BuiltinPlugins } from '../plugin-host/to-plugin-spec.ts';

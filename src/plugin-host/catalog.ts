@@ -18,6 +18,7 @@ import { PluginGeneration } from './plugin-generation.ts';
 import { generationOptions, type HostOptions } from './plugin-options.ts';
 import { PluginReloader } from './plugin-reloader.ts';
 import { DEFAULT_DEADLINES, type PluginDeadlines, pluginLogFields } from './plugin-spec.ts';
+import type { PluginStatus } from './plugin-status.ts';
 import type { PluginTelemetry } from './plugin-telemetry.ts';
 import { ControlGroup } from './sandbox/control-group.ts';
 import { Sandbox } from './sandbox/sandbox.ts';
@@ -40,26 +41,6 @@ export interface CatalogOptions {
   /** The configuration as it is now, for a plugin that is reloaded; absent, it does not change. */
   readonly readPlugins?: () => Promise<readonly PluginConfig[]>;
   readonly deadlines?: Partial<PluginDeadlines>;
-}
-
-export interface PluginStatus {
-  readonly type: string;
-  readonly name: string;
-  readonly builtin: boolean;
-  /** Absent for what is part of the program itself. */
-  readonly pid?: number;
-  readonly state: 'running' | 'restarting' | 'unhealthy' | 'internal';
-  /** Whether there is a process to call; absent for what is part of the program. */
-  readonly runs?: boolean;
-  readonly startedAt?: Date;
-  /** Counts the plugin's processes; absent for what is part of the program. */
-  readonly generation?: number;
-  readonly restarts?: number;
-  readonly lastError?: string | undefined;
-  /** The program's for what comes with it; what the plugin's package says; absent where nothing does. */
-  readonly version?: string | undefined;
-  /** The measures of the sandbox that are in force. */
-  readonly sandbox?: readonly string[];
 }
 
 /** All plugins of a program. Disposing ends them. */

@@ -5,8 +5,8 @@ import { callMeter } from '../telemetry/call-metrics.ts';
 import { GuestMetrics } from '../telemetry/guest-metrics.ts';
 import type { Label } from '../telemetry/label.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { PluginStatus } from './catalog.ts';
 import { metricsService } from './metrics-service.ts';
+import type { PluginStatus } from './plugin-status.ts';
 import { findMemoryBytes } from './process-memory.ts';
 
 /** Type and name, as they are configured. */

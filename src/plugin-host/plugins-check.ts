@@ -1,6 +1,6 @@
 import type { HealthCheck } from '../http/health-checks.ts';
 import { SpiffeError } from '../spiffe/error.ts';
-import type { PluginStatus } from './catalog.ts';
+import type { PluginStatus } from './plugin-status.ts';
 
 /** Names the plugins that are unhealthy. The host goes on starting them: a new program would do no better. */
 export function pluginsCheck(plugins: () => readonly Pick<PluginStatus, 'type' | 'name' | 'state'>[]): HealthCheck {

@@ -3,7 +3,7 @@ import { type PluginState, PluginsDefinition } from '../gen/assayer/plugin/v1/pl
 import type { Peer } from '../rpc/peer.ts';
 import { type BoundService, bindService } from '../rpc/service.ts';
 import { SpiffeError } from '../spiffe/error.ts';
-import type { PluginStatus } from './catalog.ts';
+import type { PluginStatus } from './plugin-status.ts';
 import { findMemoryBytes } from './process-memory.ts';
 
 /** What the service needs of a catalog of plugins. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { PluginsDefinition } from '../../src/gen/assayer/plugin/v1/plugin.ts';
 import { Logger } from '../../src/log/logger.ts';
-import type { PluginStatus } from '../../src/plugin-host/catalog.ts';
+import type { PluginStatus } from '../../src/plugin-host/plugin-status.ts';
 import { pluginsService } from '../../src/plugin-host/plugins-service.ts';
 import { RpcChannel } from '../../src/rpc/channel.ts';
 import { type Client, createClient } from '../../src/rpc/client.ts';
