@@ -221,6 +221,8 @@ async function waitForHandshake(
   const firstLine = readFirstLine(child.stdout);
   const ended = exited.then(async (exit) => {
     await Promise.race([outputEnded, wait(LAST_OUTPUT_MS)]);
+    // On a busy machine the time may be over before what has arrived was looked at.
+    await new Promise((resolve) => setImmediate(resolve));
     throw new SpiffeError('PLUGIN_NOT_LOADED', `it ${describeExit(exit)} before its handshake`);
   });
   return await Promise.race([
