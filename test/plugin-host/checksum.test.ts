@@ -34,7 +34,10 @@ async function executable(name: string, text: string): Promise<string> {
 const SANDBOXES: readonly (readonly [string, SandboxConfig])[] = [
   ['as nothing is known of it', sandboxConfig.parse({})],
   ['without a sandbox', sandboxConfig.parse({ enabled: false })],
-  ['in a sandbox', sandboxConfig.parse({ user: isRoot ? 'own' : 'host', readable: [root], network: 'none' })],
+  [
+    'in a sandbox',
+    sandboxConfig.parse({ user: isRoot ? 'own' : 'host', readable: [root, process.execPath], network: 'none' }),
+  ],
 ];
 
 describe.each(SANDBOXES)('a plugin with plugin_checksum, run %s', (_what, sandbox) => {
