@@ -99,6 +99,9 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
     const noOrphan = cleanUpOnExit(() => tree.end());
     const pluginLog = new PluginLog(options.log);
     pluginLog.attach(child.stderr);
+    // Node lets go of what a process has said that ends before anybody listens.
+    const firstLine = readFirstLine(child.stdout);
+    firstLine.catch(() => {}); // whoever waits for the handshake is told
     const sightings = child.stdio[SIGHTINGS_DESCRIPTOR];
     if (sightings instanceof Readable) options.onSightings?.(sightings);
     const { onStderr } = options;
@@ -114,7 +117,7 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
       const report = child.stdio[REPORT_DESCRIPTOR];
       const pid = (report instanceof Readable ? await launched(report, options) : undefined) ?? child.pid;
       tree.pluginPid = pid;
-      const line = await waitForHandshake(child, exited, outputEnded, options);
+      const line = await waitForHandshake(firstLine, exited, outputEnded, options);
       const handshake = parseHandshake(line);
       options.log.debug('plugin said its handshake', { pid, after_ms: Math.round(performance.now() - started) });
       const { graceMs, sandbox = [], version } = options;
@@ -212,13 +215,12 @@ async function launched(
 }
 
 async function waitForHandshake(
-  child: PluginChild,
+  firstLine: Promise<string | undefined>,
   exited: Promise<ProcessExit>,
   outputEnded: Promise<void>,
   { handshakeDeadlineMs, signal }: PluginProcessOptions,
 ): Promise<string> {
   using limits = new DisposableStack();
-  const firstLine = readFirstLine(child.stdout);
   const ended = exited.then(async (exit) => {
     await Promise.race([outputEnded, wait(LAST_OUTPUT_MS)]);
     // On a busy machine the time may be over before what has arrived was looked at.
