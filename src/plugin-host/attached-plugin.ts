@@ -1,15 +1,10 @@
 import { connect, type Socket } from 'node:net';
 import type { Handshake } from '../rpc/handshake.ts';
 import { openUnixPeer } from '../rpc/pidfd.ts';
-import { RemoteError } from '../rpc/status.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
-import { Status } from '../spiffe/status.ts';
 import { requireTrustedSocket } from './attached-socket.ts';
-import { describeExit, type PluginCarrier, type PluginExit } from './plugin-carrier.ts';
-
-/** How long the loss of a connection may take to be noticed. */
-const LOSS_MS = 500;
+import { explainByExit, type PluginCarrier, type PluginExit } from './plugin-carrier.ts';
 
 /**
  * A plugin that somebody else runs, in a container of its own or under a debugger. The host neither confines nor ends it;
@@ -62,10 +57,7 @@ export class AttachedPlugin implements PluginCarrier {
   }
 
   async explain(error: unknown): Promise<unknown> {
-    const isLost = error instanceof RemoteError && error.status === Status.Unavailable;
-    const exit = this.#exit ?? (isLost ? await Promise.race([this.exited, wait(LOSS_MS)]) : undefined);
-    if (exit === undefined) return error;
-    return new SpiffeError('PLUGIN_EXITED', `the plugin's process ${describeExit(exit)}`, { cause: error });
+    return await explainByExit(this, error);
   }
 
   kill(): void {
@@ -106,8 +98,4 @@ async function connected(socket: Socket, path: string, deadlineMs: number): Prom
     socket.once('connect', resolve);
     socket.once('error', (error: NodeJS.ErrnoException) => refuse(error.code ?? error.message, error));
   });
-}
-
-function wait(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds).unref());
 }

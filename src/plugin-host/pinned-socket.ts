@@ -1,11 +1,8 @@
-import { constants } from 'node:fs';
-import { type FileHandle, open, readlink } from 'node:fs/promises';
+import { type FileHandle, readlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
-
-/** Opens what is there without using it; not among Node's constants. Source: open(2), the same on all machines with Node. */
-const O_PATH = 0o10000000;
+import { openPath } from './open-path.ts';
 
 /**
  * One very socket, whatever its plugin puts under the name later: a link there would lead the host, with the host's rights,
@@ -46,7 +43,7 @@ export class PinnedSocket implements AsyncDisposable {
 
 async function openWhatIs(path: string): Promise<FileHandle> {
   try {
-    return await open(path, O_PATH | constants.O_NOFOLLOW);
+    return await openPath(path);
   } catch (cause) {
     throw refusal(path, ', which is not there', cause);
   }

@@ -10,6 +10,7 @@ import type { BoundService } from '../rpc/service.ts';
 import { RequestNotTaken } from '../rpc/unary-connection.ts';
 import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
+import { aborted } from './aborted.ts';
 import { AttachedPlugin } from './attached-plugin.ts';
 import { takeChecked } from './checksum.ts';
 import { configure, validate } from './configure.ts';
@@ -192,11 +193,7 @@ export class PluginGeneration implements AsyncDisposable {
     this.#drained = Promise.withResolvers();
     if (this.#holds.size === 0) this.#drained.resolve();
     const limit = AbortSignal.any([AbortSignal.timeout(limitMs), signal]);
-    const limited = new Promise<void>((resolve) => {
-      if (limit.aborted) resolve();
-      else limit.addEventListener('abort', () => resolve(), { once: true });
-    });
-    await Promise.race([this.#drained.promise, limited, this.#carrier.exited]);
+    await Promise.race([this.#drained.promise, aborted(limit), this.#carrier.exited]);
     return this.#holds.size;
   }
 

@@ -3,13 +3,11 @@ import { access, constants, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import type { Logger } from '../log/logger.ts';
 import { type Handshake, parseHandshake } from '../rpc/handshake.ts';
-import { RemoteError } from '../rpc/status.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
-import { Status } from '../spiffe/status.ts';
 import { cleanUpOnExit } from './exit-cleanup.ts';
 import { readFirstLine } from './handshake-reader.ts';
-import { describeExit, type PluginCarrier, type PluginExit } from './plugin-carrier.ts';
+import { describeExit, explainByExit, type PluginCarrier, type PluginExit } from './plugin-carrier.ts';
 import type { PluginConnection } from './plugin-connection.ts';
 import { PluginLog } from './plugin-log.ts';
 import { ProcessTree } from './process-tree.ts';
@@ -135,10 +133,7 @@ export class PluginProcess implements PluginCarrier, AsyncDisposable {
   }
 
   async explain(error: unknown): Promise<unknown> {
-    const lost = error instanceof RemoteError && error.status === Status.Unavailable;
-    const exit = this.#exit ?? (lost ? await Promise.race([this.exited, wait(LAST_OUTPUT_MS)]) : undefined);
-    if (exit === undefined) return error;
-    return new SpiffeError('PLUGIN_EXITED', `the plugin's process ${describeExit(exit)}`, { cause: error });
+    return await explainByExit(this, error);
   }
 
   get lastLines(): readonly string[] {

@@ -1,7 +1,7 @@
-import { stat } from 'node:fs/promises';
-import type { PluginConfig, PluginData } from '../config/plugins.ts';
+import type { PluginConfig } from '../config/plugins.ts';
 import type { Logger } from '../log/logger.ts';
 import { SpiffeError } from '../spiffe/error.ts';
+import { findFileState } from './file-state.ts';
 import type { Plugin } from './plugin.ts';
 import { type PluginSpec, pluginLogFields } from './plugin-spec.ts';
 import { type SpecOptions, toPluginSpecs } from './to-plugin-spec.ts';
@@ -115,7 +115,8 @@ export class PluginReloader implements AsyncDisposable {
   }
 
   async #lookAt(plugin: Plugin): Promise<void> {
-    const now = await fileState(plugin.spec.data);
+    const { data } = plugin.spec;
+    const now = data !== undefined && 'file' in data ? await findFileState(data.file) : undefined;
     if (now === undefined) return;
     const seen = this.#seen.get(plugin);
     const isStable = seen?.state === now;
@@ -130,13 +131,6 @@ interface SeenFile {
   readonly state: string;
   /** It was compared with what the plugin has. */
   readonly isTaken: boolean;
-}
-
-/** Undefined where there is no such file. */
-async function fileState(data: PluginData | undefined): Promise<string | undefined> {
-  if (data === undefined || 'text' in data) return undefined;
-  const found = await stat(data.file, { bigint: true }).catch(() => undefined);
-  return found && [found.dev, found.ino, found.size, found.mtimeNs, found.ctimeNs].join(' ');
 }
 
 function describe({ type, name }: { readonly type: string; readonly name: string }): string {

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { SpiffeError } from '../spiffe/error.ts';
+import { aborted } from './aborted.ts';
 import { watchHealth } from './health-watch.ts';
 import { describeExit } from './plugin-carrier.ts';
 import { type GenerationOptions, PluginGeneration } from './plugin-generation.ts';
@@ -161,8 +162,11 @@ export class PluginSupervisor implements AsyncDisposable {
         if (signal.aborted) throw new SpiffeError('CANCELLED', `plugin "${spec.name}" is being stopped`);
         undo.move();
         this.#spec = spec;
-        this.#source = source;
-        this.#install(generation);
+        this.#serve(generation, source);
+        this.#policy = new RestartPolicy();
+        this.#lastError = undefined;
+        this.#replacement.abort();
+        this.#replacement = new AbortController();
         this.#drain(before);
       });
     } finally {
@@ -178,15 +182,13 @@ export class PluginSupervisor implements AsyncDisposable {
     await this.#socket[Symbol.asyncDispose]();
   }
 
-  #install(generation: PluginGeneration): void {
+  /** Whoever waits for a generation has this one. */
+  #serve(generation: PluginGeneration, source: SourceState): void {
     this.#generation = generation;
+    this.#source = source;
     this.#count += 1;
-    this.#policy = new RestartPolicy();
-    this.#lastError = undefined;
     this.#next?.resolve();
     this.#next = undefined;
-    this.#replacement.abort();
-    this.#replacement = new AbortController();
   }
 
   /** Puts one generation in place at a time: of two that come at once, one would be left running, and nobody's. */
@@ -253,13 +255,9 @@ export class PluginSupervisor implements AsyncDisposable {
           if (woken.aborted) return;
           await this.#socket.pointTo(generation.endpoint);
           undo.move();
-          this.#source = source;
-          this.#generation = generation;
-          this.#count += 1;
+          this.#serve(generation, source);
           this.#restarts += 1;
           this.#policy.run();
-          this.#next?.resolve();
-          this.#next = undefined;
         });
         isOver = true;
       } catch (error) {
@@ -281,11 +279,4 @@ async function start(
   const generation = await PluginGeneration.start(spec, options, steps);
   options.log.info('plugin loaded', { pid: generation.pid, ready_ms: Math.round(performance.now() - started) });
   return generation;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

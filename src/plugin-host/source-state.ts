@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { stat } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { readPluginData } from './configure.ts';
+import { findFileState } from './file-state.ts';
 import type { PluginSpec } from './plugin-spec.ts';
 
 /** A word for all that a plugin is started from: two are equal where nothing has changed. */
@@ -15,15 +15,7 @@ export async function sourceStateOf(spec: PluginSpec): Promise<SourceState> {
   const { command, args, data, checksum, sandbox, autoMtls, attach } = spec;
   const text = data && (await readPluginData(data).catch(() => null));
   const paths = [command, ...args.filter(isAbsolute)];
-  const files = await Promise.all(paths.map(fileState));
+  const files = await Promise.all(paths.map(async (path) => (await findFileState(path)) ?? 'missing'));
   const parts = [command, args, text ?? null, checksum ?? null, sandbox ?? null, autoMtls, attach ?? null, files];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
-}
-
-/** Changes whenever the file is replaced or written. */
-async function fileState(path: string): Promise<string> {
-  const found = await stat(path, { bigint: true }).catch(() => undefined);
-  if (found === undefined) return 'missing';
-  const { dev, ino, size, mtimeNs, ctimeNs } = found;
-  return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
 }

@@ -2,12 +2,11 @@ import { chown, constants, type FileHandle, lstat, open, readdir } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SpiffeError } from '../../spiffe/error.ts';
+import { openPath } from '../open-path.ts';
 import { isWithin } from './places.ts';
 
 /** The rights of everybody to write. */
 const WRITABLE_BY_ALL = 0o002;
-/** Names a file without opening it: open(2). Node does not name it. */
-const O_PATH = 0o10000000;
 const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY;
 /** Each takes descriptors of this process. */
 const MAX_DEPTH = 100;
@@ -64,7 +63,7 @@ async function giveBelow(folder: FileHandle, userId: number, depth: number): Pro
 async function openEntry(folder: FileHandle, name: Buffer): Promise<FileHandle | undefined> {
   try {
     const path = Buffer.concat([Buffer.from(join(pathOf(folder), '/')), name]);
-    return await open(path, O_PATH | constants.O_NOFOLLOW);
+    return await openPath(path);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw error;
