@@ -116,6 +116,7 @@ export class BundleRepository {
         .returning('trust_domain')
         .executeTakeFirst();
       if (deleted === undefined) throw notFound(trustDomain);
+      session.changed.add('bundle');
     });
   }
 
@@ -163,7 +164,7 @@ export class BundleRepository {
 
   /** @param change returns its argument where nothing changes. @throws SpiffeError `BUNDLE_NOT_FOUND` */
   async #change(trustDomain: TrustDomain, change: (current: Bundle) => Bundle): Promise<Bundle> {
-    return atomically(this.#session, async ({ db }) => {
+    return atomically(this.#session, async ({ db, changed: logs }) => {
       const locked = await db
         .updateTable('bundle')
         .set((eb) => ({ sequence_number: eb.ref('sequence_number') }))
@@ -174,6 +175,7 @@ export class BundleRepository {
       if (current === undefined) throw notFound(trustDomain);
       const changed = change(current);
       if (changed === current) return current;
+      logs.add('bundle');
       await db.updateTable('bundle').set(toBundleRow(changed)).where('trust_domain', '=', trustDomain).execute();
       await replaceAuthorities(db, changed);
       return changed;
@@ -182,7 +184,7 @@ export class BundleRepository {
 }
 
 /** @returns false where the trust domain has a bundle already. */
-async function insert({ db }: Session, bundle: Bundle): Promise<boolean> {
+async function insert({ db, changed }: Session, bundle: Bundle): Promise<boolean> {
   const inserted = await db
     .insertInto('bundle')
     .values(toBundleRow(bundle))
@@ -190,6 +192,7 @@ async function insert({ db }: Session, bundle: Bundle): Promise<boolean> {
     .returning('trust_domain')
     .executeTakeFirst();
   if (inserted === undefined) return false;
+  changed.add('bundle');
   await replaceAuthorities(db, bundle);
   return true;
 }

@@ -1,6 +1,6 @@
 import { SpiffeError } from '../spiffe/error.ts';
 import type { DatastoreSchema } from './schema.ts';
-import type { Session } from './session.ts';
+import { atomically, type Session } from './session.ts';
 
 /** What a server remembers of its authorities, one opaque record for each server. */
 export interface CaJournal {
@@ -14,6 +14,8 @@ export interface CaJournal {
   /** Unix seconds. */
   readonly updatedAt: number;
 }
+
+type JournalRow = DatastoreSchema['ca_journal'];
 
 export class CaJournalRepository {
   readonly #session: Session;
@@ -53,44 +55,54 @@ export class CaJournalRepository {
    * @throws SpiffeError `FAILED_PRECONDITION` when the stored version is another one
    */
   async set(journal: Omit<CaJournal, 'updatedAt'>): Promise<CaJournal> {
-    const { db, now } = this.#session;
-    const content = {
-      active_x509_authority_id: journal.activeX509AuthorityId,
-      data: journal.data,
-      version: journal.version + 1,
-      updated_at: now(),
-    };
-    const written =
-      journal.version === 0
-        ? await db
-            .insertInto('ca_journal')
-            .values({ name: journal.name, ...content })
-            .onConflict((conflict) => conflict.doNothing())
-            .returningAll()
-            .executeTakeFirst()
-        : await db
-            .updateTable('ca_journal')
-            .set(content)
-            .where('name', '=', journal.name)
-            .where('version', '=', journal.version)
-            .returningAll()
-            .executeTakeFirst();
-    if (written === undefined) {
-      throw new SpiffeError(
-        'FAILED_PRECONDITION',
-        `CA journal "${journal.name}" is not at version ${journal.version}: another server wrote it, so read it again`,
-      );
-    }
-    return toJournal(written);
+    return atomically(this.#session, async (session) => {
+      const written = await write(session, journal);
+      session.changed.add('authority');
+      return toJournal(written);
+    });
   }
 
   /** A record that is gone is let pass. */
   async delete(name: string): Promise<void> {
-    await this.#session.db.deleteFrom('ca_journal').where('name', '=', name).execute();
+    await atomically(this.#session, async ({ db, changed }) => {
+      const { numDeletedRows } = await db.deleteFrom('ca_journal').where('name', '=', name).executeTakeFirst();
+      if (numDeletedRows > 0n) changed.add('authority');
+    });
   }
 }
 
-function toJournal(row: DatastoreSchema['ca_journal']): CaJournal {
+async function write({ db, now }: Session, journal: Omit<CaJournal, 'updatedAt'>): Promise<JournalRow> {
+  const content = {
+    active_x509_authority_id: journal.activeX509AuthorityId,
+    data: journal.data,
+    version: journal.version + 1,
+    updated_at: now(),
+  };
+  const written =
+    journal.version === 0
+      ? await db
+          .insertInto('ca_journal')
+          .values({ name: journal.name, ...content })
+          .onConflict((conflict) => conflict.doNothing())
+          .returningAll()
+          .executeTakeFirst()
+      : await db
+          .updateTable('ca_journal')
+          .set(content)
+          .where('name', '=', journal.name)
+          .where('version', '=', journal.version)
+          .returningAll()
+          .executeTakeFirst();
+  if (written === undefined) {
+    throw new SpiffeError(
+      'FAILED_PRECONDITION',
+      `CA journal "${journal.name}" is not at version ${journal.version}: another server wrote it, so read it again`,
+    );
+  }
+  return written;
+}
+
+function toJournal(row: JournalRow): CaJournal {
   return {
     name: row.name,
     activeX509AuthorityId: row.active_x509_authority_id,

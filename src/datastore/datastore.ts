@@ -4,12 +4,13 @@ import { SpiffeError } from '../spiffe/error.ts';
 import { AgentRepository } from './agent-repository.ts';
 import { BundleRepository } from './bundle-repository.ts';
 import { CaJournalRepository } from './ca-journal-repository.ts';
+import { Changes } from './changes.ts';
 import { EntryRepository } from './entry-repository.ts';
 import { FederationRelationshipRepository } from './federation-relationship-repository.ts';
 import { JoinTokenRepository } from './join-token-repository.ts';
 import { migrate } from './migrate.ts';
 import type { DatastoreSchema } from './schema.ts';
-import type { Session } from './session.ts';
+import { inTransaction, type Session } from './session.ts';
 import { NodeSqliteDialect } from './sqlite.ts';
 import { openSqliteFile } from './sqlite-file.ts';
 
@@ -24,6 +25,9 @@ export interface Repositories {
 }
 
 export interface Datastore extends Repositories, AsyncDisposable {
+  /** Tells of every change, once it is stored. */
+  readonly changes: Pick<Changes, 'subscribe'>;
+
   /**
    * Runs `work` on repositories of one transaction: all that it did is stored, or, when it throws, nothing.
    * Others wait meanwhile, so `work` waits for nothing but these repositories, and for one call at a time.
@@ -43,6 +47,7 @@ export interface DatastoreOptions {
 /** The part of a logger that the datastore needs. */
 export interface DatastoreLog {
   info(message: string, fields?: Readonly<Record<string, string | number>>): void;
+  error(message: string, fields?: Readonly<Record<string, string | number>>): void;
 }
 
 /** @throws SpiffeError `DATASTORE_UNUSABLE`, with what to do */
@@ -64,7 +69,13 @@ export async function openDatastore({ path, clock, log }: DatastoreOptions): Pro
     database.close();
     throw error;
   }
-  return new OpenDatastore({ db, now: () => Math.floor((clock?.() ?? new Date()).getTime() / 1000) }, running);
+  const now = () => Math.floor((clock?.() ?? new Date()).getTime() / 1000);
+  const changes = new Changes((error) =>
+    log?.error('what follows a change of the datastore failed', {
+      error: error instanceof Error ? error.message : String(error),
+    }),
+  );
+  return new OpenDatastore({ db, now, changes, changed: new Set() }, running);
 }
 
 interface RunningTransaction {
@@ -78,6 +89,7 @@ class OpenDatastore implements Datastore {
   readonly bundles: BundleRepository;
   readonly caJournal: CaJournalRepository;
   readonly federationRelationships: FederationRelationshipRepository;
+  readonly changes: Changes;
   readonly #session: Session;
   readonly #running: AsyncLocalStorage<RunningTransaction>;
 
@@ -89,15 +101,16 @@ class OpenDatastore implements Datastore {
     this.bundles = repositories.bundles;
     this.caJournal = repositories.caJournal;
     this.federationRelationships = repositories.federationRelationships;
+    this.changes = session.changes;
     this.#session = session;
     this.#running = running;
   }
 
   async transaction<T>(work: (repositories: Repositories) => Promise<T>): Promise<T> {
-    return this.#session.db.transaction().execute(async (db) => {
+    return inTransaction(this.#session, async (session) => {
       const transaction = { isOpen: true };
       try {
-        return await this.#running.run(transaction, () => work(repositoriesOf({ ...this.#session, db })));
+        return await this.#running.run(transaction, () => work(repositoriesOf(session)));
       } finally {
         transaction.isOpen = false;
       }

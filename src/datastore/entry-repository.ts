@@ -276,14 +276,15 @@ async function findSame(
   return same;
 }
 
-async function deleteEntries({ db, now }: Session, ids: readonly string[]): Promise<readonly RegistrationEntry[]> {
+async function deleteEntries(session: Session, ids: readonly string[]): Promise<readonly RegistrationEntry[]> {
+  const { db } = session;
   const deleted: RegistrationEntry[] = [];
   for (const chunk of chunksOf(ids)) {
     const rows = await db.selectFrom('registration_entry').selectAll().where('id', 'in', chunk).execute();
     deleted.push(...(await loadEntries(db, rows)));
     await db.deleteFrom('registration_entry').where('id', 'in', chunk).execute();
   }
-  await new EventLog({ db, now }, 'entry').append(
+  await new EventLog(session, 'entry').append(
     'deleted',
     deleted.map(({ id }) => id),
   );

@@ -24,7 +24,7 @@ const DEFAULT_LIMIT = 1000;
 /** The changes of one aggregate, for caches to follow. */
 export class EventLog {
   readonly #session: Session;
-  readonly #name: string;
+  readonly #name: 'entry' | 'agent';
 
   constructor(session: Session, name: 'entry' | 'agent') {
     this.#session = session;
@@ -34,7 +34,8 @@ export class EventLog {
   /** To be called in the transaction of the change. */
   async append(kind: EventKind, keys: readonly string[]): Promise<void> {
     if (keys.length === 0) return;
-    const { db, now } = this.#session;
+    const { db, now, changed } = this.#session;
+    changed.add(this.#name);
     const { last_sequence } = await db
       .updateTable('change_log')
       .set((eb) => ({ last_sequence: eb('last_sequence', '+', keys.length) }))

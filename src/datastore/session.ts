@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely';
+import type { ChangedLog, Changes } from './changes.ts';
 import type { DatastoreSchema } from './schema.ts';
 
 /** What a repository works with: a database, or one transaction of it. */
@@ -6,13 +7,14 @@ export interface Session {
   readonly db: Kysely<DatastoreSchema>;
   /** Unix seconds. */
   readonly now: () => number;
+  readonly changes: Changes;
+  /** What the open transaction has changed. */
+  readonly changed: Set<ChangedLog>;
 }
 
 /** Runs `work` as a whole or not at all: in a transaction of its own, or as a step of the one that is open. */
 export async function atomically<T>(session: Session, work: (session: Session) => Promise<T>): Promise<T> {
-  if (!session.db.isTransaction) {
-    return session.db.transaction().execute((db) => work({ ...session, db }));
-  }
+  if (!session.db.isTransaction) return inTransaction(session, work);
   await sql`savepoint step`.execute(session.db);
   try {
     const result = await work(session);
@@ -23,6 +25,14 @@ export async function atomically<T>(session: Session, work: (session: Session) =
     await sql`release savepoint step`.execute(session.db);
     throw error;
   }
+}
+
+/** Runs `work` in a transaction of its own, and tells what it changed once that is stored. */
+export async function inTransaction<T>(session: Session, work: (session: Session) => Promise<T>): Promise<T> {
+  const changed = new Set<ChangedLog>();
+  const result = await session.db.transaction().execute((db) => work({ ...session, db, changed }));
+  session.changes.announce(changed);
+  return result;
 }
 
 /** Rows of one statement at most: both engines limit its parameters, SQLite to 32766. */
