@@ -5,12 +5,14 @@ import { diskManifest } from '../plugins/disk/manifest.ts';
 import { memoryManifest } from '../plugins/memory/manifest.ts';
 import { tpmAgentManifest, tpmServerManifest } from '../plugins/tpm/manifest.ts';
 import { unixManifest } from '../plugins/unix/manifest.ts';
+import { upstreamDiskManifest } from '../plugins/upstream-disk/manifest.ts';
 
 /** The plugins that come with the program, `<side> <type> <name>`, and what each needs of the system. */
 const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['server KeyManager memory', memoryManifest],
   ['server KeyManager disk', diskManifest],
   ['server NodeAttestor tpm', tpmServerManifest],
+  ['server UpstreamAuthority disk', upstreamDiskManifest],
   ['agent KeyManager memory', memoryManifest],
   ['agent KeyManager disk', diskManifest],
   ['agent NodeAttestor tpm', tpmAgentManifest],
@@ -34,12 +36,13 @@ export function builtinPlugins(side: 'server' | 'agent', version?: string) {
   return (type: string, name: string): BuiltinPlugin | undefined => {
     const manifest = BUILTINS.get(`${side} ${type} ${name}`);
     if (manifest === undefined) return undefined;
+    const folder = type === 'UpstreamAuthority' ? `upstream-${name}` : name; // a key manager has the same name
     const here = fileURLToPath(import.meta.url);
     const isSource = here.endsWith('.ts');
     const root = join(dirname(here), ...(isSource ? ['..', '..'] : ['..']));
     const path = isSource
-      ? join(root, 'src', 'plugins', name, `${side}.main.ts`)
-      : join(dirname(here), 'plugins', `${side}-${name}.js`);
+      ? join(root, 'src', 'plugins', folder, `${side}.main.ts`)
+      : join(dirname(here), 'plugins', `${side}-${folder}.js`);
     const parts = [
       ...(isSource ? ['src', 'node_modules'] : ['dist']),
       'package.json',

@@ -18,6 +18,7 @@ export { Status } from '../spiffe/status.ts';
 export type { TrustDomain } from '../spiffe/trust-domain.ts';
 export { type CaCertificateOptions, issueCaCertificate } from '../x509/ca-template.ts';
 export { type Certificate, parseCertificate } from '../x509/certificate.ts';
+export { verifyChain } from '../x509/chain.ts';
 export { type CertificateRevocationList, parseCrl } from '../x509/crl.ts';
 export { type CertificateRequest, parseCsr } from '../x509/csr.ts';
 export { formatName } from '../x509/name.ts';

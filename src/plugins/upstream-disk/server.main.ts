@@ -1,0 +1,4 @@
+import { servePlugin } from '../../plugin-sdk/index.ts';
+import { upstreamDisk } from './upstream-authority.ts';
+
+await servePlugin(upstreamDisk);
