@@ -151,6 +151,26 @@ export class EntryRepository {
     );
   }
 
+  /** As {@link list}, the IDs alone. */
+  async listIds(filter: EntryFilter = {}, page?: PageRequest): Promise<Page<string>> {
+    const condition = entryCondition(filter);
+    return readPage(
+      page,
+      (id) => id,
+      async (after, limit) => {
+        const rows = await this.#session.db
+          .selectFrom('registration_entry')
+          .select('id')
+          .where('id', '>', after)
+          .where(condition)
+          .orderBy('id')
+          .limit(limit)
+          .execute();
+        return rows.map(({ id }) => id);
+      },
+    );
+  }
+
   async count(filter: EntryFilter = {}): Promise<number> {
     const { count } = await this.#session.db
       .selectFrom('registration_entry')

@@ -1,4 +1,5 @@
 import type { MethodDefinition, RequestOf, ResponseOf, ServiceDefinition } from './definition.ts';
+import type { Encoded } from './encoded.ts';
 import type { CallMetadata } from './metadata.ts';
 import type { Peer } from './peer.ts';
 
@@ -28,11 +29,13 @@ export type BidiStreaming<Request, Response> = (
 /** The handler that a method of a generated definition asks for. */
 export type HandlerOf<Method extends MethodDefinition> = Method['requestStream'] extends true
   ? Method['responseStream'] extends true
-    ? BidiStreaming<RequestOf<Method>, ResponseOf<Method>>
-    : ClientStreaming<RequestOf<Method>, ResponseOf<Method>>
+    ? BidiStreaming<RequestOf<Method>, AnswerOf<Method>>
+    : ClientStreaming<RequestOf<Method>, AnswerOf<Method>>
   : Method['responseStream'] extends true
-    ? ServerStreaming<RequestOf<Method>, ResponseOf<Method>>
-    : Unary<RequestOf<Method>, ResponseOf<Method>>;
+    ? ServerStreaming<RequestOf<Method>, AnswerOf<Method>>
+    : Unary<RequestOf<Method>, AnswerOf<Method>>;
+
+type AnswerOf<Method extends MethodDefinition> = ResponseOf<Method> | Encoded<ResponseOf<Method>>;
 
 /** One handler a method: async functions, and async generators where the answer is a stream. */
 export type ServiceHandlers<Definition extends ServiceDefinition> = {

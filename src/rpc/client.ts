@@ -8,6 +8,7 @@ import { type CallEnded, type ObserveCalls, observed } from './call-observer.ts'
 import type { RpcChannel } from './channel.ts';
 import type { MethodDefinition, RequestOf, ResponseOf, ServiceDefinition } from './definition.ts';
 import { methodPath } from './definition.ts';
+import { encodeMessage } from './encoded.ts';
 import { MessageQueue } from './message-queue.ts';
 import { type OutgoingMetadata, toMetadata } from './metadata.ts';
 import { fromStatus, knownStatus } from './status.ts';
@@ -64,7 +65,7 @@ function createCall(
   ended: CallEnded | undefined,
 ): unknown {
   const path = methodPath(definition, method);
-  const serialize = (message: never) => Buffer.from(method.requestType.encode(message).finish());
+  const serialize = (message: never) => encodeMessage(method.requestType, message);
   const deserialize = (bytes: Buffer) => method.responseType.decode(bytes);
   const { client } = channel;
   if (method.requestStream) {
@@ -103,7 +104,7 @@ function createUnaryCall(path: string, method: MethodDefinition, { client, unary
     return async (request: never, options: CallOptions = {}) =>
       method.responseType.decode(await unary.call(path, method.requestType.encode(request).finish(), options));
   }
-  const serialize = (message: never) => Buffer.from(method.requestType.encode(message).finish());
+  const serialize = (message: never) => encodeMessage(method.requestType, message);
   const deserialize = (bytes: Buffer) => method.responseType.decode(bytes);
   return (request: never, options: CallOptions = {}) =>
     new Promise((resolve, reject) => {

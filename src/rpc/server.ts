@@ -11,6 +11,7 @@ import type { Logger } from '../log/logger.ts';
 import type { Interceptor } from './call.ts';
 import type { ObserveCalls } from './call-observer.ts';
 import { type MethodDefinition, methodPath } from './definition.ts';
+import { encodeMessage } from './encoded.ts';
 import { createHandler } from './handler.ts';
 import type { Peer } from './peer.ts';
 import type { BoundService } from './service.ts';
@@ -137,9 +138,9 @@ function grpcMethod(path: string, method: MethodDefinition): GrpcMethod<unknown,
     path,
     requestStream,
     responseStream,
-    requestSerialize: (message) => Buffer.from(requestType.encode(message as never).finish()),
+    requestSerialize: (message) => encodeMessage(requestType, message),
     requestDeserialize: (bytes) => requestType.decode(bytes),
-    responseSerialize: (message) => Buffer.from(responseType.encode(message as never).finish()),
+    responseSerialize: (message) => encodeMessage(responseType, message),
     responseDeserialize: (bytes) => responseType.decode(bytes),
   };
 }

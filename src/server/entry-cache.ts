@@ -1,8 +1,12 @@
 import type { EntryRepository } from '../datastore/entry-repository.ts';
+import { MAX_PAGE_SIZE } from '../datastore/page.ts';
 import type { RegistrationEntry } from '../spiffe/entry.ts';
 import { containsAllSelectors, type Selector } from '../spiffe/selector.ts';
 import { type SpiffeId, serverId } from '../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
+import type { CachedEntry } from './cached-entry.ts';
+import { EntryIndex } from './entry-index.ts';
+import { inOrder } from './sorted-entries.ts';
 
 const EVENTS_A_STEP = 1000;
 
@@ -13,9 +17,7 @@ const EVENTS_A_STEP = 1000;
 export class EntryCache {
   readonly #entries: EntryRepository;
   readonly #serverId: SpiffeId;
-  readonly #byId = new Map<string, RegistrationEntry>();
-  readonly #byParent = new Map<SpiffeId, Map<string, RegistrationEntry>>();
-  readonly #bySpiffeId = new Map<SpiffeId, Map<string, RegistrationEntry>>();
+  #index = new EntryIndex();
   #sequence = 0;
   #refreshing: Promise<void> | undefined;
 
@@ -30,13 +32,17 @@ export class EntryCache {
     return cache;
   }
 
-  find(id: string): RegistrationEntry | undefined {
-    return this.#byId.get(id);
+  get size(): number {
+    return this.#index.size;
+  }
+
+  find(id: string): CachedEntry | undefined {
+    return this.#index.find(id);
   }
 
   /** Every entry that gives `spiffeId`. */
-  entriesOf(spiffeId: SpiffeId): readonly RegistrationEntry[] {
-    return [...(this.#bySpiffeId.get(spiffeId)?.values() ?? [])];
+  entriesOf(spiffeId: SpiffeId): readonly CachedEntry[] {
+    return this.#index.entriesOf(spiffeId);
   }
 
   /** Catches up with the event log. Calls made meanwhile see what was stored before they were made. */
@@ -53,26 +59,60 @@ export class EntryCache {
    * those in turn. Expired entries give nothing.
    *
    * @param now Unix seconds.
+   * @returns in the order of their ids
    */
-  authorizedEntries(agent: SpiffeId, agentSelectors: readonly Selector[], now: number): readonly RegistrationEntry[] {
-    const authorized = new Map<string, RegistrationEntry>();
+  authorizedEntries(agent: SpiffeId, agentSelectors: readonly Selector[], now: number): readonly CachedEntry[] {
+    const authorized: CachedEntry[] = [];
     const visited = new Set<SpiffeId>();
     const parents = [agent, ...this.#aliases(agentSelectors, now)];
+    let groups = 0;
     for (let parent = parents.pop(); parent !== undefined; parent = parents.pop()) {
-      if (visited.has(parent)) continue;
+      if (visited.has(parent) || !this.#index.isParent(parent)) continue;
       visited.add(parent);
-      for (const entry of this.#byParent.get(parent)?.values() ?? []) {
+      groups += 1;
+      for (const entry of this.#index.entriesBelow(parent)) {
         if (isExpired(entry, now)) continue;
-        authorized.set(entry.id, entry);
-        if (this.#byParent.has(entry.spiffeId)) parents.push(entry.spiffeId);
+        authorized.push(entry);
+        if (this.#index.isParent(entry.spiffeId)) parents.push(entry.spiffeId);
       }
     }
-    return [...authorized.values()];
+    return groups > 1 ? inOrder(authorized) : authorized;
+  }
+
+  /**
+   * Finds single entries among {@link authorizedEntries}, without walking through all of them.
+   *
+   * @param now Unix seconds.
+   */
+  authorizedEntry(
+    agent: SpiffeId,
+    agentSelectors: readonly Selector[],
+    now: number,
+  ): (id: string) => CachedEntry | undefined {
+    const earned = new Set([agent, ...this.#aliases(agentSelectors, now)]);
+    return (id) => {
+      const entry = this.#index.find(id);
+      return entry !== undefined && this.#isEarned(entry, earned, now) ? entry : undefined;
+    };
+  }
+
+  /** Walks up from the entry: there are few ways up, and many down. */
+  #isEarned(entry: CachedEntry, earned: ReadonlySet<SpiffeId>, now: number): boolean {
+    const visited = new Set<SpiffeId>();
+    const above: CachedEntry[] = [entry];
+    for (let next = above.pop(); next !== undefined; next = above.pop()) {
+      if (isExpired(next, now)) continue;
+      if (earned.has(next.parentId)) return true;
+      if (visited.has(next.parentId)) continue;
+      visited.add(next.parentId);
+      above.push(...this.entriesOf(next.parentId));
+    }
+    return false;
   }
 
   #aliases(agentSelectors: readonly Selector[], now: number): SpiffeId[] {
-    const candidates = this.#byParent.get(this.#serverId)?.values() ?? [];
-    return [...candidates]
+    return this.#index
+      .entriesBelow(this.#serverId)
       .filter((entry) => !isExpired(entry, now) && containsAllSelectors(agentSelectors, entry.selectors))
       .map(({ spiffeId }) => spiffeId);
   }
@@ -85,45 +125,22 @@ export class EntryCache {
       if (last === undefined) return;
       const ids = [...new Set(events.map(({ key }) => key))];
       const changed = new Map((await this.#entries.findMany(ids)).map((entry) => [entry.id, entry]));
-      for (const id of ids) this.#set(id, changed.get(id));
+      for (const id of ids) this.#index.set(id, changed.get(id));
       this.#sequence = last.sequence;
     }
   }
 
   async #reload(): Promise<void> {
     const sequence = await this.#entries.latestEvent();
-    const { items } = await this.#entries.list();
-    for (const id of [...this.#byId.keys()]) this.#set(id, undefined);
-    for (const entry of items) this.#set(entry.id, entry);
+    const index = new EntryIndex();
+    for (let token: string | undefined; token !== ''; ) {
+      const page = await this.#entries.list({}, { size: MAX_PAGE_SIZE, ...(token === undefined ? {} : { token }) });
+      for (const entry of page.items) index.set(entry.id, entry);
+      token = page.nextPageToken;
+    }
+    this.#index = index;
     this.#sequence = sequence;
   }
-
-  #set(id: string, entry: RegistrationEntry | undefined): void {
-    const previous = this.#byId.get(id);
-    if (previous !== undefined) {
-      this.#byId.delete(id);
-      drop(this.#byParent, previous.parentId, id);
-      drop(this.#bySpiffeId, previous.spiffeId, id);
-    }
-    if (entry === undefined) return;
-    this.#byId.set(id, entry);
-    put(this.#byParent, entry.parentId, entry);
-    put(this.#bySpiffeId, entry.spiffeId, entry);
-  }
-}
-
-type Index = Map<SpiffeId, Map<string, RegistrationEntry>>;
-
-function put(index: Index, key: SpiffeId, entry: RegistrationEntry): void {
-  const entries = index.get(key);
-  if (entries === undefined) index.set(key, new Map([[entry.id, entry]]));
-  else entries.set(entry.id, entry);
-}
-
-function drop(index: Index, key: SpiffeId, id: string): void {
-  const entries = index.get(key);
-  entries?.delete(id);
-  if (entries?.size === 0) index.delete(key);
 }
 
 function isExpired({ expiresAt }: RegistrationEntry, now: number): boolean {

@@ -48,9 +48,14 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
     if (agent === undefined) throw new SpiffeError('PERMISSION_DENIED', 'the caller is not an agent');
     return agent;
   };
+  const now = () => Math.floor(clock().getTime() / 1000);
   const authorizedEntries = (context: CallContext) => {
     const { spiffeId, selectors } = callingAgent(context);
-    return entries.authorizedEntries(spiffeId, selectors, Math.floor(clock().getTime() / 1000));
+    return entries.authorizedEntries(spiffeId, selectors, now());
+  };
+  const authorizedEntry = (context: CallContext) => {
+    const { spiffeId, selectors } = callingAgent(context);
+    return entries.authorizedEntry(spiffeId, selectors, now());
   };
   return [
     agentService({
@@ -74,7 +79,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
       x509SvidTtlSeconds: config.defaultX509SvidTtlSeconds,
       jwtSvidTtlSeconds: config.defaultJwtSvidTtlSeconds,
       disableJwtSvids: config.disableJwtSvids,
-      authorizedEntries,
+      authorizedEntry,
       spend,
     }),
     bundleService({ own: bundle, bundles: datastore.bundles }),

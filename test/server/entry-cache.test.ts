@@ -55,7 +55,11 @@ describe('what an agent may sign for', () => {
   const authorized = async (entries: readonly NewEntry[], agentSelectors = 'tpm:a:1 tpm:b:2', now = NOW) => {
     await datastore.entries.createMany(entries);
     const cache = await EntryCache.open(datastore.entries, trustDomain);
-    const found = cache.authorizedEntries(AGENT, agentSelectors.split(' ').map(parseSelector), now);
+    const selectors = agentSelectors.split(' ').map(parseSelector);
+    const found = cache.authorizedEntries(AGENT, selectors, now);
+    const ids = (await datastore.entries.list()).items.map((entry) => entry.id);
+    const findOne = cache.authorizedEntry(AGENT, selectors, now);
+    expect(found.map((entry) => entry.id)).toEqual(ids.filter((one) => findOne(one) !== undefined));
     return found.map(({ spiffeId }) => spiffeId.slice(id('').length)).sort();
   };
   const AGENT_PATH = '/spire/agent/x/1';
@@ -133,6 +137,22 @@ describe('what an agent may sign for', () => {
     await datastore.entries.delete(entry.id);
     await cache.refresh();
     expect(cache.find(entry.id)).toBeUndefined();
+  });
+
+  test('one SPIFFE ID of several entries loses them one by one', async () => {
+    const created = await datastore.entries.createMany(
+      ['/n/1', '/n/2', '/n/3'].map((parent) => newEntry(parent, '/same')),
+    );
+    const cache = await EntryCache.open(datastore.entries, trustDomain);
+    const parents = () => cache.entriesOf(id('/same')).map(({ parentId }) => parentId);
+    expect(parents()).toHaveLength(3);
+    for (const [n, { entry }] of created.entries()) {
+      await datastore.entries.delete(entry.id);
+      await cache.refresh();
+      expect(parents()).toEqual(expect.arrayContaining(created.slice(n + 1).map((one) => one.entry.parentId)));
+      expect(parents()).toHaveLength(2 - n);
+    }
+    expect(cache.size).toBe(0);
   });
 
   test('reads everything anew where events were pruned', async () => {

@@ -6,14 +6,15 @@ import {
 } from '../../gen/spire/api/server/entry/v1/entry.ts';
 import type { CallContext } from '../../rpc/call.ts';
 import { type BoundService, bindService } from '../../rpc/service.ts';
-import type { RegistrationEntry } from '../../spiffe/entry.ts';
 import { requireValidEntry } from '../../spiffe/entry.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import type { CachedEntry } from '../cached-entry.ts';
 import type { EntryCache } from '../entry-cache.ts';
 import { fromApiEntryUpdate, toApiEntry } from './api-entry.ts';
 import { fromApiMemberId, fromApiWorkloadId } from './api-ids.ts';
 import { createEntries } from './create-entries.ts';
+import { encodeAuthorizedEntries, encodeListedEntries } from './encoded-entries.ts';
 import { ITEM_OK, itemStatus } from './item-status.ts';
 import { toPageRequest } from './page-request.ts';
 import { fromFederatesWithMatch, fromSelectorMatch } from './selector-match.ts';
@@ -24,7 +25,7 @@ export interface EntryServiceOptions {
   readonly cache: EntryCache;
   readonly trustDomain: TrustDomain;
   /** What the agent that calls may sign for. */
-  readonly authorizedEntries: (context: CallContext) => readonly RegistrationEntry[];
+  readonly authorizedEntries: (context: CallContext) => readonly CachedEntry[];
 }
 
 /** Inventory R022 to R029. */
@@ -36,8 +37,13 @@ export function entryService(options: EntryServiceOptions): BoundService {
     },
     async listEntries({ filter, outputMask, pageSize, pageToken }) {
       const page = toPageRequest(pageSize, pageToken);
-      const { items, nextPageToken } = await entries.list(entryFilter(filter, trustDomain), page);
-      return { entries: items.map((entry) => toApiEntry(entry, outputMask)), nextPageToken };
+      const { items, nextPageToken } = await entries.listIds(entryFilter(filter, trustDomain), page);
+      await cache.refresh(); // what is listed is as new as the list at least
+      return encodeListedEntries(
+        items.flatMap((id) => cache.find(id) ?? []),
+        outputMask,
+        nextPageToken,
+      );
     },
     async getEntry({ id, outputMask }) {
       requireEntryId(id);
@@ -80,7 +86,7 @@ export function entryService(options: EntryServiceOptions): BoundService {
       return { results };
     },
     async getAuthorizedEntries({ outputMask }, context) {
-      return { entries: authorizedEntries(context).map((entry) => toApiEntry(entry, outputMask)) };
+      return encodeAuthorizedEntries(authorizedEntries(context), outputMask);
     },
     syncAuthorizedEntries: (requests, context) => syncEntries(requests, () => authorizedEntries(context)),
   });

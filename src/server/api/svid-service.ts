@@ -22,18 +22,20 @@ export interface SvidServiceOptions {
   readonly x509SvidTtlSeconds: number;
   readonly jwtSvidTtlSeconds: number;
   readonly disableJwtSvids: boolean;
-  /** What the agent that calls may sign for. */
-  readonly authorizedEntries: (context: CallContext) => readonly RegistrationEntry[];
+  /** Finds what the agent that calls may sign for. */
+  readonly authorizedEntry: (context: CallContext) => FindEntry;
   /** Waits until the caller's address may have so many more signatures; throws to refuse. */
   readonly spend: (context: CallContext, count: number) => Promise<void>;
 }
+
+type FindEntry = (id: string) => RegistrationEntry | undefined;
 
 /** SPIRE's: more than its limit of signatures a second is more than it ever signs at once. */
 const MAX_BATCH = 500;
 
 /** Inventory R050, R051, R053, R054. */
 export function svidService(options: SvidServiceOptions): BoundService {
-  const { issuer, trustDomain, x509SvidTtlSeconds, jwtSvidTtlSeconds, authorizedEntries } = options;
+  const { issuer, trustDomain, x509SvidTtlSeconds, jwtSvidTtlSeconds, authorizedEntry } = options;
   const requireJwtSvids = () => {
     if (options.disableJwtSvids) throw new SpiffeError('UNIMPLEMENTED', 'JWT-SVIDs are disabled on this server');
   };
@@ -80,8 +82,8 @@ export function svidService(options: SvidServiceOptions): BoundService {
         );
       }
       await options.spend(context, params.length);
-      const entries = byId(authorizedEntries(context));
-      return { results: await Promise.all(params.map((one) => newX509Svid(one, entries, options))) };
+      const find = authorizedEntry(context);
+      return { results: await Promise.all(params.map((one) => newX509Svid(one, find, options))) };
     },
     async newJWTSVID({ entryId, audience }, context) {
       requireJwtSvids();
@@ -90,7 +92,7 @@ export function svidService(options: SvidServiceOptions): BoundService {
         jwtSvidTtlSeconds: ttl,
         jwtSvidIncludeJti,
         hint,
-      } = requireEntry(byId(authorizedEntries(context)), entryId);
+      } = requireEntry(authorizedEntry(context), entryId);
       requireAudience(audience);
       const request = { spiffeId, audience, ttlSeconds: ttlOr(ttl, jwtSvidTtlSeconds), includeJti: jwtSvidIncludeJti };
       return { svid: toApiJwtSvid(await issuer.issueJwt(request), spiffeId, hint) };
@@ -100,13 +102,13 @@ export function svidService(options: SvidServiceOptions): BoundService {
 
 async function newX509Svid(
   { entryId, csr }: NewX509SVIDParams,
-  entries: ReadonlyMap<string, RegistrationEntry>,
+  find: FindEntry,
   { issuer, x509SvidTtlSeconds }: SvidServiceOptions,
 ): Promise<BatchResult> {
   try {
     if (entryId === '') throw new SpiffeError('ARGUMENT_INVALID', 'missing entry ID');
     if (csr.length === 0) throw new SpiffeError('ARGUMENT_INVALID', 'missing CSR');
-    const { spiffeId, dnsNames, x509SvidTtlSeconds: ttl, hint } = requireEntry(entries, entryId);
+    const { spiffeId, dnsNames, x509SvidTtlSeconds: ttl, hint } = requireEntry(find, entryId);
     const { subjectPublicKeyInfo: publicKey } = requireCsr(csr);
     const svid = await issuer.issueX509({ spiffeId, publicKey, dnsNames, ttlSeconds: ttlOr(ttl, x509SvidTtlSeconds) });
     return { status: ITEM_OK, svid: toApiX509Svid(svid, spiffeId, hint) };
@@ -115,12 +117,8 @@ async function newX509Svid(
   }
 }
 
-function byId(entries: readonly RegistrationEntry[]): ReadonlyMap<string, RegistrationEntry> {
-  return new Map(entries.map((entry) => [entry.id, entry]));
-}
-
-function requireEntry(entries: ReadonlyMap<string, RegistrationEntry>, id: string): RegistrationEntry {
-  const entry = entries.get(id);
+function requireEntry(find: FindEntry, id: string): RegistrationEntry {
+  const entry = find(id);
   if (entry === undefined) throw new SpiffeError('ENTRY_NOT_FOUND', 'entry not found or not authorized');
   return entry;
 }

@@ -2,9 +2,11 @@ import type {
   SyncAuthorizedEntriesRequest,
   SyncAuthorizedEntriesResponse,
 } from '../../gen/spire/api/server/entry/v1/entry.ts';
-import type { RegistrationEntry } from '../../spiffe/entry.ts';
+import type { Encoded } from '../../rpc/encoded.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
-import { toApiEntry } from './api-entry.ts';
+import type { CachedEntry } from '../cached-entry.ts';
+import { findById } from '../sorted-entries.ts';
+import { encodeRevisions, encodeSyncedEntries } from './encoded-entries.ts';
 
 /** Whole entries in one answer at most; with no more than these, no revisions are sent first. */
 const ENTRIES_A_PAGE = 500;
@@ -13,11 +15,13 @@ const REVISIONS_A_PAGE = 10_000;
 /**
  * Tells an agent what it may sign for at the price of what changed: few entries are sent whole; of many, only
  * the revisions, and then those whose ids the agent asks for.
+ *
+ * @param authorizedEntries in the order of their ids
  */
 export async function* syncEntries(
   requests: AsyncIterable<SyncAuthorizedEntriesRequest>,
-  authorizedEntries: () => readonly RegistrationEntry[],
-): AsyncGenerator<SyncAuthorizedEntriesResponse> {
+  authorizedEntries: () => readonly CachedEntry[],
+): AsyncGenerator<Encoded<SyncAuthorizedEntriesResponse>> {
   const incoming = requests[Symbol.asyncIterator]();
   const first = await incoming.next();
   if (first.done === true) throw new SpiffeError('ARGUMENT_INVALID', 'the stream ended before its first request');
@@ -28,25 +32,15 @@ export async function* syncEntries(
   if (outputMask !== undefined && !outputMask.revisionNumber) {
     throw new SpiffeError('ARGUMENT_INVALID', 'the revision number cannot be masked: it tells what has changed');
   }
-  const entries = authorizedEntries().toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  const entries = authorizedEntries();
   if (entries.length <= ENTRIES_A_PAGE) {
-    yield { entryRevisions: [], entries: entries.map((entry) => toApiEntry(entry, outputMask)), more: false };
+    yield encodeSyncedEntries(entries, outputMask, false);
     return;
   }
-  for (const { items, more } of pages(entries, REVISIONS_A_PAGE)) {
-    const entryRevisions = items.map(({ id, revisionNumber, createdAt }) => ({
-      id,
-      revisionNumber: BigInt(revisionNumber),
-      createdAt: BigInt(createdAt),
-    }));
-    yield { entryRevisions, entries: [], more };
-  }
-  const byId = new Map(entries.map((entry) => [entry.id, entry]));
+  for (const { items, more } of pages(entries, REVISIONS_A_PAGE)) yield encodeRevisions(items, more);
   for await (const { ids } of { [Symbol.asyncIterator]: () => incoming }) {
-    const asked = [...new Set(ids)].flatMap((id) => byId.get(id) ?? []);
-    for (const { items, more } of pages(asked, ENTRIES_A_PAGE)) {
-      yield { entryRevisions: [], entries: items.map((entry) => toApiEntry(entry, outputMask)), more };
-    }
+    const asked = [...new Set(ids)].flatMap((id) => findById(entries, id) ?? []);
+    for (const { items, more } of pages(asked, ENTRIES_A_PAGE)) yield encodeSyncedEntries(items, outputMask, more);
   }
 }
 
