@@ -98,6 +98,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   );
   const issuer = new SvidIssuer(authorities, {
     clock,
+    downstreamCa: { trustDomain, subject: caSubject(config.caSubject), ttlSeconds: config.caTtlSeconds },
     ...(config.jwtIssuer === undefined ? {} : { jwtIssuer: config.jwtIssuer }),
   });
   const identity = stack.use(

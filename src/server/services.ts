@@ -8,6 +8,7 @@ import type { CallContext } from '../rpc/call.ts';
 import { healthService } from '../rpc/health-service.ts';
 import { serverLoggerService } from '../rpc/logger-service.ts';
 import type { BoundService } from '../rpc/service.ts';
+import type { JwtAuthority } from '../spiffe/bundle.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { agentService } from './api/agent-service.ts';
 import { bundleService } from './api/bundle-service.ts';
@@ -57,6 +58,16 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
     const { spiffeId, selectors } = callingAgent(context);
     return entries.authorizedEntry(spiffeId, selectors, now());
   };
+  const downstream = {
+    issuer,
+    bundle,
+    publishJwtKey: async (key: JwtAuthority) => {
+      await bundle.append({ jwt: [key] });
+      return bundle.current.jwtAuthorities;
+    },
+    downstreamEntries: (context: CallContext) => authorizer.callerOf(context).downstreamEntries ?? [],
+    clock,
+  };
   return [
     agentService({
       agents: datastore.agents,
@@ -81,8 +92,9 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
       disableJwtSvids: config.disableJwtSvids,
       authorizedEntry,
       spend,
+      downstream,
     }),
-    bundleService({ own: bundle, bundles: datastore.bundles }),
+    bundleService({ own: bundle, bundles: datastore.bundles, downstream }),
     serverLoggerService(log),
     debugService({ datastore, bundle, identity, clock }),
     pluginsService(catalog),

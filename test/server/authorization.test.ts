@@ -38,6 +38,7 @@ const ADMIN: readonly Caller[] = ['local', 'adminById', 'adminByEntry'];
 const AGENT: readonly Caller[] = ['agent'];
 const ANY: readonly Caller[] = CALLERS;
 const LOCAL: readonly Caller[] = ['local'];
+const DOWNSTREAM: readonly Caller[] = ['downstream'];
 
 // Inventory 2.3, R001 to R065: who may call.
 const POLICY: readonly (readonly [ServiceDefinition, string, readonly Caller[]])[] = [
@@ -65,6 +66,8 @@ const POLICY: readonly (readonly [ServiceDefinition, string, readonly Caller[]])
   [SVIDDefinition, 'MintJWTSVID', ADMIN],
   [SVIDDefinition, 'BatchNewX509SVID', AGENT],
   [SVIDDefinition, 'NewJWTSVID', AGENT],
+  [SVIDDefinition, 'NewDownstreamX509CA', DOWNSTREAM],
+  [BundleDefinition, 'PublishJWTAuthority', DOWNSTREAM],
   [DebugDefinition, 'GetInfo', LOCAL],
   [LoggerDefinition, 'GetLogger', LOCAL],
   [LoggerDefinition, 'SetLogLevel', LOCAL],

@@ -5,9 +5,16 @@ import { SpiffeError } from '../../spiffe/error.ts';
 import { parseTrustDomain } from '../../spiffe/trust-domain.ts';
 import type { BundleKeeper } from '../bundle-keeper.ts';
 import { toApiBundle } from './api-bundle.ts';
+import { type DownstreamDeps, publishJwtAuthority } from './downstream.ts';
 
-/** Inventory R010, R011, R016. */
-export function bundleService({ own, bundles }: { own: BundleKeeper; bundles: BundleRepository }): BoundService {
+export interface BundleServiceOptions {
+  readonly own: BundleKeeper;
+  readonly bundles: BundleRepository;
+  readonly downstream: DownstreamDeps;
+}
+
+/** Inventory R010, R011, R013, R016. */
+export function bundleService({ own, bundles, downstream }: BundleServiceOptions): BoundService {
   return bindService(BundleDefinition, {
     async countBundles() {
       return { count: await bundles.count() };
@@ -22,5 +29,6 @@ export function bundleService({ own, bundles }: { own: BundleKeeper; bundles: Bu
       }
       return toApiBundle(await bundles.get(wanted), outputMask);
     },
+    publishJWTAuthority: (request) => publishJwtAuthority(request, downstream),
   });
 }

@@ -12,6 +12,7 @@ import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import type { SvidIssuer } from '../ca/svid-issuer.ts';
 import { fromApiWorkloadId, requireWorkloadId } from './api-ids.ts';
 import { toApiJwtSvid, toApiX509Svid } from './api-svid.ts';
+import { type DownstreamDeps, newDownstreamX509Ca } from './downstream.ts';
 import { ITEM_OK, itemStatus } from './item-status.ts';
 import { mintSubject, requireMintableDnsNames } from './mint-names.ts';
 import { requireCsr } from './require-csr.ts';
@@ -26,6 +27,7 @@ export interface SvidServiceOptions {
   readonly authorizedEntry: (context: CallContext) => FindEntry;
   /** Waits until the caller's address may have so many more signatures; throws to refuse. */
   readonly spend: (context: CallContext, count: number) => Promise<void>;
+  readonly downstream: DownstreamDeps;
 }
 
 type FindEntry = (id: string) => RegistrationEntry | undefined;
@@ -33,7 +35,7 @@ type FindEntry = (id: string) => RegistrationEntry | undefined;
 /** SPIRE's: more than its limit of signatures a second is more than it ever signs at once. */
 const MAX_BATCH = 500;
 
-/** Inventory R050, R051, R053, R054. */
+/** Inventory R050, R051, R053, R054, R056. */
 export function svidService(options: SvidServiceOptions): BoundService {
   const { issuer, trustDomain, x509SvidTtlSeconds, jwtSvidTtlSeconds, authorizedEntry } = options;
   const requireJwtSvids = () => {
@@ -97,6 +99,7 @@ export function svidService(options: SvidServiceOptions): BoundService {
       const request = { spiffeId, audience, ttlSeconds: ttlOr(ttl, jwtSvidTtlSeconds), includeJti: jwtSvidIncludeJti };
       return { svid: toApiJwtSvid(await issuer.issueJwt(request), spiffeId, hint) };
     },
+    newDownstreamX509CA: (request, context) => newDownstreamX509Ca(request, context, options.downstream),
   });
 }
 

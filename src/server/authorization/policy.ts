@@ -5,6 +5,7 @@ const ADMINISTRATION: readonly CallerClass[] = ['admin', 'local'];
 const AGENTS: readonly CallerClass[] = ['agent'];
 const ANYBODY: readonly CallerClass[] = ['any'];
 const LOCAL: readonly CallerClass[] = ['local'];
+const DOWNSTREAM: readonly CallerClass[] = ['downstream'];
 
 const methods = (service: string, classes: readonly CallerClass[], names: readonly string[]) =>
   names.map((name) => [`/${service}/${name}`, classes] as const);
@@ -35,6 +36,8 @@ export const CALL_POLICY: ReadonlyMap<string, readonly CallerClass[]> = new Map(
   ...methods('spire.api.server.entry.v1.Entry', AGENTS, ['GetAuthorizedEntries', 'SyncAuthorizedEntries']),
   ...methods('spire.api.server.svid.v1.SVID', ADMINISTRATION, ['MintX509SVID', 'MintJWTSVID']),
   ...methods('spire.api.server.svid.v1.SVID', AGENTS, ['BatchNewX509SVID', 'NewJWTSVID']),
+  ...methods('spire.api.server.svid.v1.SVID', DOWNSTREAM, ['NewDownstreamX509CA']),
+  ...methods('spire.api.server.bundle.v1.Bundle', DOWNSTREAM, ['PublishJWTAuthority']),
   ...methods('spire.api.server.debug.v1.Debug', LOCAL, ['GetInfo']),
   ...methods('spire.api.server.logger.v1.Logger', LOCAL, ['GetLogger', 'SetLogLevel', 'ResetLogLevel']),
   ...methods('assayer.plugin.v1.Plugins', LOCAL, ['ListPlugins', 'ReloadPlugin']),

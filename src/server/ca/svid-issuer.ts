@@ -5,6 +5,7 @@ import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import { Status } from '../../spiffe/status.ts';
 import { issueX509Svid } from '../../x509/svid-template.ts';
 import type { CaManager } from './ca-manager.ts';
+import { type DownstreamCaOptions, type DownstreamCaRequest, issueDownstreamCa } from './downstream-ca.ts';
 import type { JwtSigningAuthority } from './jwt-authorities.ts';
 import { randomSerialNumber } from './serial-number.ts';
 import { BACKDATE_SECONDS, type X509SigningAuthority } from './x509-authorities.ts';
@@ -46,11 +47,16 @@ export class SvidIssuer {
   readonly #authorities: CaManager;
   readonly #clock: () => Date;
   readonly #jwtIssuer: string | undefined;
+  readonly #downstreamCa: DownstreamCaOptions;
 
-  constructor(authorities: CaManager, options: { clock: () => Date; jwtIssuer?: string }) {
+  constructor(
+    authorities: CaManager,
+    options: { clock: () => Date; jwtIssuer?: string; downstreamCa: DownstreamCaOptions },
+  ) {
     this.#authorities = authorities;
     this.#clock = options.clock;
     this.#jwtIssuer = options.jwtIssuer;
+    this.#downstreamCa = options.downstreamCa;
   }
 
   async issueX509(request: X509SvidRequest): Promise<IssuedX509Svid> {
@@ -64,6 +70,14 @@ export class SvidIssuer {
     return this.#sign(
       () => this.#authorities.jwt,
       (authority) => this.#issueJwt(request, authority),
+    );
+  }
+
+  /** @returns DER, the CA of the server below first, then what links it to the bundle */
+  async issueDownstreamCa(request: DownstreamCaRequest): Promise<readonly Uint8Array[]> {
+    return this.#sign(
+      () => this.#authorities.x509,
+      (authority) => issueDownstreamCa(request, authority, this.#downstreamCa, this.#now()),
     );
   }
 

@@ -38,7 +38,10 @@ export class Authorities implements AsyncDisposable {
     this.bundle = parts.bundle;
     this.journal = parts.journal;
     this.datastore = parts.datastore;
-    this.issuer = new SvidIssuer(parts.manager, { clock });
+    this.issuer = new SvidIssuer(parts.manager, {
+      clock,
+      downstreamCa: { trustDomain: parseTrustDomain('example.org'), subject: {}, ttlSeconds: 3600 },
+    });
   }
 
   static async open(options: AuthoritiesOptions): Promise<Authorities> {
