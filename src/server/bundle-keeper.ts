@@ -38,11 +38,31 @@ export class BundleKeeper {
     );
   }
 
-  /** Forgets authorities that expired before `expiredBefore` (Unix seconds). */
-  async prune(expiredBefore: number): Promise<void> {
-    const { trustDomain } = this.#current;
-    if (await this.#repository.prune(trustDomain, expiredBefore))
-      this.#replace(await this.#repository.get(trustDomain));
+  /** Forgets authorities that expired before `expiredBefore` (Unix seconds). @returns whether there were any. */
+  async prune(expiredBefore: number): Promise<boolean> {
+    const pruned = await this.#repository.prune(this.#current.trustDomain, expiredBefore);
+    if (pruned !== undefined) this.#replace(pruned);
+    return pruned !== undefined;
+  }
+
+  /** @param subjectKeyId hex. @throws SpiffeError `KEY_NOT_FOUND`, `FAILED_PRECONDITION` (tainted already) */
+  async taintX509(subjectKeyId: string): Promise<void> {
+    this.#replace(await this.#repository.taintX509Authority(this.#current.trustDomain, subjectKeyId));
+  }
+
+  /** @param subjectKeyId hex. @throws SpiffeError `KEY_NOT_FOUND`, `FAILED_PRECONDITION` (not tainted) */
+  async revokeX509(subjectKeyId: string): Promise<void> {
+    this.#replace(await this.#repository.revokeX509Authority(this.#current.trustDomain, subjectKeyId));
+  }
+
+  /** @throws SpiffeError `KEY_NOT_FOUND`, `FAILED_PRECONDITION` (tainted already) */
+  async taintJwt(keyId: string): Promise<void> {
+    this.#replace(await this.#repository.taintJwtAuthority(this.#current.trustDomain, keyId));
+  }
+
+  /** @throws SpiffeError `KEY_NOT_FOUND`, `FAILED_PRECONDITION` (not tainted) */
+  async revokeJwt(keyId: string): Promise<void> {
+    this.#replace(await this.#repository.revokeJwtAuthority(this.#current.trustDomain, keyId));
   }
 
   #replace(bundle: Bundle): void {

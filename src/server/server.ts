@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { CaSubjectConfig, ServerConfig } from '../config/server-config.ts';
+import type { ServerConfig } from '../config/server-config.ts';
 import { openDatastore } from '../datastore/datastore.ts';
 import { requireDataFolder } from '../files/data-folder.ts';
 import type { Logger } from '../log/logger.ts';
@@ -9,13 +9,11 @@ import { PluginTelemetry } from '../plugin-host/plugin-telemetry.ts';
 import type { BuiltinPlugins } from '../plugin-host/to-plugin-spec.ts';
 import type { Bundle } from '../spiffe/bundle.ts';
 import { rpcMeters } from '../telemetry/call-metrics.ts';
-import type { DistinguishedName } from '../x509/name.ts';
 import { Attestors } from './attestation/attestors.ts';
 import { JOIN_TOKEN } from './attestation/join-token.ts';
 import { Authorizer } from './authorization/authorizer.ts';
 import { BundleKeeper } from './bundle-keeper.ts';
-import { CaJournal } from './ca/ca-journal.ts';
-import { CaManager } from './ca/ca-manager.ts';
+import { caSubject, openAuthorities } from './ca/open-authorities.ts';
 import { SvidIssuer } from './ca/svid-issuer.ts';
 import { type Endpoints, openEndpoints } from './endpoints.ts';
 import { EntryCache } from './entry-cache.ts';
@@ -51,9 +49,6 @@ export interface RunningServer extends AsyncDisposable {
   readonly bundle: Bundle;
 }
 
-/** The record of the CA journal: one server uses one database. */
-const JOURNAL_NAME = 'server';
-
 /** @throws SpiffeError that says what failed and what to do; nothing is left behind. */
 export async function startServer(config: ServerConfig, options: ServerOptions): Promise<RunningServer> {
   const { log, clock = () => new Date(), builtins, readConfig, signal, version = 'assayer' } = options;
@@ -82,22 +77,11 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   telemetry.watch(() => catalog.plugins);
   const bundle = await BundleKeeper.open(datastore.bundles, trustDomain);
   const authorities = stack.use(
-    await CaManager.open({
-      keyManager: catalog.keyManager,
-      journal: await CaJournal.open(datastore.caJournal, JOURNAL_NAME),
-      bundle,
-      trustDomain,
-      keyType: config.caKeyType,
-      jwtKeyType: config.jwtKeyType,
-      disableJwt: config.disableJwtSvids,
-      ttlSeconds: config.caTtlSeconds,
-      subject: caSubject(config.caSubject),
-      log,
-      clock,
-    }),
+    await openAuthorities({ config, datastore, keyManager: catalog.keyManager, bundle, metrics, log, clock }),
   );
   const issuer = new SvidIssuer(authorities, {
     clock,
+    metrics,
     downstreamCa: { trustDomain, subject: caSubject(config.caSubject), ttlSeconds: config.caTtlSeconds },
     ...(config.jwtIssuer === undefined ? {} : { jwtIssuer: config.jwtIssuer }),
   });
@@ -148,11 +132,6 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
-}
-
-/** Names that are not given are left out: an empty one is no name. */
-function caSubject({ country, organization, commonName }: CaSubjectConfig): DistinguishedName {
-  return { country, organization, ...(commonName === '' ? {} : { commonName }) };
 }
 
 function hasJoinToken(plugins: readonly PluginStatus[]): boolean {

@@ -45,6 +45,7 @@ export const ERROR_STATUS = {
   // calls
   CANCELLED: Status.Cancelled,
   DEADLINE_EXCEEDED: Status.DeadlineExceeded,
+  UNAVAILABLE: Status.Unavailable,
   UNIMPLEMENTED: Status.Unimplemented,
   INTERNAL: Status.Internal,
 } as const satisfies Record<string, Status>;

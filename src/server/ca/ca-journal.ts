@@ -1,107 +1,125 @@
-import { z } from 'zod';
-import type { CaJournalRepository } from '../../datastore/ca-journal-repository.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { randomUUID } from 'node:crypto';
+import type { CaJournalRepository, CaJournal as StoredJournal } from '../../datastore/ca-journal-repository.ts';
+import type { Logger } from '../../log/logger.ts';
+import type { ManagedKey } from '../../plugin-host/kinds/key-manager.ts';
+import { isSpiffeError } from '../../spiffe/error.ts';
+import { subjectKeyIdOfSpki } from '../../x509/spki.ts';
+import {
+  activeX509AuthorityId,
+  decodeJournal,
+  EMPTY_JOURNAL,
+  encodeJournal,
+  type JournalContent,
+} from './journal-content.ts';
+import type { JournalNameFile } from './journal-name-file.ts';
+import { isX509CaKey } from './x509-authorities.ts';
 
-/** One of the two keys that take turns. */
-export type Slot = 'A' | 'B';
-
-/** Where an authority stands: the next to sign, the one that signs, or one that signed. */
-export type AuthorityState = 'prepared' | 'active' | 'old';
-
-export interface X509Record {
-  readonly slot: Slot;
-  readonly state: AuthorityState;
-  /** The CA certificate, DER, and what links it to a root above, if anything does. */
-  readonly chain: readonly Uint8Array[];
-  /** Unix seconds. */
-  readonly issuedAt: number;
-  readonly notAfter: number;
+export interface CaJournalOptions {
+  readonly repository: CaJournalRepository;
+  /** All that the key manager has: the journal whose active authority is among them is this server's. */
+  readonly keys: readonly Pick<ManagedKey, 'id' | 'publicKey'>[];
+  /** Remembers the journal's name where the key manager does not outlive the server. */
+  readonly nameFile: JournalNameFile;
+  readonly log: Logger;
 }
-
-export interface JwtRecord {
-  readonly slot: Slot;
-  readonly state: AuthorityState;
-  readonly keyId: string;
-  /** SubjectPublicKeyInfo, DER. */
-  readonly publicKey: Uint8Array;
-  readonly issuedAt: number;
-  readonly notAfter: number;
-}
-
-export interface JournalContent {
-  readonly x509: readonly X509Record[];
-  readonly jwt: readonly JwtRecord[];
-}
-
-const bytes = z.base64().transform((text) => new Uint8Array(Buffer.from(text, 'base64')));
-const times = { issuedAt: z.number().int(), notAfter: z.number().int() };
-const slot = z.enum(['A', 'B']);
-const state = z.enum(['prepared', 'active', 'old']);
-const contentSchema = z.strictObject({
-  format: z.literal(1),
-  x509: z.array(z.strictObject({ slot, state, chain: z.array(bytes).min(1), ...times })),
-  jwt: z.array(z.strictObject({ slot, state, keyId: z.string(), publicKey: bytes, ...times })),
-});
 
 /**
- * What the server remembers of its authorities between starts: one record, replaced whole.
- * Old authorities beyond the last of each kind are forgotten; the bundle still has them until they expire.
+ * What the server remembers of its authorities between starts: one record a server, replaced whole. Several servers
+ * may share the database.
  */
 export class CaJournal {
-  readonly #repository: CaJournalRepository;
-  readonly #name: string;
-  #version = 0;
-  content: JournalContent = { x509: [], jwt: [] };
+  readonly #options: CaJournalOptions;
+  #name: string;
+  #version: number;
+  #content: JournalContent;
+  /** Of the write before, whose answer may have been lost. */
+  #lastData: Uint8Array | undefined;
 
-  private constructor(repository: CaJournalRepository, name: string) {
-    this.#repository = repository;
+  private constructor(options: CaJournalOptions, name: string, version: number, content: JournalContent) {
+    this.#options = options;
     this.#name = name;
+    this.#version = version;
+    this.#content = content;
   }
 
-  /** @throws SpiffeError `DATASTORE_UNUSABLE` for a record that no version of ours wrote. */
-  static async open(repository: CaJournalRepository, name: string): Promise<CaJournal> {
-    const journal = new CaJournal(repository, name);
-    const stored = await repository.find(name);
-    if (stored !== undefined) {
-      journal.#version = stored.version;
-      journal.content = decode(stored.data);
-    }
-    return journal;
+  /** @throws SpiffeError `DATASTORE_UNUSABLE` for a record that no version up to this one wrote. */
+  static async open(options: CaJournalOptions): Promise<CaJournal> {
+    const { repository, nameFile } = options;
+    const named = await nameFile.read();
+    const stored = (await findByKeys(options)) ?? (named === undefined ? undefined : await repository.find(named));
+    const name = stored?.name ?? named ?? randomUUID();
+    if (name !== named) await nameFile.write(name);
+    return stored === undefined
+      ? new CaJournal(options, name, 0, EMPTY_JOURNAL)
+      : new CaJournal(options, name, stored.version, decodeJournal(stored.data));
+  }
+
+  get name(): string {
+    return this.#name;
+  }
+
+  get content(): JournalContent {
+    return this.#content;
   }
 
   /** Stores `content` and then remembers it: a crash leaves the one before or this one. */
-  async write(content: JournalContent, activeX509AuthorityId: string): Promise<void> {
-    const stored = await this.#repository.set({
+  async write(content: JournalContent): Promise<void> {
+    const data = encodeJournal(content);
+    try {
+      await this.#store(content, data);
+    } catch (error) {
+      if (!isSpiffeError(error, 'FAILED_PRECONDITION')) throw error;
+      await this.#resolveConflict();
+      await this.#store(content, data);
+    }
+    this.#content = content;
+  }
+
+  async #store(content: JournalContent, data: Uint8Array): Promise<void> {
+    const record = {
       name: this.#name,
-      activeX509AuthorityId,
-      data: encode(content),
+      activeX509AuthorityId: activeX509AuthorityId(content),
+      data,
       version: this.#version,
+    };
+    const isKnown = this.#lastData;
+    this.#lastData = data;
+    const stored = await this.#options.repository.set(record).catch((error: unknown) => {
+      if (isSpiffeError(error, 'FAILED_PRECONDITION')) this.#lastData = isKnown;
+      throw error;
     });
     this.#version = stored.version;
-    this.content = content;
   }
-}
 
-function encode({ x509, jwt }: JournalContent): Uint8Array {
-  const text = (value: Uint8Array) => Buffer.from(value).toString('base64');
-  return Buffer.from(
-    JSON.stringify({
-      format: 1,
-      x509: x509.map((record) => ({ ...record, chain: record.chain.map(text) })),
-      jwt: jwt.map((record) => ({ ...record, publicKey: text(record.publicKey) })),
-    }),
-  );
-}
-
-function decode(data: Uint8Array): JournalContent {
-  try {
-    const { x509, jwt } = contentSchema.parse(JSON.parse(Buffer.from(data).toString('utf8')));
-    return { x509, jwt };
-  } catch (cause) {
-    throw new SpiffeError(
-      'DATASTORE_UNUSABLE',
-      'the journal of the certificate authority is damaged or of a newer version: restore the database from a backup, or run the version that wrote it',
-      { cause },
+  /** The record is at another version: by a write of ours whose answer was lost, or by a server with a copy of our data folder. */
+  async #resolveConflict(): Promise<void> {
+    const { repository, nameFile, log } = this.#options;
+    const stored = await repository.find(this.#name);
+    const isOurs =
+      stored === undefined || (this.#lastData !== undefined && Buffer.compare(stored.data, this.#lastData) === 0);
+    if (isOurs) {
+      this.#version = stored?.version ?? 0;
+      return;
+    }
+    const name = randomUUID();
+    log.warning(
+      'another server writes the CA journal of this one, which goes on with one of its own: give each a data_dir of its own',
+      {
+        journal: this.#name,
+        new_journal: name,
+      },
     );
+    await nameFile.write(name);
+    this.#name = name;
+    this.#version = 0;
   }
+}
+
+async function findByKeys({ keys, repository }: CaJournalOptions): Promise<StoredJournal | undefined> {
+  for (const { publicKey } of keys.filter(({ id }) => isX509CaKey(id))) {
+    const authorityId = Buffer.from(subjectKeyIdOfSpki(publicKey)).toString('hex');
+    const stored = await repository.findByActiveX509Authority(authorityId);
+    if (stored !== undefined) return stored;
+  }
+  return undefined;
 }

@@ -1,51 +1,63 @@
 import type { Logger } from '../../log/logger.ts';
-import { hasX509Authority, jwtAuthorityOf } from '../../spiffe/bundle.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
 import type { KeyType } from '../../x509/signer.ts';
 import type { BundleKeeper } from '../bundle-keeper.ts';
 import { RotationTimer } from '../rotation-timer.ts';
-import type { CaJournal, JwtRecord, X509Record } from './ca-journal.ts';
-import { findJwtAuthority, type JwtSigningAuthority, prepareJwtAuthority, toJwtAuthority } from './jwt-authorities.ts';
-import { rotationTimes } from './rotation.ts';
-import { freeSlot, recordIn, withActivated, withPrepared } from './slots.ts';
-import {
-  findX509Authority,
-  prepareX509Authority,
-  type X509AuthorityOptions,
-  type X509SigningAuthority,
-} from './x509-authorities.ts';
+import type { AuthorityKeys } from './authority-keys.ts';
+import { AuthorityLine, GRACE_SECONDS } from './authority-line.ts';
+import type { JwtRecord, X509Record } from './authority-records.ts';
+import type { CaAnchor } from './ca-anchor.ts';
+import type { CaJournal } from './ca-journal.ts';
+import { CaMetrics } from './ca-metrics.ts';
+import { type JwtSigningAuthority, jwtAuthorities } from './jwt-authorities.ts';
+import { failedBecause, refused } from './refusals.ts';
+import { findUpstreamProblem } from './upstream-authorities.ts';
+import { type X509SigningAuthority, x509Authorities } from './x509-authorities.ts';
 
-export interface CaManagerOptions extends X509AuthorityOptions {
+export interface CaManagerOptions {
+  readonly keys: AuthorityKeys;
+  readonly keyType: KeyType;
   readonly jwtKeyType: KeyType;
+  /** Of JWT authorities, and of X.509 CAs where the anchor does not say otherwise. */
+  readonly ttlSeconds: number;
   /** Whether it signs no JWT-SVIDs: then it has no JWT authority. */
   readonly disableJwt: boolean;
+  readonly anchor: CaAnchor;
   readonly journal: CaJournal;
   readonly bundle: BundleKeeper;
+  readonly trustDomain: string;
+  readonly metrics: Metrics;
   readonly log: Logger;
   readonly clock: () => Date;
 }
 
-/** How long an authority that expired stays in the bundle, for what it signed last. */
-const BUNDLE_GRACE_SECONDS = 24 * 3600;
 const RETRY_MS = 5_000;
 /** How often the keys are looked for: a key manager that started again may have lost them. */
 const KEY_CHECK_MS = 30_000;
 
 /**
  * Keeps one X.509 and one JWT authority that signs, makes their successors in time and lets them take over.
- * A successor is in the bundle from the moment it is prepared, and in the journal before it signs.
+ * A successor is in the bundle from the moment it is prepared, and in the journal before it signs. Inventory B001.
  */
 export class CaManager implements AsyncDisposable {
+  readonly x509Authorities: AuthorityLine<X509Record, X509SigningAuthority>;
+  readonly jwtAuthorities: AuthorityLine<JwtRecord, JwtSigningAuthority>;
   readonly #options: CaManagerOptions;
+  readonly #metrics: CaMetrics;
   readonly #timer: RotationTimer;
-  #x509: X509SigningAuthority | undefined;
-  #jwt: JwtSigningAuthority | undefined;
   #running: Promise<unknown> = Promise.resolve();
   #next: Promise<Date> | undefined;
 
   private constructor(options: CaManagerOptions) {
     this.#options = options;
-    const { log, clock } = options;
+    const { log, clock, metrics, journal, trustDomain } = options;
+    this.#metrics = new CaMetrics(metrics, { trustDomain, clock });
+    const common = { journal, log, clock, serially: <Result>(work: () => Promise<Result>) => this.#serially(work) };
+    this.x509Authorities = new AuthorityLine(x509Authorities(options), { ...common, ...this.#metrics.x509 });
+    this.jwtAuthorities = new AuthorityLine(jwtAuthorities({ ...options, keyType: options.jwtKeyType }), {
+      ...common,
+      ...this.#metrics.jwt,
+    });
     this.#timer = new RotationTimer({ work: () => this.rotate(), log, clock, retryMs: RETRY_MS });
   }
 
@@ -56,14 +68,27 @@ export class CaManager implements AsyncDisposable {
     return manager;
   }
 
-  /** @throws SpiffeError `FAILED_PRECONDITION` where none could be made before the last one expired. */
+  /** What signs X509-SVIDs. @throws SpiffeError `FAILED_PRECONDITION` */
   get x509(): X509SigningAuthority {
-    return requireValid(this.#x509, this.#now(), 'X.509');
+    return this.x509Authorities.active;
   }
 
-  /** @throws SpiffeError `FAILED_PRECONDITION` */
+  /** What signs the CAs of servers below. @throws SpiffeError `FAILED_PRECONDITION` */
+  get x509Ca(): X509SigningAuthority {
+    return this.x509Authorities.active;
+  }
+
+  /** What signs JWT-SVIDs. @throws SpiffeError `FAILED_PRECONDITION` */
   get jwt(): JwtSigningAuthority {
-    return requireValid(this.#jwt, this.#now(), 'JWT');
+    return this.jwtAuthorities.active;
+  }
+
+  get hasUpstream(): boolean {
+    return this.#options.anchor.hasUpstream;
+  }
+
+  get disablesJwt(): boolean {
+    return this.#options.disableJwt;
   }
 
   /** How often rotation failed, one time after the other. */
@@ -73,120 +98,57 @@ export class CaManager implements AsyncDisposable {
 
   /** Does what is due; calls made while one runs wait for its end and share the next. @returns when something is due next. */
   rotate(): Promise<Date> {
-    this.#next ??= this.#running.then(() => {
-      const running = this.#rotate();
+    this.#next ??= this.#serially(() => {
       this.#next = undefined;
-      this.#running = running.catch(() => {}); // its callers learn of it
-      return running;
+      return this.#rotate();
     });
     return this.#next;
   }
 
-  async #rotate(): Promise<Date> {
-    const now = this.#now();
-    await this.#rotateX509(now);
-    if (!this.#options.disableJwt) await this.#rotateJwt(now);
-    await this.#options.bundle.prune(now - BUNDLE_GRACE_SECONDS);
-    const { x509, jwt } = this.#options.journal.content;
-    const due = [nextDue(x509), ...(this.#options.disableJwt ? [] : [nextDue(jwt)])];
-    return new Date(Math.min(...due.map((seconds) => seconds * 1000), now * 1000 + KEY_CHECK_MS));
+  /** Another X.509 authority signs at once: what signed hangs on something that is trusted no more. */
+  async replaceX509(): Promise<void> {
+    await this.#serially(() => this.x509Authorities.replace());
+  }
+
+  /** Taints a root above that signed an old authority. @param subjectKeyId hex */
+  async taintUpstream(subjectKeyId: string): Promise<void> {
+    const { bundle, log } = this.#options;
+    await this.#serially(async () => {
+      const problem = findUpstreamProblem(this.x509Authorities, subjectKeyId);
+      if (problem !== undefined) throw refused(`provided subject key id is not valid: ${problem}`);
+      await failedBecause('failed to taint upstream authority', () => bundle.taintX509(subjectKeyId));
+      log.info('upstream X.509 authority tainted', { subject_key_id: subjectKeyId });
+    });
+  }
+
+  /** Takes a tainted root above out of the bundle. @param subjectKeyId hex */
+  async revokeUpstream(subjectKeyId: string): Promise<void> {
+    const { bundle, log } = this.#options;
+    await this.#serially(async () => {
+      const problem = findUpstreamProblem(this.x509Authorities, subjectKeyId);
+      if (problem !== undefined) throw refused(`invalid subject key ID: ${problem}`);
+      await failedBecause('failed to revoke X.509 upstream authority', () => bundle.revokeX509(subjectKeyId));
+      log.info('upstream X.509 authority revoked', { subject_key_id: subjectKeyId });
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#timer[Symbol.asyncDispose]();
+    await this.#running;
   }
 
-  async #rotateX509(now: number): Promise<void> {
-    const { journal, bundle, log } = this.#options;
-    const active = recordIn(journal.content.x509, 'active');
-    const current = await this.#findX509(active);
-    const lost = current === undefined;
-    if (!lost) this.#x509 = current;
-    let next = await this.#findX509(recordIn(journal.content.x509, 'prepared'));
-    if (next === undefined && (lost || isDue(active, 'prepareAt', now))) {
-      const record = await prepareX509Authority(this.#options, freeSlot(journal.content.x509), now);
-      await bundle.append({ x509: record.chain.slice(-1).map((certificate) => ({ certificate, tainted: false })) });
-      await this.#write({ x509: withPrepared(journal.content.x509, record) });
-      log.info('X.509 authority prepared', { slot: record.slot, expires_at: record.notAfter });
-      next = await this.#findX509(record);
-    }
-    if (next !== undefined && (lost || isDue(active, 'activateAt', now))) {
-      await this.#write({ x509: withActivated(journal.content.x509) }, next.authorityId);
-      this.#x509 = next;
-      log.info('X.509 authority activated', { authority_id: next.authorityId, expires_at: next.notAfter });
-    }
+  async #rotate(): Promise<Date> {
+    const now = Math.floor(this.#options.clock().getTime() / 1000);
+    const due = [await this.x509Authorities.rotate(now)];
+    if (!this.#options.disableJwt) due.push(await this.jwtAuthorities.rotate(now));
+    await this.#metrics.measurePruning(() => this.#options.bundle.prune(now - GRACE_SECONDS));
+    return new Date(Math.min(...due.map((date) => date.getTime()), now * 1000 + KEY_CHECK_MS));
   }
 
-  async #rotateJwt(now: number): Promise<void> {
-    const { journal, keyManager, bundle, log, jwtKeyType: keyType, ttlSeconds } = this.#options;
-    const active = recordIn(journal.content.jwt, 'active');
-    const current = await this.#findJwt(active);
-    const lost = current === undefined;
-    if (!lost) this.#jwt = current;
-    let next = await this.#findJwt(recordIn(journal.content.jwt, 'prepared'));
-    if (next === undefined && (lost || isDue(active, 'prepareAt', now))) {
-      const record = await prepareJwtAuthority({ keyManager, keyType, ttlSeconds }, freeSlot(journal.content.jwt), now);
-      await bundle.append({ jwt: [toJwtAuthority(record)] });
-      await this.#write({ jwt: withPrepared(journal.content.jwt, record) });
-      log.info('JWT authority prepared', { slot: record.slot, expires_at: record.notAfter });
-      next = await this.#findJwt(record);
-    }
-    if (next !== undefined && (lost || isDue(active, 'activateAt', now))) {
-      await this.#write({ jwt: withActivated(journal.content.jwt) });
-      this.#jwt = next;
-      log.info('JWT authority activated', { authority_id: next.keyId, expires_at: next.notAfter });
-    }
+  /** Works share the journal: one at a time. */
+  #serially<Result>(work: () => Promise<Result>): Promise<Result> {
+    const running = this.#running.then(work);
+    this.#running = running.catch(() => {}); // its callers learn of it
+    return running;
   }
-
-  /** The authority of a record, if it can sign: it has its key, has not ended, and the bundle has it. */
-  async #findX509(record: X509Record | undefined): Promise<X509SigningAuthority | undefined> {
-    const { keyManager, bundle } = this.#options;
-    const root = record?.chain.at(-1);
-    if (record === undefined || root === undefined || record.notAfter <= this.#now()) return undefined;
-    return hasX509Authority(bundle.current, root) ? findX509Authority(keyManager, record) : undefined;
-  }
-
-  async #findJwt(record: JwtRecord | undefined): Promise<JwtSigningAuthority | undefined> {
-    const { keyManager, bundle } = this.#options;
-    if (record === undefined || record.notAfter <= this.#now()) return undefined;
-    return jwtAuthorityOf(bundle.current, record.keyId) && findJwtAuthority(keyManager, record);
-  }
-
-  async #write(
-    changed: { x509?: readonly X509Record[]; jwt?: readonly JwtRecord[] },
-    activeX509AuthorityId = this.#x509?.authorityId ?? '',
-  ): Promise<void> {
-    await this.#options.journal.write({ ...this.#options.journal.content, ...changed }, activeX509AuthorityId);
-  }
-
-  #now(): number {
-    return Math.floor(this.#options.clock().getTime() / 1000);
-  }
-}
-
-type Timed = { readonly issuedAt: number; readonly notAfter: number };
-
-function isDue(record: Timed | undefined, time: 'prepareAt' | 'activateAt', now: number): boolean {
-  return record !== undefined && now >= rotationTimes(record)[time];
-}
-
-function nextDue(records: readonly (X509Record | JwtRecord)[]): number {
-  const active = recordIn<X509Record | JwtRecord>(records, 'active');
-  if (active === undefined) return 0;
-  const { prepareAt, activateAt } = rotationTimes(active);
-  return recordIn<X509Record | JwtRecord>(records, 'prepared') === undefined ? prepareAt : activateAt;
-}
-
-function requireValid<Authority extends { notAfter: number }>(
-  authority: Authority | undefined,
-  now: number,
-  kind: string,
-): Authority {
-  if (authority === undefined || authority.notAfter <= now) {
-    throw new SpiffeError(
-      'FAILED_PRECONDITION',
-      `the server has no ${kind} authority that is valid now: see its log for why rotation failed`,
-    );
-  }
-  return authority;
 }

@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import type { KeyManager } from '../../plugin-host/kinds/key-manager.ts';
-import type { JwtAuthority } from '../../spiffe/bundle.ts';
+import { jwtAuthorityOf } from '../../spiffe/bundle.ts';
 import type { KeyType, Signer } from '../../x509/signer.ts';
-import type { JwtRecord, Slot } from './ca-journal.ts';
+import type { BundleKeeper } from '../bundle-keeper.ts';
+import type { AuthorityKeys } from './authority-keys.ts';
+import type { AuthorityKind } from './authority-kind.ts';
+import type { JwtRecord, Slot } from './authority-records.ts';
+import type { CaAnchor } from './ca-anchor.ts';
 
 /** A key that signs JWT-SVIDs. */
 export interface JwtSigningAuthority {
@@ -12,29 +15,41 @@ export interface JwtSigningAuthority {
   readonly notAfter: number;
 }
 
+export interface JwtAuthorityOptions {
+  readonly keys: AuthorityKeys;
+  readonly keyType: KeyType;
+  readonly ttlSeconds: number;
+  readonly anchor: CaAnchor;
+  readonly bundle: BundleKeeper;
+}
+
 const managedKeyId = (slot: Slot) => `JWT-Signer-${slot}`;
 
-/** Makes a new key in `slot`, under a random key ID. */
-export async function prepareJwtAuthority(
-  { keyManager, keyType, ttlSeconds }: { keyManager: KeyManager; keyType: KeyType; ttlSeconds: number },
-  slot: Slot,
-  now: number,
-): Promise<JwtRecord> {
-  const { publicKey } = await keyManager.generateKey(managedKeyId(slot), keyType);
-  const keyId = randomBytes(24).toString('base64url');
-  return { slot, state: 'prepared', keyId, publicKey, issuedAt: now, notAfter: now + ttlSeconds };
-}
-
-/** The authority of a record, where the key manager still holds its key. */
-export async function findJwtAuthority(
-  keyManager: KeyManager,
-  record: JwtRecord,
-): Promise<JwtSigningAuthority | undefined> {
-  const signer = await keyManager.findKey(managedKeyId(record.slot));
-  if (signer === undefined || Buffer.compare(signer.publicKey, record.publicKey) !== 0) return undefined;
-  return { signer, keyId: record.keyId, notAfter: record.notAfter };
-}
-
-export function toJwtAuthority({ keyId, publicKey, notAfter }: JwtRecord): JwtAuthority {
-  return { keyId, publicKey, expiresAt: notAfter, tainted: false };
+export function jwtAuthorities(options: JwtAuthorityOptions): AuthorityKind<JwtRecord, JwtSigningAuthority> {
+  const { keys, keyType, ttlSeconds, anchor, bundle } = options;
+  return {
+    name: 'JWT',
+    recordsOf: ({ jwt }) => jwt,
+    withRecords: (content, jwt) => ({ ...content, jwt }),
+    async make(slot, now) {
+      const { publicKey } = await keys.generateKey(managedKeyId(slot), keyType);
+      const authorityId = randomBytes(24).toString('base64url');
+      const notAfter = now + ttlSeconds;
+      await anchor.publishJwtAuthority({ keyId: authorityId, publicKey, expiresAt: notAfter, tainted: false });
+      return { slot, state: 'prepared', authorityId, publicKey, issuedAt: now, notAfter };
+    },
+    async find({ slot, publicKey, authorityId, notAfter }) {
+      const signer = await keys.findKey(managedKeyId(slot));
+      if (signer === undefined || Buffer.compare(signer.publicKey, publicKey) !== 0) return undefined;
+      return { signer, keyId: authorityId, notAfter };
+    },
+    isPublished: ({ authorityId }) => jwtAuthorityOf(bundle.current, authorityId) !== undefined,
+    taint: (authorityId) => bundle.taintJwt(authorityId),
+    revoke: (authorityId) => bundle.revokeJwt(authorityId),
+    findRevocationProblem(authorityId, record) {
+      if (record?.state === 'prepared') return 'unable to use a prepared key';
+      if (record !== undefined || jwtAuthorityOf(bundle.current, authorityId) !== undefined) return undefined;
+      return 'no JWT authority found with provided authority ID';
+    },
+  };
 }

@@ -3,6 +3,8 @@ import { isSpiffeError } from '../../spiffe/error.ts';
 import { signJwtSvid } from '../../spiffe/jwt-svid.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import { Status } from '../../spiffe/status.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import type { Counter } from '../../telemetry/series.ts';
 import { issueX509Svid } from '../../x509/svid-template.ts';
 import type { CaManager } from './ca-manager.ts';
 import { type DownstreamCaOptions, type DownstreamCaRequest, issueDownstreamCa } from './downstream-ca.ts';
@@ -48,15 +50,19 @@ export class SvidIssuer {
   readonly #clock: () => Date;
   readonly #jwtIssuer: string | undefined;
   readonly #downstreamCa: DownstreamCaOptions;
+  /** Inventory M056 to M058. */
+  readonly #signed: Readonly<Record<'jwt' | 'x509Ca' | 'x509', Counter>>;
 
   constructor(
     authorities: CaManager,
-    options: { clock: () => Date; jwtIssuer?: string; downstreamCa: DownstreamCaOptions },
+    options: { clock: () => Date; metrics: Metrics; jwtIssuer?: string; downstreamCa: DownstreamCaOptions },
   ) {
     this.#authorities = authorities;
     this.#clock = options.clock;
     this.#jwtIssuer = options.jwtIssuer;
     this.#downstreamCa = options.downstreamCa;
+    const signed = (what: string) => options.metrics.counter(['server_ca', 'sign', what]);
+    this.#signed = { jwt: signed('jwt_svid'), x509Ca: signed('x509_ca_svid'), x509: signed('x509_svid') };
   }
 
   async issueX509(request: X509SvidRequest): Promise<IssuedX509Svid> {
@@ -75,10 +81,12 @@ export class SvidIssuer {
 
   /** @returns DER, the CA of the server below first, then what links it to the bundle */
   async issueDownstreamCa(request: DownstreamCaRequest): Promise<readonly Uint8Array[]> {
-    return this.#sign(
-      () => this.#authorities.x509,
+    const chain = await this.#sign(
+      () => this.#authorities.x509Ca,
       (authority) => issueDownstreamCa(request, authority, this.#downstreamCa, this.#now()),
     );
+    this.#signed.x509Ca.add(1);
+    return chain;
   }
 
   /** Where an authority does not sign, its key may be gone with the process that kept it: then another one signs. */
@@ -115,6 +123,7 @@ export class SvidIssuer {
       notBefore: new Date((now - BACKDATE_SECONDS) * 1000),
       notAfter: new Date(expiresAt * 1000),
     });
+    this.#signed.x509.add(1);
     return { chain: [svid, ...intermediates], serialNumber, expiresAt };
   }
 
@@ -132,7 +141,9 @@ export class SvidIssuer {
       ...(this.#jwtIssuer === undefined ? {} : { iss: this.#jwtIssuer }),
       ...(includeJti ? { jti: randomUUID() } : {}),
     };
-    return { token: await signJwtSvid(claims, keyId, signer), issuedAt, expiresAt };
+    const token = await signJwtSvid(claims, keyId, signer);
+    this.#signed.jwt.add(1);
+    return { token, issuedAt, expiresAt };
   }
 
   #now(): number {

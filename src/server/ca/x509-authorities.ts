@@ -1,11 +1,13 @@
-import type { KeyManager } from '../../plugin-host/kinds/key-manager.ts';
-import type { TrustDomain } from '../../spiffe/trust-domain.ts';
-import { issueCaCertificate } from '../../x509/ca-template.ts';
+import { hasX509Authority } from '../../spiffe/bundle.ts';
+import { isSpiffeError } from '../../spiffe/error.ts';
 import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
-import { type DistinguishedName, encodeName } from '../../x509/name.ts';
+import { verifyChain } from '../../x509/chain.ts';
 import type { KeyType, Signer } from '../../x509/signer.ts';
-import type { Slot, X509Record } from './ca-journal.ts';
-import { randomSerialNumber } from './serial-number.ts';
+import type { BundleKeeper } from '../bundle-keeper.ts';
+import type { AuthorityKeys } from './authority-keys.ts';
+import type { AuthorityKind } from './authority-kind.ts';
+import type { Slot, X509Record } from './authority-records.ts';
+import type { CaAnchor } from './ca-anchor.ts';
 
 /** A CA certificate with the key that signs for it. */
 export interface X509SigningAuthority {
@@ -20,62 +22,82 @@ export interface X509SigningAuthority {
 }
 
 export interface X509AuthorityOptions {
-  readonly keyManager: KeyManager;
-  readonly trustDomain: TrustDomain;
+  readonly keys: AuthorityKeys;
   readonly keyType: KeyType;
-  readonly ttlSeconds: number;
-  readonly subject: DistinguishedName;
+  readonly anchor: CaAnchor;
+  readonly bundle: BundleKeeper;
+  readonly clock: () => Date;
 }
 
 /** Clocks differ: a certificate is valid from a little before it is made. */
 export const BACKDATE_SECONDS = 10;
 
-const keyId = (slot: Slot) => `x509-CA-${slot}`;
+const KEY_PREFIX = 'x509-CA-';
+const keyId = (slot: Slot) => `${KEY_PREFIX}${slot}`;
 
-/** Makes a new key in `slot` and a self-signed CA certificate for it. */
-export async function prepareX509Authority(
-  { keyManager, trustDomain, keyType, ttlSeconds, subject }: X509AuthorityOptions,
-  slot: Slot,
-  now: number,
-): Promise<X509Record> {
-  const signer = await keyManager.generateKey(keyId(slot), keyType);
-  const serialNumber = randomSerialNumber();
-  const notAfter = now + ttlSeconds;
-  const certificate = await issueCaCertificate({
-    issuer: 'self',
-    signer,
-    // The serial number keeps the subjects of two generations apart, which verifiers look issuers up by.
-    subject: encodeName({
-      ...subject,
-      serialNumber: BigInt(`0x${Buffer.from(serialNumber).toString('hex')}`).toString(),
-    }),
-    trustDomain,
-    serialNumber,
-    notBefore: new Date((now - BACKDATE_SECONDS) * 1000),
-    notAfter: new Date(notAfter * 1000),
-  });
-  return { slot, state: 'prepared', chain: [certificate], issuedAt: now, notAfter };
-}
-
-/** The authority of a record, where the key manager still holds its key. */
-export async function findX509Authority(
-  keyManager: KeyManager,
-  record: X509Record,
-): Promise<X509SigningAuthority | undefined> {
-  const [leaf, ...above] = record.chain;
-  const signer = await keyManager.findKey(keyId(record.slot));
-  if (leaf === undefined || signer === undefined) return undefined;
-  const certificate = parseCertificate(leaf);
-  if (Buffer.compare(certificate.subjectPublicKeyInfo, signer.publicKey) !== 0) return undefined;
-  return {
-    signer,
-    certificate,
-    intermediates: above.length === 0 ? [] : record.chain,
-    authorityId: authorityIdOf(certificate),
-    notAfter: record.notAfter,
-  };
+/** By its name in the key manager. */
+export function isX509CaKey(id: string): boolean {
+  return id.startsWith(KEY_PREFIX);
 }
 
 export function authorityIdOf(certificate: Certificate): string {
   return Buffer.from(certificate.subjectKeyId ?? []).toString('hex');
+}
+
+export function x509Authorities(options: X509AuthorityOptions): AuthorityKind<X509Record, X509SigningAuthority> {
+  const { keys, keyType, anchor, bundle, clock } = options;
+  return {
+    name: 'X.509',
+    recordsOf: ({ x509 }) => x509,
+    withRecords: (content, x509) => ({ ...content, x509 }),
+    async make(slot, now) {
+      const signer = await keys.generateKey(keyId(slot), keyType);
+      const { chain, upstreamAuthorityId, notAfter } = await anchor.certify(signer, now);
+      const authorityId = authorityIdOf(parseLeaf(chain));
+      return { slot, state: 'prepared', authorityId, upstreamAuthorityId, chain, issuedAt: now, notAfter };
+    },
+    async find(record) {
+      const signer = await keys.findKey(keyId(record.slot));
+      const certificate = parseLeaf(record.chain);
+      if (signer === undefined || Buffer.compare(certificate.subjectPublicKeyInfo, signer.publicKey) !== 0) {
+        return undefined;
+      }
+      return {
+        signer,
+        certificate,
+        intermediates: record.upstreamAuthorityId === '' ? [] : record.chain,
+        authorityId: record.authorityId,
+        notAfter: record.notAfter,
+      };
+    },
+    isPublished: ({ chain, upstreamAuthorityId }) =>
+      upstreamAuthorityId === ''
+        ? chain.some((certificate) => hasX509Authority(bundle.current, certificate))
+        : isBelow(bundle.current.x509Authorities, chain, clock()),
+    taint: (authorityId) => bundle.taintX509(authorityId),
+    revoke: (authorityId) => bundle.revokeX509(authorityId),
+    findRevocationProblem: (_authorityId, record) =>
+      record?.state === 'old' ? undefined : 'only Old local authority can be revoked',
+  };
+}
+
+function parseLeaf([leaf = new Uint8Array()]: readonly Uint8Array[]): Certificate {
+  return parseCertificate(leaf);
+}
+
+/** Whether one of the roots verifies a CA's chain, leaf first. */
+export function isBelow(
+  roots: readonly { readonly certificate: Uint8Array }[],
+  chain: readonly Uint8Array[],
+  now: Date,
+): boolean {
+  const [leaf, ...intermediates] = chain.map(parseCertificate);
+  if (leaf === undefined) return false;
+  try {
+    verifyChain({ leaf, intermediates, roots: roots.map(({ certificate }) => parseCertificate(certificate)), now });
+    return true;
+  } catch (error) {
+    if (!isSpiffeError(error)) throw error;
+    return false;
+  }
 }

@@ -3,8 +3,12 @@ import { type Datastore, openDatastore } from '../../../src/datastore/datastore.
 import { BundleKeeper } from '../../../src/server/bundle-keeper.ts';
 import { CaJournal } from '../../../src/server/ca/ca-journal.ts';
 import { CaManager } from '../../../src/server/ca/ca-manager.ts';
+import { JournalNameFile } from '../../../src/server/ca/journal-name-file.ts';
+import { SelfSignedAnchor } from '../../../src/server/ca/self-signed-anchor.ts';
 import { SvidIssuer } from '../../../src/server/ca/svid-issuer.ts';
 import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts';
+import { MetricFilter } from '../../../src/telemetry/metric-filter.ts';
+import { Metrics } from '../../../src/telemetry/metrics.ts';
 import type { KeyType } from '../../../src/x509/signer.ts';
 import { pluginConfig, SQL, TestHost } from '../../plugin-host/go-plugins.ts';
 
@@ -26,11 +30,12 @@ export class Authorities implements AsyncDisposable {
   readonly journal: CaJournal;
   readonly datastore: Datastore;
   readonly issuer: SvidIssuer;
+  readonly metrics: Metrics;
   readonly #resources: AsyncDisposableStack;
 
   private constructor(
     resources: AsyncDisposableStack,
-    parts: { manager: CaManager; bundle: BundleKeeper; journal: CaJournal; datastore: Datastore },
+    parts: Pick<Authorities, 'manager' | 'bundle' | 'journal' | 'datastore' | 'metrics'>,
     clock: () => Date,
   ) {
     this.#resources = resources;
@@ -38,9 +43,11 @@ export class Authorities implements AsyncDisposable {
     this.bundle = parts.bundle;
     this.journal = parts.journal;
     this.datastore = parts.datastore;
+    this.metrics = parts.metrics;
     this.issuer = new SvidIssuer(parts.manager, {
       clock,
-      downstreamCa: { trustDomain: parseTrustDomain('example.org'), subject: {}, ttlSeconds: 3600 },
+      metrics: parts.metrics,
+      downstreamCa: { trustDomain, subject: {}, ttlSeconds: 3600 },
     });
   }
 
@@ -58,23 +65,31 @@ export class Authorities implements AsyncDisposable {
     });
     const catalog = resources.use(await host.load('server', [SQL, plugin]));
     const bundle = await BundleKeeper.open(datastore.bundles, trustDomain);
-    const journal = await CaJournal.open(datastore.caJournal, 'server');
+    const journal = await CaJournal.open({
+      repository: datastore.caJournal,
+      keys: await catalog.keyManager.getKeys(),
+      nameFile: new JournalNameFile(folder),
+      log: host.log,
+    });
+    const filter = new MetricFilter({ allowedPrefixes: [], blockedPrefixes: [], allowedLabels: [], blockedLabels: [] });
+    const metrics = new Metrics({ prefix: 'spire_server', labels: [], filter });
     const manager = resources.use(
       await CaManager.open({
-        keyManager: catalog.keyManager,
+        keys: catalog.keyManager,
         journal,
         bundle,
+        anchor: new SelfSignedAnchor({ bundle, trustDomain, ttlSeconds, subject: { country: 'US' } }),
         trustDomain,
         keyType,
         jwtKeyType: keyType,
         disableJwt: false,
         ttlSeconds,
-        subject: { country: 'US' },
+        metrics,
         log: host.log,
         clock,
       }),
     );
-    return new Authorities(resources.move(), { manager, bundle, journal, datastore }, clock);
+    return new Authorities(resources.move(), { manager, bundle, journal, datastore, metrics }, clock);
   }
 
   /** The state of each kind's records, such as `A active, B prepared`. */
