@@ -1,5 +1,6 @@
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
+import type { RoleConfig } from './authorization-config.ts';
 import { type ReadFileOptions, readConfigFile, readOrRefuse } from './config-file.ts';
 import { type DatastoreConfig, datastoreConfig } from './datastore-config.ts';
 import type { FederationConfig } from './federation-config.ts';
@@ -26,6 +27,8 @@ export interface ServerConfig {
   readonly socketPath: string;
   readonly adminIds: readonly SpiffeId[];
   readonly auditLogEnabled: boolean;
+  /** Who is let in besides administrators and agents. */
+  readonly roles: readonly RoleConfig[];
   readonly caKeyType: ServerKeyType;
   readonly jwtKeyType: ServerKeyType;
   readonly caSubject: CaSubjectConfig;
@@ -152,6 +155,7 @@ function toServerConfig(
     socketPath: raw.socket_path ?? DEFAULT_SOCKET_PATH,
     adminIds: raw.admin_ids,
     auditLogEnabled: raw.audit_log_enabled,
+    roles: raw.authorization ?? [],
     caKeyType,
     jwtKeyType: raw.jwt_key_type ?? caKeyType,
     caSubject: toCaSubject(raw.ca_subject),

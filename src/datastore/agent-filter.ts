@@ -1,6 +1,7 @@
 import { type Expression, expressionBuilder, type SqlBool } from 'kysely';
 import type { Selector } from '../spiffe/selector.ts';
 import type { DatastoreSchema } from './schema.ts';
+import { agentInScope, type IdScope } from './scope.ts';
 import { toFlag } from './session.ts';
 import { matchesSet, type SetMatch } from './set-match.ts';
 
@@ -12,6 +13,8 @@ export interface AgentFilter {
   readonly canReattest?: boolean;
   /** Unix seconds: the SVID in use ends before. */
   readonly expiresBefore?: number;
+  /** Of which one has to hold for its SPIFFE ID; none: no agent's does. */
+  readonly scopes?: readonly IdScope[];
 }
 
 const SELECTORS = {
@@ -39,5 +42,6 @@ export function agentCondition(filter: AgentFilter): Expression<SqlBool> {
       ),
     );
   }
+  if (filter.scopes !== undefined) all.push(agentInScope(filter.scopes));
   return eb.and(all);
 }

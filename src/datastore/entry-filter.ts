@@ -3,6 +3,7 @@ import type { Selector } from '../spiffe/selector.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import type { DatastoreSchema } from './schema.ts';
+import { type EntryScope, entryInScope } from './scope.ts';
 import { toFlag } from './session.ts';
 import { matchesSet, type SetMatch } from './set-match.ts';
 
@@ -14,6 +15,8 @@ export interface EntryFilter {
   readonly federatesWith?: { readonly match: SetMatch; readonly trustDomains: readonly TrustDomain[] };
   readonly hint?: string;
   readonly downstream?: boolean;
+  /** Of which one has to hold; none: no entry does. */
+  readonly scopes?: readonly EntryScope[];
 }
 
 const SELECTORS = {
@@ -57,5 +60,6 @@ export function entryCondition(filter: EntryFilter): Expression<SqlBool> {
       ),
     );
   }
+  if (filter.scopes !== undefined) all.push(entryInScope(filter.scopes));
   return eb.and(all);
 }

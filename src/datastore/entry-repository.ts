@@ -17,6 +17,9 @@ export type NewEntry = Omit<RegistrationEntry, 'revisionNumber' | 'createdAt'>;
 /** What an update replaces: the keys that are present are its mask. */
 export type EntryChanges = Partial<Omit<NewEntry, 'id'>>;
 
+/** Throws to refuse a change of an entry, which is locked meanwhile; `after` is absent where it is deleted. */
+export type EntryGuard = (before: RegistrationEntry, after: RegistrationEntry | undefined) => void;
+
 export interface CreatedEntry {
   readonly entry: RegistrationEntry;
   /** False: an entry with this parent ID, SPIFFE ID and selector set was there, and is returned unchanged. */
@@ -71,9 +74,10 @@ export class EntryRepository {
   /**
    * Revision number +1.
    *
+   * @param guard sees what the change makes of what; whatever it throws refuses it.
    * @throws SpiffeError `ENTRY_NOT_FOUND`, `ALREADY_EXISTS` (another entry has that parent ID, SPIFFE ID and selector set), `FAILED_PRECONDITION` as {@link create}
    */
-  async update(id: string, changes: EntryChanges): Promise<RegistrationEntry> {
+  async update(id: string, changes: EntryChanges, guard?: EntryGuard): Promise<RegistrationEntry> {
     return atomically(this.#session, async (session) => {
       const { db } = session;
       const locked = await db
@@ -85,6 +89,8 @@ export class EntryRepository {
       const [current] = await loadEntries(db, locked);
       if (current === undefined) throw notFound(id);
       const entry = { ...current, ...withoutRepetition(changes) };
+      const before = { ...current, revisionNumber: current.revisionNumber - 1 };
+      guard?.(before, entry);
       const row = toEntryRow(entry);
       await requireBundles(session, [entry]);
       const other = await db
@@ -180,9 +186,13 @@ export class EntryRepository {
     return Number(count);
   }
 
-  /** @returns the entry that was deleted. @throws SpiffeError `ENTRY_NOT_FOUND` */
-  async delete(id: string): Promise<RegistrationEntry> {
+  /**
+   * @param guard as for {@link update}
+   * @returns the entry that was deleted. @throws SpiffeError `ENTRY_NOT_FOUND`
+   */
+  async delete(id: string, guard?: EntryGuard): Promise<RegistrationEntry> {
     return atomically(this.#session, async (session) => {
+      if (guard !== undefined) guard(await lockEntry(session, id), undefined);
       const [entry] = await deleteEntries(session, [id]);
       if (entry === undefined) throw notFound(id);
       return entry;
@@ -269,6 +279,19 @@ async function insertNew<E extends RegistrationEntry>({ db }: Session, entries: 
     }
   }
   return inserted;
+}
+
+/** Nobody else changes it until the transaction ends. @throws SpiffeError `ENTRY_NOT_FOUND` */
+async function lockEntry({ db }: Session, id: string): Promise<RegistrationEntry> {
+  const locked = await db
+    .updateTable('registration_entry')
+    .set((eb) => ({ revision_number: eb.ref('revision_number') }))
+    .where('id', '=', id)
+    .returningAll()
+    .execute();
+  const [entry] = await loadEntries(db, locked);
+  if (entry === undefined) throw notFound(id);
+  return entry;
 }
 
 function rowKey({ id, identity_hash }: { readonly id: string; readonly identity_hash: string }): string {

@@ -7,7 +7,7 @@ import type { TlsIdentity } from '../rpc/tls-identity.ts';
 import { listenTls } from '../rpc/tls-server.ts';
 import { listenUnix } from '../rpc/unix-listener.ts';
 import type { Authorizer } from './authorization/authorizer.ts';
-import type { BundleKeeper } from './bundle-keeper.ts';
+import type { CallerBundles } from './caller-bundles.ts';
 import { ConnectionLimits } from './connection-limits.ts';
 import type { RateLimits } from './rate-limits/rate-limits.ts';
 import type { ServerIdentity, X509Identity } from './server-identity.ts';
@@ -18,7 +18,7 @@ export interface EndpointsOptions {
   readonly authorizer: Authorizer;
   readonly rateLimits: RateLimits;
   readonly identity: ServerIdentity;
-  readonly bundle: BundleKeeper;
+  readonly callerBundles: CallerBundles;
   readonly observe: ObserveCalls;
   readonly log: Logger;
 }
@@ -40,7 +40,7 @@ const MAX_HANDSHAKES_PER_ADDRESS = 256;
 
 /** The API over TLS for agents and administrators, and over the admin socket for whoever may open that. */
 export async function openEndpoints(options: EndpointsOptions): Promise<Endpoints> {
-  const { config, services, authorizer, rateLimits, identity, bundle, observe, log } = options;
+  const { config, services, authorizer, rateLimits, identity, callerBundles, observe, log } = options;
   await using stack = new AsyncDisposableStack();
   const serve = (maxConcurrentStreams: number) =>
     stack.use(
@@ -58,7 +58,7 @@ export async function openEndpoints(options: EndpointsOptions): Promise<Endpoint
       trustedProxies: config.proxyProtocolTrustedCidrs,
       maxHandshakesPerAddress: MAX_HANDSHAKES_PER_ADDRESS,
       log,
-      findBundle: (trustDomain) => (trustDomain === config.trustDomain ? bundle.current : undefined),
+      findBundle: (trustDomain) => callerBundles.find(trustDomain),
       onConnection: (socket, peer) => {
         if (limits.admit(socket, peer)) (peer.spiffeId === undefined ? strangers : server).accept(socket, peer);
         else log.warning('a connection was refused', { address: peer.address, reason: 'this peer has too many' });

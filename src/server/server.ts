@@ -8,13 +8,17 @@ import type { PluginStatus } from '../plugin-host/plugin-status.ts';
 import { PluginTelemetry } from '../plugin-host/plugin-telemetry.ts';
 import type { BuiltinPlugins } from '../plugin-host/to-plugin-spec.ts';
 import type { Bundle } from '../spiffe/bundle.ts';
+import { trustDomainOf } from '../spiffe/spiffe-id.ts';
+import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { rpcMeters } from '../telemetry/call-metrics.ts';
 import { Attestors } from './attestation/attestors.ts';
 import { JOIN_TOKEN } from './attestation/join-token.ts';
 import { Authorizer } from './authorization/authorizer.ts';
+import { Roles } from './authorization/roles.ts';
 import { BundleKeeper } from './bundle-keeper.ts';
 import { caSubject, openAuthorities } from './ca/open-authorities.ts';
 import { SvidIssuer } from './ca/svid-issuer.ts';
+import { CallerBundles } from './caller-bundles.ts';
 import { type Endpoints, openEndpoints } from './endpoints.ts';
 import { EntryCache } from './entry-cache.ts';
 import { serveHealth } from './health.ts';
@@ -96,7 +100,20 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     plugins: new Map(catalog.serverNodeAttestors.map((attestor) => [attestor.name, attestor])),
     ...(hasJoinToken(catalog.plugins) ? { joinTokens: { repository: datastore.joinTokens, clock } } : {}),
   });
-  const authorizer = new Authorizer({ agents: datastore.agents, entries, adminIds: config.adminIds, clock });
+  const { adminIds } = config;
+  const roles = new Roles(config.roles);
+  const callerBundles = stack.use(
+    await CallerBundles.open({
+      own: bundle,
+      bundles: datastore.bundles,
+      trustDomains: [...adminIds, ...roles.callers].map(trustDomainOf),
+      refreshMs: config.experimental.cacheReloadIntervalSeconds * 1000,
+      log,
+      clock,
+    }),
+  );
+  const isTrusted = (caller: TrustDomain) => callerBundles.find(caller) !== undefined;
+  const authorizer = new Authorizer({ agents: datastore.agents, entries, adminIds, roles, isTrusted, clock });
   const rateLimits = new RateLimits(config.ratelimit);
   const services = serverServices({
     config,
@@ -115,7 +132,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   stack.use(await serveMetrics({ config, metrics, identity, bundle, log }));
   const observe = rpcMeters(metrics);
   const endpoints: Endpoints = stack.use(
-    await openEndpoints({ config, services, authorizer, rateLimits, identity, bundle, observe, log }),
+    await openEndpoints({ config, services, authorizer, rateLimits, identity, callerBundles, observe, log }),
   );
   stack.use(await serveHealth({ config, datastore, authorities, issuer, catalog, log }));
   log.info('server is ready', { trust_domain: trustDomain, port: endpoints.port, socket: config.socketPath });

@@ -68,6 +68,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
     downstreamEntries: (context: CallContext) => authorizer.callerOf(context).downstreamEntries ?? [],
     clock,
   };
+  const access = (context: CallContext) => authorizer.accessOf(context);
   return [
     agentService({
       agents: datastore.agents,
@@ -81,9 +82,10 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
       clock,
       log,
       callingAgent,
+      access,
       spend,
     }),
-    entryService({ entries: datastore.entries, cache: entries, trustDomain, authorizedEntries }),
+    entryService({ entries: datastore.entries, cache: entries, trustDomain, authorizedEntries, access }),
     svidService({
       issuer,
       trustDomain,
@@ -91,6 +93,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
       jwtSvidTtlSeconds: config.defaultJwtSvidTtlSeconds,
       disableJwtSvids: config.disableJwtSvids,
       authorizedEntry,
+      access,
       spend,
       downstream,
     }),

@@ -1,13 +1,16 @@
 import type { AgentFilter } from '../../datastore/agent-filter.ts';
 import type { AttestedAgent } from '../../datastore/agent-rows.ts';
 import type { Datastore } from '../../datastore/datastore.ts';
+import type { NewEntry } from '../../datastore/entry-repository.ts';
 import { AgentDefinition, type ListAgentsRequest_Filter as Filter } from '../../gen/spire/api/server/agent/v1/agent.ts';
-import { PermissionDeniedDetails_Reason as Reason } from '../../gen/spire/api/types/types.ts';
+import { PermissionDeniedDetails_Reason as Reason, type SPIFFEID } from '../../gen/spire/api/types/types.ts';
 import type { Logger } from '../../log/logger.ts';
 import type { CallContext } from '../../rpc/call.ts';
 import { type BoundService, bindService } from '../../rpc/service.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
+import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import type { Access } from '../authorization/access.ts';
 import { denied } from '../authorization/agent-caller.ts';
 import { decimalSerialNumber } from '../ca/serial-number.ts';
 import type { EntryCache } from '../entry-cache.ts';
@@ -28,6 +31,8 @@ export interface AgentServiceOptions extends AttestAgentOptions {
   readonly log: Logger;
   /** The agent that calls. */
   readonly callingAgent: (context: CallContext) => AttestedAgent;
+  /** What the call may see and change. */
+  readonly access: (context: CallContext) => Access;
 }
 
 const MAX_AGENT_VERSION_BYTES = 255;
@@ -35,26 +40,36 @@ const MAX_AGENT_VERSION_BYTES = 255;
 /** Inventory R001 to R009. */
 export function agentService(options: AgentServiceOptions): BoundService {
   const { agents, trustDomain, callingAgent, issuer, agentTtlSeconds, transaction, cache, log } = options;
+  const visible = (filter: Filter | undefined, context: CallContext): AgentFilter => {
+    const { agentScopes } = options.access(context);
+    return { ...agentFilter(filter), ...(agentScopes === undefined ? {} : { scopes: agentScopes }) };
+  };
+  const requireVisible = (id: SPIFFEID | undefined, context: CallContext): SpiffeId => {
+    const agentId = fromApiAgentId(id, trustDomain);
+    if (options.access(context).seesAgent(agentId)) return agentId;
+    throw new SpiffeError('AGENT_NOT_FOUND', `no attested agent "${agentId}"`);
+  };
   return bindService(AgentDefinition, {
-    async countAgents({ filter }) {
-      return { count: await agents.count(agentFilter(filter)) };
+    async countAgents({ filter }, context) {
+      return { count: await agents.count(visible(filter, context)) };
     },
-    async listAgents({ filter, outputMask, pageSize, pageToken }) {
-      const { items, nextPageToken } = await agents.list(agentFilter(filter), toPageRequest(pageSize, pageToken));
+    async listAgents({ filter, outputMask, pageSize, pageToken }, context) {
+      const page = toPageRequest(pageSize, pageToken);
+      const { items, nextPageToken } = await agents.list(visible(filter, context), page);
       return { agents: items.map((agent) => toApiAgent(agent, outputMask)), nextPageToken };
     },
-    async getAgent({ id, outputMask }) {
-      return toApiAgent(await agents.get(fromApiAgentId(id, trustDomain)), outputMask);
+    async getAgent({ id, outputMask }, context) {
+      return toApiAgent(await agents.get(requireVisible(id, context)), outputMask);
     },
-    async deleteAgent({ id }) {
-      const agentId = fromApiAgentId(id, trustDomain);
+    async deleteAgent({ id }, context) {
+      const agentId = requireVisible(id, context);
       await transaction((repositories) => deleteAgent(agentId, repositories));
       await cache.refresh();
       log.info('agent deleted', { agent_id: agentId });
       return {};
     },
-    async banAgent({ id }) {
-      const agentId = fromApiAgentId(id, trustDomain);
+    async banAgent({ id }, context) {
+      const agentId = requireVisible(id, context);
       await agents.ban(agentId);
       log.info('agent banned', { agent_id: agentId });
       return {};
@@ -70,8 +85,10 @@ export function agentService(options: AgentServiceOptions): BoundService {
       log.info('agent renewed', { agent_id: spiffeId, expires_at: expiresAt });
       return { svid: toApiX509Svid(svid, spiffeId) };
     },
-    async createJoinToken(request) {
-      const token = await createJoinToken(request, options);
+    async createJoinToken(request, context) {
+      const { requireEntryChange } = options.access(context);
+      const require = (entry: NewEntry) => requireEntryChange(undefined, entry);
+      const token = await createJoinToken(request, { ...options, require });
       await cache.refresh();
       return token;
     },

@@ -13,12 +13,18 @@ export interface CreateEntryResult {
   readonly entry: RegistrationEntry | undefined;
 }
 
+interface EntryRules {
+  readonly trustDomain: TrustDomain;
+  /** Throws to refuse an entry to whoever asks for it. */
+  readonly require: (entry: NewEntry) => void;
+}
+
 /** Creates each entry that can be created. One transaction does for all of them, unless the datastore refuses one. */
 export async function createEntries(
   wanted: readonly Entry[],
-  { entries, trustDomain }: { readonly entries: EntryRepository; readonly trustDomain: TrustDomain },
+  { entries, ...rules }: EntryRules & { readonly entries: EntryRepository },
 ): Promise<readonly CreateEntryResult[]> {
-  const checked = wanted.map((entry) => check(entry, trustDomain));
+  const checked = wanted.map((entry) => check(entry, rules));
   const valid = checked.filter((one): one is NewEntry => !('status' in one));
   const created = await createTogether(valid, entries);
   if (created === undefined) {
@@ -35,10 +41,11 @@ export async function createEntries(
   });
 }
 
-function check(entry: Entry, trustDomain: TrustDomain): NewEntry | CreateEntryResult {
+function check(entry: Entry, { trustDomain, require }: EntryRules): NewEntry | CreateEntryResult {
   try {
     const checked = fromApiEntry(entry);
     requireValidEntry({ ...checked, revisionNumber: 0, createdAt: 0 }, trustDomain);
+    require(checked);
     return checked;
   } catch (error) {
     return { status: itemStatus(error), entry: undefined };

@@ -1,5 +1,5 @@
 import type { EntryFilter } from '../../datastore/entry-filter.ts';
-import type { EntryRepository } from '../../datastore/entry-repository.ts';
+import type { EntryGuard, EntryRepository, NewEntry } from '../../datastore/entry-repository.ts';
 import {
   EntryDefinition,
   type ListEntriesRequest_Filter as Filter,
@@ -8,7 +8,9 @@ import type { CallContext } from '../../rpc/call.ts';
 import { type BoundService, bindService } from '../../rpc/service.ts';
 import { requireValidEntry } from '../../spiffe/entry.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
+import { quoteText } from '../../spiffe/quote-text.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import type { Access } from '../authorization/access.ts';
 import type { CachedEntry } from '../cached-entry.ts';
 import type { EntryCache } from '../entry-cache.ts';
 import { fromApiEntryUpdate, toApiEntry } from './api-entry.ts';
@@ -26,44 +28,62 @@ export interface EntryServiceOptions {
   readonly trustDomain: TrustDomain;
   /** What the agent that calls may sign for. */
   readonly authorizedEntries: (context: CallContext) => readonly CachedEntry[];
+  /** What the call may see and change. */
+  readonly access: (context: CallContext) => Access;
 }
 
 /** Inventory R022 to R029. */
 export function entryService(options: EntryServiceOptions): BoundService {
   const { entries, cache, trustDomain, authorizedEntries } = options;
+  const visible = (filter: Filter | undefined, context: CallContext): EntryFilter => {
+    const { entryScopes } = options.access(context);
+    return { ...entryFilter(filter, trustDomain), ...(entryScopes === undefined ? {} : { scopes: entryScopes }) };
+  };
   return bindService(EntryDefinition, {
-    async countEntries({ filter }) {
-      return { count: await entries.count(entryFilter(filter, trustDomain)) };
+    async countEntries({ filter }, context) {
+      return { count: await entries.count(visible(filter, context)) };
     },
-    async listEntries({ filter, outputMask, pageSize, pageToken }) {
+    async listEntries({ filter, outputMask, pageSize, pageToken }, context) {
       const page = toPageRequest(pageSize, pageToken);
-      const { items, nextPageToken } = await entries.listIds(entryFilter(filter, trustDomain), page);
+      const { seesEntry } = options.access(context);
+      const { items, nextPageToken } = await entries.listIds(visible(filter, context), page);
       await cache.refresh(); // what is listed is as new as the list at least
       return encodeListedEntries(
-        items.flatMap((id) => cache.find(id) ?? []),
+        items.flatMap((id) => cache.find(id) ?? []).filter(seesEntry), // it may be newer
         outputMask,
         nextPageToken,
       );
     },
-    async getEntry({ id, outputMask }) {
+    async getEntry({ id, outputMask }, context) {
       requireEntryId(id);
-      return toApiEntry(await entries.get(id), outputMask);
+      const entry = await entries.find(id);
+      if (entry === undefined || !options.access(context).seesEntry(entry)) {
+        throw new SpiffeError('ENTRY_NOT_FOUND', `no registration entry ${quoteText(id)}`);
+      }
+      return toApiEntry(entry, outputMask);
     },
-    async batchCreateEntry({ entries: wanted, outputMask }) {
-      const results = await createEntries(wanted, options);
+    async batchCreateEntry({ entries: wanted, outputMask }, context) {
+      const { requireEntryChange } = options.access(context);
+      const require = (entry: NewEntry) => requireEntryChange(undefined, entry);
+      const results = await createEntries(wanted, { entries, trustDomain, require });
       await cache.refresh();
       return {
         results: results.map(({ status, entry }) => ({ status, entry: entry && toApiEntry(entry, outputMask) })),
       };
     },
-    async batchUpdateEntry({ entries: wanted, inputMask, outputMask }) {
+    async batchUpdateEntry({ entries: wanted, inputMask, outputMask }, context) {
+      const { requireEntryChange } = options.access(context);
+      const guard: EntryGuard = (before, after) => {
+        requireEntryChange(before, after);
+        if (after !== undefined) requireValidEntry(after, trustDomain);
+      };
       const results = [];
       for (const one of wanted) {
         try {
           requireEntryId(one.id);
           const changes = fromApiEntryUpdate(one, inputMask);
-          requireValidEntry({ ...(await entries.get(one.id)), ...changes }, trustDomain);
-          results.push({ status: ITEM_OK, entry: toApiEntry(await entries.update(one.id, changes), outputMask) });
+          const updated = await entries.update(one.id, changes, guard);
+          results.push({ status: ITEM_OK, entry: toApiEntry(updated, outputMask) });
         } catch (error) {
           results.push({ status: itemStatus(error), entry: undefined });
         }
@@ -71,12 +91,13 @@ export function entryService(options: EntryServiceOptions): BoundService {
       await cache.refresh();
       return { results };
     },
-    async batchDeleteEntry({ ids }) {
+    async batchDeleteEntry({ ids }, context) {
+      const { requireEntryChange } = options.access(context);
       const results = [];
       for (const id of ids) {
         try {
           requireEntryId(id);
-          await entries.delete(id);
+          await entries.delete(id, requireEntryChange);
           results.push({ status: ITEM_OK, id });
         } catch (error) {
           results.push({ status: itemStatus(error), id });

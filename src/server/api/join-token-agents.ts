@@ -13,19 +13,24 @@ export interface CreateJoinTokenOptions {
   readonly transaction: Datastore['transaction'];
   readonly trustDomain: TrustDomain;
   readonly clock: () => Date;
+  /** Throws to refuse the alias to whoever asks for it. */
+  readonly require: (entry: NewEntry) => void;
 }
 
 /** With an agent ID, an entry gives the token's agent that SPIFFE ID, for workload entries to stand below. */
 export async function createJoinToken(
   { ttl, token, agentId: alias }: CreateJoinTokenRequest,
-  { transaction, trustDomain, clock }: CreateJoinTokenOptions,
+  { transaction, trustDomain, clock, require }: CreateJoinTokenOptions,
 ): Promise<{ value: string; expiresAt: bigint }> {
   if (ttl < 1)
     throw new SpiffeError('ARGUMENT_INVALID', `the TTL of a join token has to be 1 second at least, not ${ttl}`);
   const value = token === '' ? randomUUID() : token;
   const parentId = joinTokenAgentId(value, trustDomain);
   const entry = alias && aliasEntry(parentId, fromApiId(alias, 'agent ID'));
-  if (entry !== undefined) requireValidEntry({ ...entry, revisionNumber: 0, createdAt: 0 }, trustDomain);
+  if (entry !== undefined) {
+    requireValidEntry({ ...entry, revisionNumber: 0, createdAt: 0 }, trustDomain);
+    require(entry);
+  }
   const expiresAt = Math.floor(clock().getTime() / 1000) + ttl;
   await transaction(async ({ joinTokens, entries }) => {
     await joinTokens.create({ token: value, expiresAt });

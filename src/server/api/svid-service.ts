@@ -9,6 +9,7 @@ import type { RegistrationEntry } from '../../spiffe/entry.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { parseSpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import type { Access } from '../authorization/access.ts';
 import type { SvidIssuer } from '../ca/svid-issuer.ts';
 import { fromApiWorkloadId, requireWorkloadId } from './api-ids.ts';
 import { toApiJwtSvid, toApiX509Svid } from './api-svid.ts';
@@ -25,6 +26,8 @@ export interface SvidServiceOptions {
   readonly disableJwtSvids: boolean;
   /** Finds what the agent that calls may sign for. */
   readonly authorizedEntry: (context: CallContext) => FindEntry;
+  /** What the call may see and change. */
+  readonly access: (context: CallContext) => Access;
   /** Waits until the caller's address may have so many more signatures; throws to refuse. */
   readonly spend: (context: CallContext, count: number) => Promise<void>;
   readonly downstream: DownstreamDeps;
@@ -42,7 +45,7 @@ export function svidService(options: SvidServiceOptions): BoundService {
     if (options.disableJwtSvids) throw new SpiffeError('UNIMPLEMENTED', 'JWT-SVIDs are disabled on this server');
   };
   return bindService(SVIDDefinition, {
-    async mintX509SVID({ csr, ttl }) {
+    async mintX509SVID({ csr, ttl }, context) {
       const { subjectPublicKeyInfo: publicKey, uriNames, dnsNames, subject: wantedSubject } = requireCsr(csr);
       const [uri, ...others] = uriNames;
       if (uri === undefined || others.length > 0) {
@@ -53,6 +56,7 @@ export function svidService(options: SvidServiceOptions): BoundService {
       }
       const spiffeId = requireWorkloadId(parseSpiffeId(uri), trustDomain);
       requireMintableDnsNames(dnsNames);
+      options.access(context).requireMint(spiffeId, dnsNames);
       const subject = mintSubject(wantedSubject, dnsNames);
       const svid = await issuer.issueX509({
         spiffeId,
@@ -63,9 +67,10 @@ export function svidService(options: SvidServiceOptions): BoundService {
       });
       return { svid: toApiX509Svid(svid, spiffeId) };
     },
-    async mintJWTSVID({ id, audience, ttl }) {
+    async mintJWTSVID({ id, audience, ttl }, context) {
       requireJwtSvids();
       const spiffeId = fromApiWorkloadId(id, trustDomain);
+      options.access(context).requireMint(spiffeId, []);
       requireAudience(audience);
       const svid = await issuer.issueJwt({
         spiffeId,
