@@ -1,4 +1,4 @@
-import type { BundleRepository } from '../datastore/bundle-repository.ts';
+import type { Datastore } from '../datastore/datastore.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Bundle } from '../spiffe/bundle.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
@@ -7,7 +7,7 @@ import { RotationTimer } from './rotation-timer.ts';
 
 export interface CallerBundlesOptions {
   readonly own: BundleKeeper;
-  readonly bundles: BundleRepository;
+  readonly datastore: Pick<Datastore, 'bundles' | 'changes'>;
   /** Trust domains that administrators and callers with roles are of. */
   readonly trustDomains: readonly TrustDomain[];
   readonly refreshMs: number;
@@ -20,6 +20,7 @@ export class CallerBundles implements AsyncDisposable {
   readonly #options: CallerBundlesOptions;
   readonly #federated = new Map<TrustDomain, Bundle>();
   readonly #timer: RotationTimer | undefined;
+  readonly #unsubscribe: (() => void) | undefined;
 
   private constructor(options: CallerBundlesOptions) {
     this.#options = options;
@@ -32,6 +33,9 @@ export class CallerBundles implements AsyncDisposable {
     };
     this.#timer = new RotationTimer({ work, log, clock, retryMs: refreshMs });
     this.#timer.start(due());
+    this.#unsubscribe = options.datastore.changes.subscribe(({ log: changed }) => {
+      if (changed === 'bundle') this.#timer?.start(clock());
+    });
   }
 
   static async open(options: CallerBundlesOptions): Promise<CallerBundles> {
@@ -49,13 +53,14 @@ export class CallerBundles implements AsyncDisposable {
   /** Looks at the stored bundles again. */
   async refresh(): Promise<void> {
     for (const trustDomain of this.#foreign()) {
-      const bundle = await this.#options.bundles.find(trustDomain);
+      const bundle = await this.#options.datastore.bundles.find(trustDomain);
       if (bundle === undefined) this.#federated.delete(trustDomain);
       else this.#federated.set(trustDomain, bundle);
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#unsubscribe?.();
     await this.#timer?.[Symbol.asyncDispose]();
   }
 

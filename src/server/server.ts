@@ -105,7 +105,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   const callerBundles = stack.use(
     await CallerBundles.open({
       own: bundle,
-      bundles: datastore.bundles,
+      datastore,
       trustDomains: [...adminIds, ...roles.callers].map(trustDomainOf),
       refreshMs: config.experimental.cacheReloadIntervalSeconds * 1000,
       log,
