@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, '..');
 const MAX_LINES = 400;
 
 const values = ['spiffe', 'x509', 'tpm', 'gen'];
-const mechanisms = ['rpc', 'config', 'log', 'files', 'addon', 'http', 'telemetry'];
+const mechanisms = ['rpc', 'config', 'log', 'files', 'addon', 'http', 'telemetry', 'tracing'];
 
 /** What a folder of src may import besides itself; `datastore` is the server's alone. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
@@ -26,6 +26,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   log: values,
   http: ['spiffe', 'config', 'log'],
   telemetry: ['spiffe', 'config', 'log', 'http'],
+  tracing: ['rpc', 'spiffe', 'config', 'log'],
   files: ['spiffe'],
   addon: ['spiffe'],
   tpm: ['spiffe', 'x509'],
@@ -47,6 +48,7 @@ const OWNED_PACKAGES: readonly (readonly [string, string])[] = [
   ['@grpc/grpc-js', 'rpc'],
   ['kysely', 'datastore'],
   ['node:sqlite', 'datastore'],
+  ['@opentelemetry', 'tracing'],
 ];
 
 const sources = filesBelow('src').filter((path) => path.endsWith('.ts'));

@@ -45,7 +45,11 @@ export async function bundlePrograms(target) {
 
 /** What each bundle is called, and where it begins. */
 function programs() {
-  const entries = { assayer: 'src/cli/main.ts', 'managed-tls-key-worker': 'src/rpc/managed-tls-key-worker.ts' };
+  const entries = {
+    assayer: 'src/cli/main.ts',
+    'managed-tls-key-worker': 'src/rpc/managed-tls-key-worker.ts',
+    'open-telemetry': 'src/tracing/open-telemetry.ts',
+  };
   const plugins = join(checkout, 'src', 'plugins');
   for (const name of existsSync(plugins) ? readdirSync(plugins) : []) {
     for (const side of ['server', 'agent']) entries[`plugins/${side}-${name}`] = `src/plugins/${name}/${side}.main.ts`;

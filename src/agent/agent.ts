@@ -13,6 +13,7 @@ import { SpiffeError } from '../spiffe/error.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import { rpcMeters } from '../telemetry/call-metrics.ts';
 import { programMetrics } from '../telemetry/program-metrics.ts';
+import { openTracing } from '../tracing/open-tracing.ts';
 import { AgentDebug } from './admin/agent-debug.ts';
 import { openAdminEndpoint } from './admin/endpoint.ts';
 import type { JoinOptions } from './attestation/join-trust-domain.ts';
@@ -82,7 +83,8 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   const trust = await TrustBundle.open(data, config.trustBundleSource, trustDomain);
   stack.defer(warmUpSigning());
   const metrics = programMetrics({ config: config.telemetry, program: 'agent', trustDomain, version });
-  const telemetry = new PluginTelemetry(metrics);
+  const tracing = stack.use(await openTracing({ config, program: 'agent', version, log }));
+  const telemetry = new PluginTelemetry(metrics, tracing);
   const catalog = stack.use(
     await PluginCatalog.load({
       side: 'agent',
@@ -104,6 +106,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     port: config.serverPort,
     trustDomain,
     requirePqKem: experimental.requirePqKem,
+    ...(tracing === undefined ? {} : { tracer: tracing.calls }),
   };
   const cache = new WorkloadCache({ trustDomain, clock });
   const connection = stack.adopt(
@@ -137,6 +140,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       ...(config.disableWorkloadApi ? [] : [workloads]),
     ],
     observe: rpcMeters(metrics),
+    tracer: tracing?.calls,
     log,
   });
   await using unlessStarted = new AsyncDisposableStack();
@@ -147,6 +151,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       socketPath: config.adminSocketPath,
       services: [agentLoggerService(log), debug.service, pluginsService(catalog)],
       observe: rpcMeters(metrics),
+      tracer: tracing?.calls,
       log,
     }),
   );

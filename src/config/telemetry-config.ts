@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import { flag, onEveryBlock, optionalText, requiredPort, spiffeIdText, textList } from './fields.ts';
+import { type TracesConfig, tracesConfig } from './traces-config.ts';
 
 /** Where metrics go. Source: inventory C148 to C159. */
 export interface TelemetryConfig {
   readonly inMemory: boolean;
   readonly prometheus: PrometheusConfig | undefined;
+  readonly traces: TracesConfig | undefined;
   readonly dogStatsd: readonly StatsdConfig[];
   readonly statsd: readonly StatsdConfig[];
   readonly m3: readonly M3Config[];
@@ -88,6 +90,7 @@ export const telemetryConfig = z
   .strictObject({
     InMem: z.strictObject({}).optional(),
     Prometheus: prometheus.optional(),
+    Traces: tracesConfig.optional(),
     DogStatsd: z.array(statsd).default([]),
     Statsd: z.array(statsd).default([]),
     M3: z.array(z.strictObject({ address: z.string(), env: z.string() })).default([]),
@@ -103,6 +106,7 @@ export const telemetryConfig = z
     (raw): TelemetryConfig => ({
       inMemory: raw.InMem !== undefined,
       prometheus: raw.Prometheus,
+      traces: raw.Traces,
       dogStatsd: raw.DogStatsd,
       statsd: raw.Statsd,
       m3: raw.M3,

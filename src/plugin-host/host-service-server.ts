@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../log/logger.ts';
 import type { AutoMtls } from '../rpc/auto-mtls.ts';
 import type { Interceptor } from '../rpc/call.ts';
+import type { CallTracer } from '../rpc/call-tracer.ts';
 import { RpcServer } from '../rpc/server.ts';
 import type { BoundService } from '../rpc/service.ts';
 import { Allowance } from './allowance.ts';
@@ -36,13 +37,15 @@ export class HostServiceServer implements AsyncDisposable {
     readonly userId?: number | undefined;
     readonly services: readonly BoundService[];
     readonly autoMtls: AutoMtls | undefined;
+    readonly tracer?: CallTracer | undefined;
     readonly log: Logger;
   }): Promise<HostServiceServer> {
-    const { path, userId, services, autoMtls, log } = options;
+    const { path, userId, services, autoMtls, tracer, log } = options;
     const server = RpcServer.create({
       services,
       interceptors: [inTurn(new Allowance(CALLS))],
       log,
+      tracer,
       maxRequestBytes: MAX_REQUEST_BYTES,
       maxConcurrentStreams: MAX_CALLS_AT_ONCE,
     });

@@ -9,6 +9,7 @@ import {
 import { InitDefinition } from '../gen/spire/service/private/init/v1/init.ts';
 import type { AutoMtls } from '../rpc/auto-mtls.ts';
 import type { ObserveCalls } from '../rpc/call-observer.ts';
+import type { CallTracer } from '../rpc/call-tracer.ts';
 import { RpcChannel } from '../rpc/channel.ts';
 import { type BidiCall, type CallOptions, type Client, createClient, type ServerStreamCall } from '../rpc/client.ts';
 import type { ServiceDefinition } from '../rpc/definition.ts';
@@ -76,8 +77,12 @@ export class PluginConnection implements Disposable {
     return this.#channel.lost;
   }
 
-  client<Definition extends ServiceDefinition>(definition: Definition, observe?: ObserveCalls): Client<Definition> {
-    return createClient(definition, this.#channel, observe);
+  client<Definition extends ServiceDefinition>(
+    definition: Definition,
+    observe?: ObserveCalls,
+    tracer?: CallTracer,
+  ): Client<Definition> {
+    return createClient(definition, this.#channel, observe, tracer);
   }
 
   /** Tells the plugin where the host services are; it may wait for this inside Init. */

@@ -2,6 +2,7 @@ import { ConfigDefinition } from '../gen/spire/service/common/config/v1/config.t
 import type { Logger } from '../log/logger.ts';
 import { AutoMtls, type AutoMtlsMaterial, createOneTimeIdentity, type OneTimeIdentity } from '../rpc/auto-mtls.ts';
 import type { ObserveCalls } from '../rpc/call-observer.ts';
+import type { CallTracer } from '../rpc/call-tracer.ts';
 import type { CallOptions, Client } from '../rpc/client.ts';
 import type { ServiceDefinition } from '../rpc/definition.ts';
 import { handshakeEnvironment, PLUGIN_ENVIRONMENT, type PluginType } from '../rpc/go-plugin.ts';
@@ -34,6 +35,8 @@ export interface GenerationOptions {
   readonly sandbox: Sandbox;
   /** Told how the calls of facades end. */
   readonly observe?: ObserveCalls | undefined;
+  /** Follows the calls of facades, and those of host services. */
+  readonly tracer?: CallTracer | undefined;
   /** Already says which plugin it is for. */
   readonly log: Logger;
   readonly signal?: AbortSignal | undefined;
@@ -118,9 +121,16 @@ export class PluginGeneration implements AsyncDisposable {
         const connection = await connect({ socketPath, type: spec.type }, autoMtls, carrier, options);
         undo.use(connection);
         if (carrier instanceof AttachedPlugin) carrier.watch(connection.lost);
-        const { hostServices: services, log, deadlines, trustDomain } = options;
+        const { hostServices: services, log, deadlines, trustDomain, tracer } = options;
         const hostServer = undo.use(
-          await HostServiceServer.listen({ path: folder.join('host'), userId: folder.userId, services, autoMtls, log }),
+          await HostServiceServer.listen({
+            path: folder.join('host'),
+            userId: folder.userId,
+            services,
+            autoMtls,
+            tracer,
+            log,
+          }),
         );
         const hasConfig = await init(spec, connection, hostServer.path, options);
         const config = hasConfig ? connection.client(ConfigDefinition) : undefined;
@@ -212,7 +222,7 @@ export class PluginGeneration implements AsyncDisposable {
   }
 
   client<Definition extends ServiceDefinition>(definition: Definition): Client<Definition> {
-    return this.#connection.client(definition, this.#options.observe);
+    return this.#connection.client(definition, this.#options.observe, this.#options.tracer);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

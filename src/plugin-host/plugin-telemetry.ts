@@ -5,8 +5,10 @@ import { callMeter } from '../telemetry/call-metrics.ts';
 import { GuestMetrics } from '../telemetry/guest-metrics.ts';
 import type { Label } from '../telemetry/label.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { Tracing } from '../tracing/tracing.ts';
 import { metricsService } from './metrics-service.ts';
 import type { PluginStatus } from './plugin-status.ts';
+import { PluginTraces } from './plugin-traces.ts';
 import { findMemoryBytes } from './process-memory.ts';
 
 /** Type and name, as they are configured. */
@@ -18,9 +20,12 @@ interface PluginId {
 /** What a host measures of its plugins, and they of themselves. Every series has the labels `plugin_type` and `plugin_name`. */
 export class PluginTelemetry {
   readonly #metrics: Metrics;
+  readonly #tracing: Tracing | undefined;
+  readonly #traces = new Map<string, PluginTraces>();
 
-  constructor(metrics: Metrics) {
+  constructor(metrics: Metrics, tracing?: Tracing) {
     this.#metrics = metrics;
+    this.#tracing = tracing;
   }
 
   /** The host service `Metrics` for one plugin, through all of its processes. */
@@ -28,6 +33,15 @@ export class PluginTelemetry {
     const labels = labelsOf(plugin);
     const dropped = this.#metrics.counter(['plugin', 'dropped_metrics'], labels);
     return metricsService(log, new GuestMetrics({ metrics: this.#metrics, labels, dropped, log }));
+  }
+
+  /** Of one plugin, through all of its processes; undefined where nothing is traced. */
+  tracesOf(plugin: PluginId): PluginTraces | undefined {
+    if (this.#tracing === undefined) return undefined;
+    const key = `${plugin.type} ${plugin.name}`;
+    const traces = this.#traces.get(key) ?? new PluginTraces(this.#tracing, plugin);
+    this.#traces.set(key, traces);
+    return traces;
   }
 
   /** `plugin.rpc` and `plugin.rpc.elapsed_time`, by method and status, of what the host calls. */

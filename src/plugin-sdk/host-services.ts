@@ -1,7 +1,9 @@
 import { RandomnessDefinition } from '../gen/assayer/hostservice/replay/v1/replay.ts';
+import { TracesDefinition } from '../gen/assayer/hostservice/traces/v1/traces.ts';
 import { MetricsDefinition } from '../gen/spire/hostservice/common/metrics/v1/metrics.ts';
 import { AgentStoreDefinition } from '../gen/spire/hostservice/server/agentstore/v1/agentstore.ts';
 import { IdentityProviderDefinition } from '../gen/spire/hostservice/server/identityprovider/v1/identityprovider.ts';
+import type { CallTracer } from '../rpc/call-tracer.ts';
 import { RpcChannel } from '../rpc/channel.ts';
 import { type Client, createClient } from '../rpc/client.ts';
 import type { ServiceDefinition } from '../rpc/definition.ts';
@@ -19,6 +21,7 @@ export type BrokeredChannel = (path: string) => RpcChannel;
 export class HostServices implements Disposable {
   readonly #broker: PluginBroker;
   readonly #open: BrokeredChannel;
+  #tracer: CallTracer | undefined;
   #names: readonly string[] = [];
   #channel: Promise<RpcChannel> | undefined;
 
@@ -37,6 +40,16 @@ export class HostServices implements Disposable {
     this[Symbol.dispose]();
     this.#channel = undefined;
     this.#names = names;
+  }
+
+  /** Calls of host services are followed from now on. */
+  follow(tracer: CallTracer): void {
+    this.#tracer = tracer;
+  }
+
+  /** Takes what a plugin did for calls of the host that are traced; the SDK uses it by itself. */
+  async traces(): Promise<Client<typeof TracesDefinition>> {
+    return await this.#client(TracesDefinition, 'alone');
   }
 
   metrics(): Promise<Client<typeof MetricsDefinition>> {
@@ -65,12 +78,15 @@ export class HostServices implements Disposable {
     );
   }
 
-  async #client<Definition extends ServiceDefinition>(definition: Definition): Promise<Client<Definition>> {
+  async #client<Definition extends ServiceDefinition>(
+    definition: Definition,
+    trace: 'followed' | 'alone' = 'followed',
+  ): Promise<Client<Definition>> {
     if (!this.#names.includes(definition.fullName)) {
       throw new SpiffeError('UNIMPLEMENTED', `the host does not offer ${definition.fullName}`);
     }
     this.#channel ??= this.#connect();
-    return createClient(definition, await this.#channel);
+    return createClient(definition, await this.#channel, undefined, trace === 'followed' ? this.#tracer : undefined);
   }
 
   async #connect(): Promise<RpcChannel> {

@@ -3,6 +3,7 @@ import { chmod, chown, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { TracesDefinition } from '../gen/assayer/hostservice/traces/v1/traces.ts';
 import { GRPCControllerDefinition } from '../gen/plugin/plugin.ts';
 import { Logger, type LogSink } from '../log/logger.ts';
 import { type AutoMtls, createAutoMtls } from '../rpc/auto-mtls.ts';
@@ -19,6 +20,7 @@ import { pluginHealth } from './health.ts';
 import { HostServices } from './host-services.ts';
 import { initService } from './init.ts';
 import type { Plugin } from './plugin.ts';
+import { PluginTracer } from './plugin-tracer.ts';
 import { PluginStdio } from './stdio.ts';
 
 export interface PluginServerOptions {
@@ -28,6 +30,8 @@ export interface PluginServerOptions {
   /** Called when the host asks the plugin to end. */
   readonly onShutdown: () => void;
 }
+
+const REPORT_MS = 1_000;
 
 /** A plugin that serves on a socket of its own; disposing removes the socket. */
 export class PluginServer implements AsyncDisposable {
@@ -69,6 +73,11 @@ export class PluginServer implements AsyncDisposable {
     const stdio = new PluginStdio();
     const host = new HostServices(broker, autoMtls && ((path) => autoMtls.openChannel(path)));
     const log = new Logger(logSink, 'trace');
+    const tracer = new PluginTracer(() => {
+      if (!host.names.includes(TracesDefinition.fullName)) return undefined;
+      return async (spans) => await (await host.traces()).report({ spans }, { deadlineMs: REPORT_MS });
+    });
+    host.follow(tracer);
     const services = plugin.bind({ log, host });
     const controller = bindService(GRPCControllerDefinition, {
       async shutdown() {
@@ -77,8 +86,16 @@ export class PluginServer implements AsyncDisposable {
       },
     });
     const server = RpcServer.create({
-      services: [...services, initService(services, host), pluginHealth, broker.service, stdio.service, controller],
+      services: [
+        ...services,
+        initService(services, host, tracer),
+        pluginHealth,
+        broker.service,
+        stdio.service,
+        controller,
+      ],
       log,
+      tracer,
       maxRequestBytes: -1,
       graceMs: 200,
     });

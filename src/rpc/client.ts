@@ -5,6 +5,7 @@ import {
   Metadata,
 } from '@grpc/grpc-js';
 import { type CallEnded, type ObserveCalls, observed } from './call-observer.ts';
+import { type CallTracer, endOf, traced, withTrace } from './call-tracer.ts';
 import type { RpcChannel } from './channel.ts';
 import type { MethodDefinition, RequestOf, ResponseOf, ServiceDefinition } from './definition.ts';
 import { methodPath } from './definition.ts';
@@ -45,15 +46,19 @@ export type Client<Definition extends ServiceDefinition> = {
   readonly [Name in keyof Definition['methods']]: CallOf<Definition['methods'][Name]>;
 };
 
-/** @param observe is told how every call ends. */
+/**
+ * @param observe is told how every call ends.
+ * @param tracer follows every call to the other side.
+ */
 export function createClient<Definition extends ServiceDefinition>(
   definition: Definition,
   channel: RpcChannel,
   observe?: ObserveCalls,
+  tracer?: CallTracer,
 ): Client<Definition> {
   const calls = Object.entries(definition.methods).map(([name, method]) => [
     name,
-    createCall(definition, method, channel, observe?.(methodPath(definition, method))),
+    createCall(definition, method, channel, observe?.(methodPath(definition, method)), tracer),
   ]);
   return Object.fromEntries(calls);
 }
@@ -63,38 +68,37 @@ function createCall(
   method: MethodDefinition,
   channel: RpcChannel,
   ended: CallEnded | undefined,
+  tracer: CallTracer | undefined,
 ): unknown {
   const path = methodPath(definition, method);
   const serialize = (message: never) => encodeMessage(method.requestType, message);
   const deserialize = (bytes: Buffer) => method.responseType.decode(bytes);
   const { client } = channel;
   if (method.requestStream) {
-    return (options: CallOptions = {}) =>
-      new StreamCall(
-        client.makeBidiStreamRequest(path, serialize, deserialize, toMetadata(options.metadata), grpcOptions(options)),
-        options.signal,
-        ended,
-      );
+    return (options: CallOptions = {}) => {
+      const trace = tracer?.outgoing(path);
+      const { metadata, ...rest } = withTrace(options, trace);
+      const call = client.makeBidiStreamRequest(path, serialize, deserialize, toMetadata(metadata), grpcOptions(rest));
+      return new StreamCall(call, options.signal, endOf(ended, trace));
+    };
   }
   if (method.responseStream) {
-    return (request: never, options: CallOptions = {}) =>
-      new StreamCall(
-        client.makeServerStreamRequest(
-          path,
-          serialize,
-          deserialize,
-          request,
-          toMetadata(options.metadata),
-          grpcOptions(options),
-        ),
-        options.signal,
-        ended,
-      );
+    return (request: never, options: CallOptions = {}) => {
+      const trace = tracer?.outgoing(path);
+      const { metadata, ...rest } = withTrace(options, trace);
+      const values = toMetadata(metadata);
+      const call = client.makeServerStreamRequest(path, serialize, deserialize, request, values, grpcOptions(rest));
+      return new StreamCall(call, options.signal, endOf(ended, trace));
+    };
   }
   const call = createUnaryCall(path, method, channel);
+  const followed: UnaryCall =
+    tracer === undefined
+      ? call
+      : (request, options = {}) => traced(tracer.outgoing(path), options, (more) => call(request, more));
   return ended === undefined
-    ? call
-    : (request: never, options: CallOptions = {}) => observed(ended, () => call(request, options));
+    ? followed
+    : (request: never, options: CallOptions = {}) => observed(ended, () => followed(request, options));
 }
 
 type UnaryCall = (request: never, options?: CallOptions) => Promise<unknown>;

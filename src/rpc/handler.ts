@@ -12,6 +12,7 @@ import { SpiffeError } from '../spiffe/error.ts';
 import { Status } from '../spiffe/status.ts';
 import type { BidiStreaming, CallContext, ClientStreaming, Interceptor, ServerStreaming, Unary } from './call.ts';
 import type { CallEnded } from './call-observer.ts';
+import type { CallTracer } from './call-tracer.ts';
 import type { MethodDefinition } from './definition.ts';
 import { MessageQueue } from './message-queue.ts';
 import { CallMetadata } from './metadata.ts';
@@ -27,6 +28,7 @@ export interface HandlerOptions {
   readonly interceptors: readonly Interceptor[];
   readonly log: Logger;
   readonly ended: CallEnded | undefined;
+  readonly tracer: CallTracer | undefined;
   readonly findPeer: (tag: string) => Peer | undefined;
 }
 
@@ -94,9 +96,9 @@ interface AnyCall {
 /** One for all: grpc-js says `cancelled` of every call in the end, and Node's own reason is an error made anew each time. */
 const CALL_ENDED = new SpiffeError('CANCELLED', 'the call has ended');
 
-/** Runs a call between its interceptors; whatever it throws becomes one status. */
+/** Runs a call with its peer, and its trace where it has one. */
 async function guard(
-  { path, interceptors, log, ended, findPeer }: HandlerOptions,
+  options: HandlerOptions,
   call: AnyCall,
   run: (context: CallContext) => Promise<void>,
   refuse: (error: unknown) => void,
@@ -104,7 +106,7 @@ async function guard(
   const controller = new AbortController();
   call.on('cancelled', () => controller.abort(CALL_ENDED));
   if (call.cancelled) controller.abort(CALL_ENDED);
-  const peer = findPeer(call.getPeer());
+  const peer = options.findPeer(call.getPeer());
   if (peer === undefined) {
     refuse(new SpiffeError('CANCELLED', 'the connection has ended')); // nobody is there any more
     return;
@@ -113,9 +115,21 @@ async function guard(
     peer,
     signal: controller.signal,
     deadlineAt: Number(call.getDeadline()),
-    method: path,
+    method: options.path,
     metadata: new CallMetadata(call.metadata),
   };
+  const serve = () => between(options, context, run, refuse);
+  if (options.tracer === undefined) await serve();
+  else await options.tracer.incoming(context, serve);
+}
+
+/** Runs a call between its interceptors; whatever it throws becomes one status. */
+async function between(
+  { path, interceptors, log, ended }: HandlerOptions,
+  context: CallContext,
+  run: (context: CallContext) => Promise<void>,
+  refuse: (error: unknown) => void,
+): Promise<Status> {
   let failure: unknown;
   const startedAt = performance.now();
   try {
@@ -123,7 +137,7 @@ async function guard(
     await run(context);
   } catch (error) {
     failure = error;
-    if (!isDeliberate(error) && !controller.signal.aborted) {
+    if (!isDeliberate(error) && !context.signal.aborted) {
       log.error('a call failed unexpectedly', {
         method: path,
         error: error instanceof Error ? error.stack : String(error),
@@ -132,7 +146,9 @@ async function guard(
     refuse(error);
   }
   for (const interceptor of interceptors) interceptor.after?.(context, failure);
-  ended?.(failure === undefined ? Status.Ok : statusOf(failure), performance.now() - startedAt);
+  const status = failure === undefined ? Status.Ok : statusOf(failure);
+  ended?.(status, performance.now() - startedAt);
+  return status;
 }
 
 function isDeliberate(error: unknown): boolean {

@@ -10,6 +10,7 @@ import {
 import type { Logger } from '../log/logger.ts';
 import type { Interceptor } from './call.ts';
 import type { ObserveCalls } from './call-observer.ts';
+import type { CallTracer } from './call-tracer.ts';
 import { type MethodDefinition, methodPath } from './definition.ts';
 import { encodeMessage } from './encoded.ts';
 import { createHandler } from './handler.ts';
@@ -23,6 +24,7 @@ export interface RpcServerOptions {
   readonly log: Logger;
   /** Told of the end of every call to a method that is served. */
   readonly observe?: ObserveCalls | undefined;
+  readonly tracer?: CallTracer | undefined;
   /** Largest request taken, in bytes; 4 MiB by default, as with SPIRE; -1 for no limit. */
   readonly maxRequestBytes?: number;
   /** How long calls may go on once the server is disposed. */
@@ -104,7 +106,7 @@ export class RpcServer implements AsyncDisposable {
     this.#server.forceShutdown();
   }
 
-  #add({ definition, handlers }: BoundService, { interceptors = [], log, observe }: RpcServerOptions): void {
+  #add({ definition, handlers }: BoundService, { interceptors = [], log, observe, tracer }: RpcServerOptions): void {
     const methods: Record<string, GrpcMethod<unknown, unknown>> = {};
     const implementation: Record<string, UntypedHandleCall> = {};
     for (const [name, method] of Object.entries(definition.methods)) {
@@ -119,6 +121,7 @@ export class RpcServer implements AsyncDisposable {
         interceptors,
         log,
         ended: observe?.(path),
+        tracer,
         findPeer: (tag) => this.#peers.get(tag),
       });
     }

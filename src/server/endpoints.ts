@@ -1,6 +1,7 @@
 import type { ServerConfig } from '../config/server-config.ts';
 import type { Logger } from '../log/logger.ts';
 import type { ObserveCalls } from '../rpc/call-observer.ts';
+import type { CallTracer } from '../rpc/call-tracer.ts';
 import { RpcServer } from '../rpc/server.ts';
 import type { BoundService } from '../rpc/service.ts';
 import type { TlsIdentity } from '../rpc/tls-identity.ts';
@@ -20,6 +21,7 @@ export interface EndpointsOptions {
   readonly identity: ServerIdentity;
   readonly callerBundles: CallerBundles;
   readonly observe: ObserveCalls;
+  readonly tracer?: CallTracer | undefined;
   readonly log: Logger;
 }
 
@@ -40,11 +42,18 @@ const MAX_HANDSHAKES_PER_ADDRESS = 256;
 
 /** The API over TLS for agents and administrators, and over the admin socket for whoever may open that. */
 export async function openEndpoints(options: EndpointsOptions): Promise<Endpoints> {
-  const { config, services, authorizer, rateLimits, identity, callerBundles, observe, log } = options;
+  const { config, services, authorizer, rateLimits, identity, callerBundles, observe, tracer, log } = options;
   await using stack = new AsyncDisposableStack();
   const serve = (maxConcurrentStreams: number) =>
     stack.use(
-      RpcServer.create({ services, interceptors: [authorizer, rateLimits], observe, log, maxConcurrentStreams }),
+      RpcServer.create({
+        services,
+        interceptors: [authorizer, rateLimits],
+        observe,
+        tracer,
+        log,
+        maxConcurrentStreams,
+      }),
     );
   const server = serve(MAX_CALLS);
   const strangers = serve(MAX_ANONYMOUS_CALLS);

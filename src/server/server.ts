@@ -11,6 +11,7 @@ import type { Bundle } from '../spiffe/bundle.ts';
 import { trustDomainOf } from '../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { rpcMeters } from '../telemetry/call-metrics.ts';
+import { openTracing } from '../tracing/open-tracing.ts';
 import { Attestors } from './attestation/attestors.ts';
 import { JOIN_TOKEN } from './attestation/join-token.ts';
 import { Authorizer } from './authorization/authorizer.ts';
@@ -62,7 +63,8 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   await requireDataFolder(config.dataDir);
   const datastore = stack.use(await openDatastore({ path: join(config.datastore.path), clock, log }));
   const metrics = serverMetrics(config, version);
-  const telemetry = new PluginTelemetry(metrics);
+  const tracing = stack.use(await openTracing({ config, program: 'server', version, log }));
+  const telemetry = new PluginTelemetry(metrics, tracing);
   const hostServices = new ServerHostServices();
   const catalog = stack.use(
     await PluginCatalog.load({
@@ -132,7 +134,17 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   stack.use(await serveMetrics({ config, metrics, identity, bundle, log }));
   const observe = rpcMeters(metrics);
   const endpoints: Endpoints = stack.use(
-    await openEndpoints({ config, services, authorizer, rateLimits, identity, callerBundles, observe, log }),
+    await openEndpoints({
+      config,
+      services,
+      authorizer,
+      rateLimits,
+      identity,
+      callerBundles,
+      observe,
+      tracer: tracing?.calls,
+      log,
+    }),
   );
   stack.use(await serveHealth({ config, datastore, authorities, issuer, catalog, log }));
   log.info('server is ready', { trust_domain: trustDomain, port: endpoints.port, socket: config.socketPath });

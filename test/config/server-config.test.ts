@@ -125,6 +125,12 @@ test('every key of a full file arrives (C001 to C071, C137 to C159)', () => {
           authorizedSpiffeIds: ['spiffe://example.org/prometheus'],
         },
       },
+      traces: {
+        endpoint: 'https://collector:4317',
+        protocol: 'grpc',
+        samplingRatio: 0.25,
+        caFile: '/etc/collector.pem',
+      },
       dogStatsd: [{ address: 'localhost:8125' }, { address: 'collector:8125' }],
       statsd: [{ address: 'localhost:1337' }, { address: 'collector:1337' }],
       m3: [{ address: 'localhost:9000', env: 'prod' }],
@@ -180,7 +186,7 @@ test('what a file leaves out has the defaults of the inventory', () => {
       livePath: '/live',
       readyPath: '/ready',
     },
-    telemetry: { inMemory: false, prometheus: undefined, enableHostnameLabel: true, enableTrustDomainLabel: false },
+    telemetry: { inMemory: false, prometheus: undefined, traces: undefined, enableHostnameLabel: true, enableTrustDomainLabel: false },
     warnings: [],
   });
 });

@@ -111,6 +111,21 @@ const mistakes: readonly [what: string, text: string, messages: readonly RegExp[
     server('federation { bundle_endpoint { port = 1, profile "https_web" {} } }'),
     [/https_web: needs a block "acme" or "serving_cert_file"/],
   ],
+  ['Traces without endpoint', `${server()}\ntelemetry { Traces {} }`, [/telemetry\.Traces\.endpoint: is required/]],
+  [
+    'Traces that go nowhere',
+    `${server()}\ntelemetry { Traces { endpoint = "localhost:4318" protocol = "thrift" sampling_ratio = 1.5 } }`,
+    [
+      /Traces\.endpoint: must be a URL of an OTLP receiver/,
+      /Traces\.protocol: must be one of "http\/protobuf", "grpc"/,
+      /Traces\.sampling_ratio: must be 0 to 1/,
+    ],
+  ],
+  [
+    'Traces in clear with an authority, by gRPC with a path',
+    `${server()}\ntelemetry { Traces { endpoint = "http://localhost:4317/v1" protocol = "grpc" ca_file = "a" } }`,
+    [/Traces\.endpoint: has a path, which gRPC has no use for/, /Traces\.ca_file: is for an "https" endpoint/],
+  ],
   ['Prometheus without port', `${server()}\ntelemetry { Prometheus {} }`, [/telemetry\.Prometheus\.port: is required/]],
   [
     'Prometheus with a certificate of files and its own',

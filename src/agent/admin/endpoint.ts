@@ -1,5 +1,6 @@
 import type { Logger } from '../../log/logger.ts';
 import type { ObserveCalls } from '../../rpc/call-observer.ts';
+import type { CallTracer } from '../../rpc/call-tracer.ts';
 import { RpcServer } from '../../rpc/server.ts';
 import type { BoundService } from '../../rpc/service.ts';
 import { listenUnix } from '../../rpc/unix-listener.ts';
@@ -19,12 +20,13 @@ export async function openAdminEndpoint(options: {
   readonly socketPath: string | undefined;
   readonly services: readonly BoundService[];
   readonly observe: ObserveCalls;
+  readonly tracer?: CallTracer | undefined;
   readonly log: Logger;
 }): Promise<AsyncDisposable | undefined> {
-  const { socketPath: path, services, observe, log } = options;
+  const { socketPath: path, services, observe, tracer, log } = options;
   if (path === undefined) return undefined;
   await using stack = new AsyncDisposableStack();
-  const server = stack.use(RpcServer.create({ services, observe, log, maxConcurrentStreams: MAX_CALLS }));
+  const server = stack.use(RpcServer.create({ services, observe, tracer, log, maxConcurrentStreams: MAX_CALLS }));
   stack.use(
     await listenUnix({
       path,

@@ -3,6 +3,7 @@ import { AgentDefinition } from '../../gen/spire/api/server/agent/v1/agent.ts';
 import { BundleDefinition } from '../../gen/spire/api/server/bundle/v1/bundle.ts';
 import { EntryDefinition } from '../../gen/spire/api/server/entry/v1/entry.ts';
 import { SVIDDefinition } from '../../gen/spire/api/server/svid/v1/svid.ts';
+import type { CallTracer } from '../../rpc/call-tracer.ts';
 import { RpcChannel } from '../../rpc/channel.ts';
 import { type Client, createClient } from '../../rpc/client.ts';
 import { RemoteError } from '../../rpc/status.ts';
@@ -25,6 +26,7 @@ export interface ServerConnectionOptions {
   identity?(): TlsIdentity;
   /** Takes whoever answers for the server. */
   readonly insecure?: boolean;
+  readonly tracer?: CallTracer;
 }
 
 /** SPIRE's server API, as far as agents use it. */
@@ -118,6 +120,7 @@ class Line {
     bundle,
     identity,
     insecure = false,
+    tracer,
   }: ServerConnectionOptions) {
     const host = isIPv6(address) ? `[${address}]` : address;
     const credentials = createSpiffeCredentials({
@@ -132,10 +135,10 @@ class Line {
     });
     this.#channel = RpcChannel.open(`dns:///${host}:${port}`, credentials, { maxMessageBytes: MAX_MESSAGE_BYTES });
     this.#clients = {
-      agent: createClient(AgentDefinition, this.#channel),
-      bundle: createClient(BundleDefinition, this.#channel),
-      entry: createClient(EntryDefinition, this.#channel),
-      svid: createClient(SVIDDefinition, this.#channel),
+      agent: createClient(AgentDefinition, this.#channel, undefined, tracer),
+      bundle: createClient(BundleDefinition, this.#channel, undefined, tracer),
+      entry: createClient(EntryDefinition, this.#channel, undefined, tracer),
+      svid: createClient(SVIDDefinition, this.#channel, undefined, tracer),
     };
   }
 

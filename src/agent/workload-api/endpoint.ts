@@ -1,5 +1,6 @@
 import type { Logger } from '../../log/logger.ts';
 import type { ObserveCalls } from '../../rpc/call-observer.ts';
+import type { CallTracer } from '../../rpc/call-tracer.ts';
 import { RpcServer } from '../../rpc/server.ts';
 import type { BoundService } from '../../rpc/service.ts';
 import { listenUnix } from '../../rpc/unix-listener.ts';
@@ -19,15 +20,17 @@ export async function openEndpoint(options: {
   readonly socketPath: string;
   readonly services: readonly BoundService[];
   readonly observe: ObserveCalls;
+  readonly tracer?: CallTracer | undefined;
   readonly log: Logger;
 }): Promise<AsyncDisposable> {
-  const { socketPath: path, services, observe, log } = options;
+  const { socketPath: path, services, observe, tracer, log } = options;
   await using stack = new AsyncDisposableStack();
   const server = stack.use(
     RpcServer.create({
       services,
       interceptors: [securityHeader],
       observe,
+      tracer,
       log,
       maxConcurrentStreams: MAX_CALLS,
       cancelsASecond: CANCELS_A_SECOND,
