@@ -186,7 +186,13 @@ test('what a file leaves out has the defaults of the inventory', () => {
       livePath: '/live',
       readyPath: '/ready',
     },
-    telemetry: { inMemory: false, prometheus: undefined, traces: undefined, enableHostnameLabel: true, enableTrustDomainLabel: false },
+    telemetry: {
+      inMemory: false,
+      prometheus: undefined,
+      traces: undefined,
+      enableHostnameLabel: true,
+      enableTrustDomainLabel: false,
+    },
     warnings: [],
   });
 });
