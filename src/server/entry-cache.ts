@@ -2,13 +2,32 @@ import type { EntryRepository } from '../datastore/entry-repository.ts';
 import { MAX_PAGE_SIZE } from '../datastore/page.ts';
 import type { RegistrationEntry } from '../spiffe/entry.ts';
 import { containsAllSelectors, type Selector } from '../spiffe/selector.ts';
-import { type SpiffeId, serverId } from '../spiffe/spiffe-id.ts';
+import { isAgentId, type SpiffeId, serverId } from '../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import type { CachedEntry } from './cached-entry.ts';
 import { EntryIndex } from './entry-index.ts';
 import { inOrder } from './sorted-entries.ts';
 
 const EVENTS_A_STEP = 1000;
+
+/** Hears of every entry that comes, goes or is replaced, and may look at the cache as it is at that moment. */
+export interface EntryObserver {
+  /** The cache still has it. */
+  leaves(entry: CachedEntry): void;
+  /** The cache has it by now. */
+  comes(entry: CachedEntry): void;
+  /** What came and left is all for now. */
+  settled(): void;
+  /** Everything was read anew: nobody knows what came and left. */
+  reloaded(): void;
+}
+
+/** Who may sign for what is below a parent ID. */
+export interface Holders {
+  readonly agents: ReadonlySet<SpiffeId>;
+  /** Entries for nodes: agents with all selectors of one of them. */
+  readonly aliases: ReadonlySet<CachedEntry>;
+}
 
 /**
  * All registration entries in memory, so that what an agent may have is answered without a query.
@@ -17,6 +36,7 @@ const EVENTS_A_STEP = 1000;
 export class EntryCache {
   readonly #entries: EntryRepository;
   readonly #serverId: SpiffeId;
+  readonly #observers = new Set<EntryObserver>();
   #index = new EntryIndex();
   #sequence = 0;
   #refreshing: Promise<void> | undefined;
@@ -38,6 +58,40 @@ export class EntryCache {
 
   find(id: string): CachedEntry | undefined {
     return this.#index.find(id);
+  }
+
+  get all(): Iterable<CachedEntry> {
+    return this.#index.all;
+  }
+
+  /** Number of the last change of entries that is in here. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  /** @returns what ends it. */
+  observe(observer: EntryObserver): () => void {
+    this.#observers.add(observer);
+    return () => this.#observers.delete(observer);
+  }
+
+  /** Entries that expire after `from` and no later than `to`, in Unix seconds. */
+  expiringBetween(from: number, to: number): readonly CachedEntry[] {
+    return [...this.#index.expiring].filter(({ expiresAt }) => expiresAt > from && expiresAt <= to);
+  }
+
+  /** Of an entry for nodes, itself; of any other, the ways up from it. Entries that expired count. */
+  holdersOf(entry: CachedEntry): Holders {
+    const agents = new Set<SpiffeId>();
+    const aliases = new Set<CachedEntry>();
+    const visited = new Set([entry]);
+    for (const one of visited) {
+      // A set that grows is walked to its end.
+      if (one.parentId === this.#serverId) aliases.add(one);
+      else if (isAgentId(one.parentId)) agents.add(one.parentId);
+      else for (const above of this.entriesOf(one.parentId)) visited.add(above);
+    }
+    return { agents, aliases };
   }
 
   /** Every entry that gives `spiffeId`. */
@@ -125,8 +179,9 @@ export class EntryCache {
       if (last === undefined) return;
       const ids = [...new Set(events.map(({ key }) => key))];
       const changed = new Map((await this.#entries.findMany(ids)).map((entry) => [entry.id, entry]));
-      for (const id of ids) this.#index.set(id, changed.get(id));
+      for (const id of ids) this.#set(id, changed.get(id));
       this.#sequence = last.sequence;
+      for (const observer of this.#observers) observer.settled();
     }
   }
 
@@ -140,6 +195,15 @@ export class EntryCache {
     }
     this.#index = index;
     this.#sequence = sequence;
+    for (const observer of this.#observers) observer.reloaded();
+  }
+
+  #set(id: string, entry: RegistrationEntry | undefined): void {
+    const before = this.#index.find(id);
+    if (before !== undefined) for (const observer of this.#observers) observer.leaves(before);
+    this.#index.set(id, entry);
+    const after = this.#index.find(id);
+    if (after !== undefined) for (const observer of this.#observers) observer.comes(after);
   }
 }
 

@@ -7,12 +7,22 @@ import { SortedEntries } from './sorted-entries.ts';
 export class EntryIndex {
   readonly #texts = new EntryTexts();
   readonly #byId = new Map<string, CachedEntry>();
+  readonly #expiring = new Set<CachedEntry>();
   readonly #byParent = new Map<SpiffeId, SortedEntries>();
   /** Nearly every SPIFFE ID has one entry: it stands alone. */
   readonly #bySpiffeId = new Map<SpiffeId, CachedEntry | CachedEntry[]>();
 
   get size(): number {
     return this.#byId.size;
+  }
+
+  get all(): Iterable<CachedEntry> {
+    return this.#byId.values();
+  }
+
+  /** Those that expire at some time, or have. */
+  get expiring(): Iterable<CachedEntry> {
+    return this.#expiring;
   }
 
   find(id: string): CachedEntry | undefined {
@@ -42,6 +52,7 @@ export class EntryIndex {
     const [sibling] = this.entriesBelow(entry.parentId);
     const cached = this.#texts.toCached(entry, sibling?.parentId ?? entry.parentId);
     this.#byId.set(id, cached);
+    if (cached.expiresAt !== 0) this.#expiring.add(cached);
     this.#putBelow(cached.parentId, cached);
     const others = this.#bySpiffeId.get(cached.spiffeId);
     if (Array.isArray(others)) others.push(cached);
@@ -60,6 +71,7 @@ export class EntryIndex {
   #drop(entry: CachedEntry): void {
     const { id, parentId, spiffeId } = entry;
     this.#byId.delete(id);
+    this.#expiring.delete(entry);
     const siblings = this.#byParent.get(parentId);
     siblings?.drop(id);
     if (siblings?.list.length === 0) this.#byParent.delete(parentId);

@@ -30,6 +30,7 @@ import { ServerIdentity } from './server-identity.ts';
 import { serveMetrics, serverMetrics } from './server-metrics.ts';
 import { serverServices } from './services.ts';
 import { findUnsupported } from './unsupported.ts';
+import { ChangeWatch } from './watch/change-watch.ts';
 
 export interface ServerOptions {
   readonly builtins: BuiltinPlugins;
@@ -117,6 +118,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   const isTrusted = (caller: TrustDomain) => callerBundles.find(caller) !== undefined;
   const authorizer = new Authorizer({ agents: datastore.agents, entries, adminIds, roles, isTrusted, clock });
   const rateLimits = new RateLimits(config.ratelimit);
+  const watch = stack.use(await ChangeWatch.open({ datastore, cache: entries, bundle, trustDomain, log, clock }));
   const services = serverServices({
     config,
     datastore,
@@ -128,6 +130,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     authorizer,
     rateLimits,
     catalog,
+    watch,
     clock,
     log,
   });
@@ -146,6 +149,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
       log,
     }),
   );
+  stack.defer(() => watch.hub[Symbol.asyncDispose]()); // streams without an end, before the endpoints wait for calls
   stack.use(await serveHealth({ config, datastore, authorities, issuer, catalog, log }));
   log.info('server is ready', { trust_domain: trustDomain, port: endpoints.port, socket: config.socketPath });
   const running = stack.move();

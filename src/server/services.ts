@@ -22,6 +22,8 @@ import type { SvidIssuer } from './ca/svid-issuer.ts';
 import type { EntryCache } from './entry-cache.ts';
 import type { RateLimits } from './rate-limits/rate-limits.ts';
 import type { ServerIdentity } from './server-identity.ts';
+import type { ChangeWatch } from './watch/change-watch.ts';
+import { watchService } from './watch/watch-service.ts';
 
 export interface ServerServicesOptions {
   readonly config: ServerConfig;
@@ -34,13 +36,15 @@ export interface ServerServicesOptions {
   readonly authorizer: Authorizer;
   readonly rateLimits: RateLimits;
   readonly catalog: PluginCatalog;
+  readonly watch: ChangeWatch;
   readonly clock: () => Date;
   readonly log: Logger;
 }
 
 /** SPIRE's server API, and the list of plugins. Which of it a caller reaches, the authorizer decides. */
 export function serverServices(options: ServerServicesOptions): readonly BoundService[] {
-  const { config, datastore, bundle, issuer, identity, entries, attestors, authorizer, rateLimits, catalog } = options;
+  const { config, datastore, bundle, issuer, identity, entries, attestors, authorizer, rateLimits, catalog, watch } =
+    options;
   const { clock, log } = options;
   const spend = (context: CallContext, count: number) => rateLimits.spend(context, count);
   const { trustDomain } = config;
@@ -101,6 +105,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
     serverLoggerService(log),
     debugService({ datastore, bundle, identity, clock }),
     pluginsService(catalog),
+    watchService({ hub: watch.hub, entryRevision: () => entries.sequence, callingAgent }),
     healthService(() => catalog.plugins.every(({ state }) => state !== 'unhealthy')),
   ];
 }

@@ -44,6 +44,7 @@ export const ERROR_STATUS = {
   PLUGIN_PROTOCOL: Status.Internal,
   // calls
   CANCELLED: Status.Cancelled,
+  REPLACED: Status.Aborted,
   DEADLINE_EXCEEDED: Status.DeadlineExceeded,
   UNAVAILABLE: Status.Unavailable,
   UNIMPLEMENTED: Status.Unimplemented,

@@ -1,0 +1,43 @@
+import type { AgentRepository } from '../../datastore/agent-repository.ts';
+import type { WatchHub } from './watch-hub.ts';
+
+/** Has the hub review the agents that anybody changed: follows the datastore's event log. */
+export class AgentChanges {
+  readonly #agents: AgentRepository;
+  readonly #hub: WatchHub;
+  #sequence: number;
+  #refreshing: Promise<void> | undefined;
+
+  private constructor(agents: AgentRepository, hub: WatchHub, sequence: number) {
+    this.#agents = agents;
+    this.#hub = hub;
+    this.#sequence = sequence;
+  }
+
+  static async open(agents: AgentRepository, hub: WatchHub): Promise<AgentChanges> {
+    return new AgentChanges(agents, hub, await agents.latestEvent());
+  }
+
+  /** Catches up. Calls made meanwhile see what was stored before they were made. */
+  async refresh(): Promise<void> {
+    await this.#refreshing?.catch(() => {}); // whoever began it learns of it
+    this.#refreshing ??= this.#follow().finally(() => {
+      this.#refreshing = undefined;
+    });
+    await this.#refreshing;
+  }
+
+  async #follow(): Promise<void> {
+    for (;;) {
+      const { events, missed } = await this.#agents.eventsAfter(this.#sequence);
+      if (missed) {
+        this.#sequence = await this.#agents.latestEvent();
+        return await this.#hub.review();
+      }
+      const last = events.at(-1);
+      if (last === undefined) return;
+      this.#sequence = last.sequence;
+      await this.#hub.review(new Set(events.map(({ key }) => key)));
+    }
+  }
+}

@@ -1,0 +1,85 @@
+import type { Datastore } from '../../datastore/datastore.ts';
+import type { Logger } from '../../log/logger.ts';
+import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import type { BundleKeeper } from '../bundle-keeper.ts';
+import type { EntryCache } from '../entry-cache.ts';
+import { RotationTimer } from '../rotation-timer.ts';
+import { AgentChanges } from './agent-changes.ts';
+import { BundleChanges } from './bundle-changes.ts';
+import { EntryChanges } from './entry-changes.ts';
+import { WatchHub } from './watch-hub.ts';
+
+export interface ChangeWatchOptions {
+  readonly datastore: Datastore;
+  readonly cache: EntryCache;
+  readonly bundle: BundleKeeper;
+  readonly trustDomain: TrustDomain;
+  readonly log: Logger;
+  readonly clock: () => Date;
+}
+
+/** How often it is looked for what nobody tells of: what time does, and what another process wrote. */
+const LOOK_MS = 1_000;
+const BUNDLES_MS = 30_000;
+
+/** Brings what changes, here or on another server of the same database, to the agents that watch. */
+export class ChangeWatch implements AsyncDisposable {
+  readonly hub: WatchHub;
+  readonly #options: ChangeWatchOptions;
+  readonly #entries: EntryChanges;
+  readonly #agents: AgentChanges;
+  readonly #bundles: BundleChanges;
+  readonly #stack = new AsyncDisposableStack();
+  #lookedAt: number;
+
+  private constructor(options: ChangeWatchOptions, hub: WatchHub, agents: AgentChanges, bundles: BundleChanges) {
+    const { cache, bundle, log, clock } = options;
+    this.#options = options;
+    this.hub = this.#stack.use(hub);
+    this.#agents = agents;
+    this.#bundles = bundles;
+    this.#lookedAt = this.#now();
+    this.#entries = this.#stack.use(new EntryChanges(cache, hub));
+    this.#stack.defer(bundle.subscribe(() => bundles.ownChanged()));
+    for (const [everyMs, work] of [
+      [LOOK_MS, () => this.#look()],
+      [BUNDLES_MS, () => bundles.refresh()],
+    ] as const) {
+      const due = () => new Date(clock().getTime() + everyMs);
+      const timer = new RotationTimer({ work: () => work().then(due), log, clock, retryMs: everyMs });
+      this.#stack.use(timer);
+      timer.start(due());
+    }
+  }
+
+  static async open(options: ChangeWatchOptions): Promise<ChangeWatch> {
+    const { datastore, cache, trustDomain: own, log, clock } = options;
+    const hub = new WatchHub({ agents: datastore.agents, clock, log });
+    const agents = await AgentChanges.open(datastore.agents, hub);
+    const bundles = await BundleChanges.open({ bundles: datastore.bundles, cache, hub, own });
+    return new ChangeWatch(options, hub, agents, bundles);
+  }
+
+  /** Somebody wrote to the datastore. */
+  async changed(log: 'agent' | 'bundle'): Promise<void> {
+    await (log === 'agent' ? this.#agents.refresh() : this.#bundles.refresh());
+  }
+
+  /** Ends every stream. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+
+  async #look(): Promise<void> {
+    const now = this.#now();
+    this.#entries.expire(this.#lookedAt, now);
+    this.#lookedAt = now;
+    await this.#agents.refresh();
+    await this.hub.beat();
+  }
+
+  /** Unix seconds. */
+  #now(): number {
+    return Math.floor(this.#options.clock().getTime() / 1000);
+  }
+}
