@@ -23,6 +23,8 @@ export interface TestAgentOptions {
   /** The section `health_checks`; its endpoint's port is one that is free. */
   readonly health?: string;
   readonly trustDomain?: string;
+  /** How often it asks the server by itself. */
+  readonly syncInterval?: string;
   readonly clock?: () => Date;
 }
 
@@ -86,13 +88,14 @@ export const JOIN_TOKEN_AND_UNIX = 'NodeAttestor "join_token" {}\n  WorkloadAtte
 
 function agentConf(options: TestAgentOptions): string {
   const { folder, serverPort, settings, plugins, telemetry = '', health = '', trustDomain = 'example.org' } = options;
+  const { syncInterval = '1s' } = options;
   return `agent {
   trust_domain = "${trustDomain}"
   data_dir = "${folder}/data"
   server_address = "127.0.0.1"
   server_port = ${serverPort}
   socket_path = "${folder}/public/api.sock"
-  experimental { sync_interval = "1s" }
+  experimental { sync_interval = "${syncInterval}" }
   ${settings}
 }
 plugins {

@@ -1,4 +1,5 @@
 import { isIPv6 } from 'node:net';
+import { WatchDefinition } from '../../gen/assayer/server/watch/v1/watch.ts';
 import { AgentDefinition } from '../../gen/spire/api/server/agent/v1/agent.ts';
 import { BundleDefinition } from '../../gen/spire/api/server/bundle/v1/bundle.ts';
 import { EntryDefinition } from '../../gen/spire/api/server/entry/v1/entry.ts';
@@ -29,12 +30,13 @@ export interface ServerConnectionOptions {
   readonly tracer?: CallTracer;
 }
 
-/** SPIRE's server API, as far as agents use it. */
+/** SPIRE's server API as far as agents use it, and what only our server has. */
 export interface ServerClients {
   readonly agent: Client<typeof AgentDefinition>;
   readonly bundle: Client<typeof BundleDefinition>;
   readonly entry: Client<typeof EntryDefinition>;
   readonly svid: Client<typeof SVIDDefinition>;
+  readonly watch: Client<typeof WatchDefinition>;
 }
 
 /** For a call that is answered without a plugin. */
@@ -51,12 +53,12 @@ export class ServerConnection implements Disposable {
   }
 
   /**
-   * Makes calls over the connection of the moment.
+   * Makes calls over the connection of the moment; one that would go on for ever ends when `retired` is aborted.
    *
    * @throws SpiffeError `SERVER_UNREACHABLE`, or `CERTIFICATE_UNTRUSTED` and the like for a server that is not the one
    *   expected, naming the address; otherwise what the server answered.
    */
-  async run<Result>(call: (clients: ServerClients) => Promise<Result>): Promise<Result> {
+  async run<Result>(call: (clients: ServerClients, retired: AbortSignal) => Promise<Result>): Promise<Result> {
     this.#line ??= new Line(this.#options);
     const line = this.#line;
     try {
@@ -108,7 +110,7 @@ class Line {
   readonly #channel: RpcChannel;
   readonly #clients: ServerClients;
   #calls = 0;
-  #isRetired = false;
+  readonly #retired = new AbortController();
   /** Why the newest connection came to nothing after the server had answered. */
   tlsFailure: unknown;
 
@@ -139,13 +141,14 @@ class Line {
       bundle: createClient(BundleDefinition, this.#channel, undefined, tracer),
       entry: createClient(EntryDefinition, this.#channel, undefined, tracer),
       svid: createClient(SVIDDefinition, this.#channel, undefined, tracer),
+      watch: createClient(WatchDefinition, this.#channel),
     };
   }
 
-  async use<Result>(call: (clients: ServerClients) => Promise<Result>): Promise<Result> {
+  async use<Result>(call: (clients: ServerClients, retired: AbortSignal) => Promise<Result>): Promise<Result> {
     this.#calls += 1;
     try {
-      return await call(this.#clients);
+      return await call(this.#clients, this.#retired.signal);
     } finally {
       this.#calls -= 1;
       this.#closeIfDone();
@@ -153,11 +156,11 @@ class Line {
   }
 
   retire(): void {
-    this.#isRetired = true;
+    this.#retired.abort();
     this.#closeIfDone();
   }
 
   #closeIfDone(): void {
-    if (this.#isRetired && this.#calls === 0) this.#channel[Symbol.dispose]();
+    if (this.#retired.signal.aborted && this.#calls === 0) this.#channel[Symbol.dispose]();
   }
 }

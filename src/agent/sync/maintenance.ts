@@ -11,6 +11,7 @@ import type { CacheFile } from '../storage/cache-file.ts';
 import { isTrusted } from '../workloads/svid-plan.ts';
 import type { WorkloadCache } from '../workloads/workload-cache.ts';
 import { Pause } from './pause.ts';
+import { ServerWatch } from './server-watch.ts';
 import type { Synchronizer } from './synchronizer.ts';
 
 export interface MaintenanceOptions extends JoinOptions {
@@ -25,6 +26,9 @@ export interface MaintenanceOptions extends JoinOptions {
   readonly version: string;
 }
 
+/** While the server tells of changes, it is asked for them only to be sure. */
+const WATCHED_SECONDS = 30;
+
 /**
  * All that an agent does by itself, one thing after the other: keeps its own identity fresh, syncs with the server,
  * keeps what it got on disk, and does what the server says when it turns the agent away.
@@ -37,6 +41,7 @@ export class Maintenance implements AsyncDisposable {
   readonly #options: MaintenanceOptions;
   readonly #abort = new AbortController();
   readonly #pause = new Pause();
+  readonly #watch: ServerWatch;
   readonly #first = Promise.withResolvers<void>();
   readonly #following: Disposable;
   #failures = 0;
@@ -55,6 +60,12 @@ export class Maintenance implements AsyncDisposable {
       this.#keyManagerRestarts += 1;
       this.#pause.wake();
     });
+    this.#watch = new ServerWatch({
+      ...options,
+      onChange: () => this.#pause.news(),
+      onLost: () => this.#pause.wakeWithin(jittered(options.syncIntervalSeconds * 1000)),
+    });
+    this.#watch.start();
     this.ended = this.#run();
     this.firstRound.catch(() => {}); // whoever waits for it sees it
     this.ended.catch(() => {});
@@ -67,6 +78,7 @@ export class Maintenance implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#following[Symbol.dispose]();
     this.#abort.abort();
+    await this.#watch[Symbol.asyncDispose]();
     await this.ended.catch(() => {});
   }
 
@@ -209,7 +221,10 @@ export class Maintenance implements AsyncDisposable {
     const times = [identity.renewAt, synchronizer.nextRotation()].flatMap((time) =>
       time === undefined ? [] : time.getTime() - now,
     );
-    return Math.max(0, Math.min(jittered(syncIntervalSeconds * 1000), ...times));
+    const intervalSeconds = this.#watch.isWatching
+      ? Math.max(syncIntervalSeconds, WATCHED_SECONDS)
+      : syncIntervalSeconds;
+    return Math.max(0, Math.min(jittered(intervalSeconds * 1000), ...times));
   }
 }
 

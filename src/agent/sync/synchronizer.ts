@@ -1,7 +1,9 @@
 import type { Logger } from '../../log/logger.ts';
 import { type Bundle, hasX509Authority, sameBundle, sameX509Authorities } from '../../spiffe/bundle.ts';
 import { isSpiffeError } from '../../spiffe/error.ts';
+import { containsAllSelectors } from '../../spiffe/selector.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import { fetchBundle, findFederatedBundle } from '../server-api/fetch-bundles.ts';
 import type { ServerConnection } from '../server-api/server-connection.ts';
 import { type Entries, fetchEntries } from '../server-api/sync-entries.ts';
@@ -73,11 +75,12 @@ export class Synchronizer {
       maxSize: this.#options.x509SvidCacheMaxSize,
       now: clock(),
     });
+    const isTakenBack = wanted.length > 0 && this.#publishWhatIsTakenBack({ entries, svids: kept, bundles });
     const [issuing] = await Promise.allSettled([
       issueX509Svids(wanted, { ...this.#options.issue, connection, log, clock }, signal),
     ]);
     const issued = issuing.status === 'fulfilled' ? issuing.value : [];
-    const hasChanged = this.#publish({ entries, svids: withIssued(kept, issued), bundles });
+    const hasChanged = this.#publish({ entries, svids: withIssued(kept, issued), bundles }) || isTakenBack;
     if (issuing.status === 'rejected') throw issuing.reason;
     this.#lastSyncAt = clock();
     return { hasChanged, trust: trustChange };
@@ -155,6 +158,14 @@ export class Synchronizer {
     }
   }
 
+  /** Nobody keeps an identity for as long as it takes to sign those of others: new entries follow with their SVIDs. */
+  #publishWhatIsTakenBack({ entries, svids, bundles }: CacheContent): boolean {
+    const before = this.#options.cache.content?.entries ?? NOTHING.entries;
+    const isTakenBack = [...before].some(([id, known]) => !asksForNoMore(known, entries.get(id)));
+    if (!isTakenBack) return false;
+    return this.#publish({ entries: new Map([...entries].filter(([id]) => before.has(id))), svids, bundles });
+  }
+
   #publish(content: CacheContent): boolean {
     const { cache, log } = this.#options;
     const before = cache.content;
@@ -169,6 +180,12 @@ export class Synchronizer {
     }
     return hasChanged;
   }
+}
+
+/** Whether whoever the entry was for has it still. */
+function asksForNoMore(known: AuthorizedEntry, entry: AuthorizedEntry | undefined): boolean {
+  if (entry === known) return true;
+  return entry !== undefined && containsAllSelectors(known.selectors, entry.selectors);
 }
 
 function trusted<Authority extends { readonly tainted: boolean }>(

@@ -1,3 +1,4 @@
+import type { ChangedLog } from '../../datastore/changes.ts';
 import type { Datastore } from '../../datastore/datastore.ts';
 import type { Logger } from '../../log/logger.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
@@ -33,14 +34,15 @@ export class ChangeWatch implements AsyncDisposable {
   #lookedAt: number;
 
   private constructor(options: ChangeWatchOptions, hub: WatchHub, agents: AgentChanges, bundles: BundleChanges) {
-    const { cache, bundle, log, clock } = options;
+    const { datastore, bundle, log, clock } = options;
     this.#options = options;
     this.hub = this.#stack.use(hub);
     this.#agents = agents;
     this.#bundles = bundles;
     this.#lookedAt = this.#now();
-    this.#entries = this.#stack.use(new EntryChanges(cache, hub));
+    this.#entries = this.#stack.use(new EntryChanges(options.cache, hub));
     this.#stack.defer(bundle.subscribe(() => bundles.ownChanged()));
+    this.#stack.defer(datastore.changes.subscribe(({ log: what }) => this.#changed(what)));
     for (const [everyMs, work] of [
       [LOOK_MS, () => this.#look()],
       [BUNDLES_MS, () => bundles.refresh()],
@@ -60,14 +62,22 @@ export class ChangeWatch implements AsyncDisposable {
     return new ChangeWatch(options, hub, agents, bundles);
   }
 
-  /** Somebody wrote to the datastore. */
-  async changed(log: 'agent' | 'bundle'): Promise<void> {
-    await (log === 'agent' ? this.#agents.refresh() : this.#bundles.refresh());
-  }
-
   /** Ends every stream. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
+  }
+
+  /** Somebody wrote to the datastore, on this server or on another. */
+  #changed(what: ChangedLog): void {
+    const { cache, log } = this.#options;
+    const refresh: Partial<Record<ChangedLog, () => Promise<void>>> = {
+      entry: () => cache.refresh(),
+      agent: () => this.#agents.refresh(),
+      bundle: () => this.#bundles.refresh(),
+    };
+    refresh[what]?.().catch((error: unknown) => {
+      log.warning('agents may learn of a change later', { log: what, reason: String(error) });
+    });
   }
 
   async #look(): Promise<void> {

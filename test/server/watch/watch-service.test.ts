@@ -1,0 +1,188 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type WatchChangesResponse, WatchDefinition } from '../../../src/gen/assayer/server/watch/v1/watch.ts';
+import { AgentDefinition } from '../../../src/gen/spire/api/server/agent/v1/agent.ts';
+import { EntryDefinition } from '../../../src/gen/spire/api/server/entry/v1/entry.ts';
+import {
+  Entry,
+  PermissionDeniedDetails,
+  PermissionDeniedDetails_Reason as Reason,
+} from '../../../src/gen/spire/api/types/types.ts';
+import type { ServerStreamCall } from '../../../src/rpc/client.ts';
+import { RemoteError } from '../../../src/rpc/status.ts';
+import { Status } from '../../../src/spiffe/status.ts';
+import { TestServer } from '../../harness/running-server.ts';
+import { createTemporaryFolder } from '../../harness/temporary-folder.ts';
+import { type AgentCaller, apiId, attestByJoinToken, mintedCaller, renew, TlsCaller } from '../callers.ts';
+
+const resources = new AsyncDisposableStack();
+let server: TestServer;
+
+beforeAll(async () => {
+  const folder = resources.use(await createTemporaryFolder());
+  server = resources.use(await TestServer.start({ folder: folder.path }));
+});
+afterAll(() => resources.disposeAsync());
+
+/** The stream of an agent, with its first answer taken. */
+class Watching implements AsyncDisposable {
+  readonly agent: AgentCaller;
+  readonly #call: ServerStreamCall<WatchChangesResponse>;
+
+  private constructor(agent: AgentCaller, call: ServerStreamCall<WatchChangesResponse>) {
+    this.agent = agent;
+    this.#call = call;
+  }
+
+  static async start(given?: AgentCaller): Promise<Watching> {
+    const agent = given ?? (await attestByJoinToken(server));
+    const call = agent.client(WatchDefinition).watchChanges({}, { deadlineMs: 60_000 });
+    const first = await call.receive();
+    expect(first).toMatchObject({ sequence: 1n, entries: false, bundles: false });
+    return new Watching(agent, call);
+  }
+
+  /** The next answer. */
+  async next(): Promise<WatchChangesResponse> {
+    const answer = await this.#call.receive();
+    if (answer === undefined) throw new Error('the stream ended');
+    return answer;
+  }
+
+  /** What the stream ends with. */
+  async end(): Promise<{ readonly status: number; readonly reason: Reason | undefined }> {
+    try {
+      while ((await this.#call.receive()) !== undefined);
+    } catch (error) {
+      if (!(error instanceof RemoteError)) throw error;
+      const [detail] = error.details;
+      const reason = detail && PermissionDeniedDetails.decode(detail.value).reason;
+      return { status: error.status, reason };
+    }
+    throw new Error('the stream ended without an error');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#call[Symbol.asyncDispose]();
+    this.agent[Symbol.dispose]();
+  }
+}
+
+const entry = (parent: string, path: string, more: Partial<Entry> = {}): Entry =>
+  Entry.fromPartial({
+    parentId: apiId(parent),
+    spiffeId: apiId(path),
+    selectors: [{ type: 'unix', value: 'uid:0' }],
+    ...more,
+  });
+
+async function create(...entries: readonly Entry[]): Promise<readonly string[]> {
+  const { results } = await server
+    .admin(EntryDefinition)
+    .batchCreateEntry({ entries: [...entries], outputMask: undefined });
+  return results.map(({ status, entry: created }) => {
+    if (status?.code !== Status.Ok || created === undefined) throw new Error(status?.message);
+    return created.id;
+  });
+}
+
+const remove = async (...ids: readonly string[]) => {
+  await server.admin(EntryDefinition).batchDeleteEntry({ ids: [...ids] });
+};
+
+/** An entry for nodes that this agent is, by a join token's alias. */
+const aliasOf = (agent: AgentCaller, path: string) =>
+  entry('/spire/server', path, { selectors: [{ type: 'spiffe_id', value: agent.spiffeId }] });
+
+describe('an agent that watches', () => {
+  test('is told of its own entries as they come, change and go, each with the revision that a sync then has', async () => {
+    await using watching = await Watching.start();
+    const { agent } = watching;
+    const [id = ''] = await create(entry(agent.id.path, '/web'));
+    const created = await watching.next();
+    expect(created).toMatchObject({ sequence: 2n, entries: true, bundles: false, heartbeatSeconds: 30 });
+    const { entries } = await agent.client(EntryDefinition).getAuthorizedEntries({ outputMask: undefined });
+    expect(entries.map((one) => one.id)).toEqual([id]);
+
+    const changed = entry(agent.id.path, '/web', { id, hint: 'other' });
+    await server
+      .admin(EntryDefinition)
+      .batchUpdateEntry({ entries: [changed], inputMask: undefined, outputMask: undefined });
+    const updated = await watching.next();
+    expect(updated).toMatchObject({ sequence: 3n, entries: true });
+    await remove(id);
+    const deleted = await watching.next();
+    expect(deleted).toMatchObject({ sequence: 4n, entries: true });
+    const revisions = [created, updated, deleted].map(({ entryRevision }) => entryRevision);
+    expect(revisions).toEqual([...revisions].sort());
+    expect(new Set(revisions).size).toBe(3);
+  });
+
+  test('is told of what is below what is below it, and of nothing of another agent', async () => {
+    await using watching = await Watching.start();
+    await using other = await Watching.start();
+    await create(entry(watching.agent.id.path, '/a-1'));
+    await watching.next();
+    await create(entry('/a-1', '/a-2'));
+    await watching.next();
+    await create(entry('/a-2', '/a-3'));
+    await watching.next();
+    await create(entry('/nobody', '/a-4'));
+    // The other one's first news are of its own entry.
+    await create(entry(other.agent.id.path, '/b-1'));
+    expect(await other.next()).toMatchObject({ sequence: 2n, entries: true });
+  });
+
+  test('is told where a batch of many changes is one answer', async () => {
+    await using watching = await Watching.start();
+    const { path } = watching.agent.id;
+    const ids = await create(...Array.from({ length: 50 }, (_, n) => entry(path, `/batch/${n}`)));
+    expect(await watching.next()).toMatchObject({ sequence: 2n });
+    await remove(...ids);
+    const told = await watching.next();
+    const { entries } = await watching.agent.client(EntryDefinition).getAuthorizedEntries({ outputMask: undefined });
+    expect(told.entries).toBe(true);
+    expect(entries).toEqual([]);
+  });
+
+  test('is told that it is banned', async () => {
+    await using watching = await Watching.start();
+    await server.admin(AgentDefinition).banAgent({ id: watching.agent.id });
+    expect(await watching.end()).toEqual({ status: Status.PermissionDenied, reason: Reason.AGENT_BANNED });
+  });
+
+  test('is told that it was evicted', async () => {
+    await using watching = await Watching.start();
+    await server.admin(AgentDefinition).deleteAgent({ id: watching.agent.id });
+    expect(await watching.end()).toEqual({ status: Status.PermissionDenied, reason: Reason.AGENT_NOT_ATTESTED });
+  });
+
+  test('is told that its SVID was renewed once the new one is used', async () => {
+    await using watching = await Watching.start();
+    using renewed = await renew(server, watching.agent);
+    await renewed.client(EntryDefinition).getAuthorizedEntries({ outputMask: undefined });
+    expect(await watching.end()).toEqual({ status: Status.PermissionDenied, reason: Reason.AGENT_NOT_ACTIVE });
+  });
+
+  test('has one stream: the newest', async () => {
+    await using first = await Watching.start();
+    await using second = await Watching.start(first.agent);
+    expect(await first.end()).toMatchObject({ status: Status.Aborted });
+    await create(entry(first.agent.id.path, '/one-stream'));
+    expect(await second.next()).toMatchObject({ entries: true });
+  });
+});
+
+test.each([
+  ['nobody', async () => new TlsCaller(server)],
+  ['a workload', async () => await mintedCaller(server, '/workload')],
+])('%s does not watch', async (_who, connect) => {
+  using caller = await connect();
+  const call = caller.client(WatchDefinition).watchChanges({}, { deadlineMs: 20_000 });
+  await expect(call.receive()).rejects.toMatchObject({ status: Status.PermissionDenied });
+});
+
+test('nor does whoever is on the admin socket', async () => {
+  const call = server.admin(WatchDefinition).watchChanges({}, { deadlineMs: 20_000 });
+  await expect(call.receive()).rejects.toMatchObject({ status: Status.PermissionDenied });
+});
+void aliasOf;
