@@ -47,6 +47,7 @@ const ALLOWED_TO_FILE: Readonly<Record<string, readonly string[]>> = {
 const OWNED_PACKAGES: readonly (readonly [string, string])[] = [
   ['@grpc/grpc-js', 'rpc'],
   ['kysely', 'datastore'],
+  ['pg', 'datastore'],
   ['node:sqlite', 'datastore'],
   ['@opentelemetry', 'tracing'],
 ];

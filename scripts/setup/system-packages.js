@@ -14,6 +14,7 @@ const REQUIRED = [
   { name: 'softhsm2', command: 'softhsm2-util' },
   { name: 'opensc', command: 'pkcs11-tool' },
   { name: 'openssl', command: 'openssl' },
+  { name: 'postgresql', postgres: 'initdb' },
   { name: 'python3', command: 'python3' },
   { name: 'g++', command: 'g++' },
   { name: 'make', command: 'make' },
@@ -62,11 +63,18 @@ function missingPackages() {
   return REQUIRED.filter((required) => !isInstalled(required)).map(({ name }) => name);
 }
 
-function isInstalled({ command, header, library }) {
+function isInstalled({ command, header, library, postgres }) {
   if (command !== undefined) return hasCommand(command);
   if (header !== undefined)
     return ['/usr/include', '/usr/local/include'].some((folder) => existsSync(join(folder, header)));
+  if (postgres !== undefined) return postgresFolders().some((folder) => existsSync(join(folder, postgres)));
   return libraryFolders().some((folder) => existsSync(join(folder, library)));
+}
+
+/** Debian keeps the programs of every version of PostgreSQL in a folder of its own, which is not in PATH. */
+function postgresFolders() {
+  const versions = '/usr/lib/postgresql';
+  return existsSync(versions) ? readdirSync(versions).map((version) => join(versions, version, 'bin')) : [];
 }
 
 /** Debian keeps the libraries of an architecture in a folder of its own, such as /usr/lib/x86_64-linux-gnu. */

@@ -175,7 +175,8 @@ export class AgentRepository {
   async delete(spiffeId: SpiffeId): Promise<AttestedAgent> {
     return atomically(this.#session, async (session) => {
       const agent = await new AgentRepository(session).get(spiffeId);
-      await deleteAgents(session, [spiffeId]);
+      const deleted = await deleteAgents(session, [spiffeId]);
+      if (deleted.length === 0) throw notFound(spiffeId); // another call was first
       return agent;
     });
   }
@@ -183,18 +184,30 @@ export class AgentRepository {
   /** Deletes agents whose SVID expired, but never a banned one. @returns their SPIFFE IDs. */
   async prune({ expiredBefore, includeNonReattestable = false, limit }: AgentPruning): Promise<readonly SpiffeId[]> {
     return atomically(this.#session, async (session) => {
-      let query = session.db
+      const { db } = session;
+      let due = db
         .selectFrom('agent')
         .select('spiffe_id')
         .where('expires_at', '<', expiredBefore)
         .where('new_expires_at', '<', expiredBefore)
         .where('banned', '=', 0)
         .orderBy('expires_at');
-      if (!includeNonReattestable) query = query.where('can_reattest', '=', 1);
-      if (limit !== undefined) query = query.limit(limit);
-      const spiffeIds = (await query.execute()).map(({ spiffe_id }) => spiffe_id as SpiffeId);
-      await deleteAgents(session, spiffeIds);
-      return spiffeIds;
+      if (!includeNonReattestable) due = due.where('can_reattest', '=', 1);
+      if (limit !== undefined) due = due.limit(limit);
+      const locked = await db
+        .updateTable('agent')
+        .set((eb) => ({ banned: eb.ref('banned') }))
+        .where('spiffe_id', 'in', due)
+        .where('expires_at', '<', expiredBefore) // again: the agent may have renewed as this waited for it
+        .where('new_expires_at', '<', expiredBefore)
+        .where('banned', '=', 0)
+        .returning(['spiffe_id', 'expires_at'])
+        .execute();
+      locked.sort((a, b) => a.expires_at - b.expires_at);
+      return deleteAgents(
+        session,
+        locked.map(({ spiffe_id }) => spiffe_id as SpiffeId),
+      );
     });
   }
 
@@ -233,11 +246,20 @@ export class AgentRepository {
   }
 }
 
-async function deleteAgents(session: Session, spiffeIds: readonly SpiffeId[]): Promise<void> {
+/** @returns those that were there. */
+async function deleteAgents(session: Session, spiffeIds: readonly SpiffeId[]): Promise<readonly SpiffeId[]> {
+  const gone = new Set<string>();
   for (const chunk of chunksOf(spiffeIds)) {
-    await session.db.deleteFrom('agent').where('spiffe_id', 'in', chunk).execute();
+    const deleted = await session.db
+      .deleteFrom('agent')
+      .where('spiffe_id', 'in', chunk)
+      .returning('spiffe_id')
+      .execute();
+    for (const { spiffe_id } of deleted) gone.add(spiffe_id);
   }
-  await new EventLog(session, 'agent').append('deleted', spiffeIds);
+  const deleted = spiffeIds.filter((spiffeId) => gone.has(spiffeId));
+  await new EventLog(session, 'agent').append('deleted', deleted);
+  return deleted;
 }
 
 function notFound(spiffeId: SpiffeId): SpiffeError {

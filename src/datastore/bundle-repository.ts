@@ -116,7 +116,7 @@ export class BundleRepository {
         .returning('trust_domain')
         .executeTakeFirst();
       if (deleted === undefined) throw notFound(trustDomain);
-      session.changed.add('bundle');
+      session.changed.set('bundle', 0);
     });
   }
 
@@ -175,7 +175,7 @@ export class BundleRepository {
       if (current === undefined) throw notFound(trustDomain);
       const changed = change(current);
       if (changed === current) return current;
-      logs.add('bundle');
+      logs.set('bundle', 0);
       await db.updateTable('bundle').set(toBundleRow(changed)).where('trust_domain', '=', trustDomain).execute();
       await replaceAuthorities(db, changed);
       return changed;
@@ -192,7 +192,7 @@ async function insert({ db, changed }: Session, bundle: Bundle): Promise<boolean
     .returning('trust_domain')
     .executeTakeFirst();
   if (inserted === undefined) return false;
-  changed.add('bundle');
+  changed.set('bundle', 0);
   await replaceAuthorities(db, bundle);
   return true;
 }

@@ -57,7 +57,7 @@ export class CaJournalRepository {
   async set(journal: Omit<CaJournal, 'updatedAt'>): Promise<CaJournal> {
     return atomically(this.#session, async (session) => {
       const written = await write(session, journal);
-      session.changed.add('authority');
+      session.changed.set('authority', 0);
       return toJournal(written);
     });
   }
@@ -66,7 +66,7 @@ export class CaJournalRepository {
   async delete(name: string): Promise<void> {
     await atomically(this.#session, async ({ db, changed }) => {
       const { numDeletedRows } = await db.deleteFrom('ca_journal').where('name', '=', name).executeTakeFirst();
-      if (numDeletedRows > 0n) changed.add('authority');
+      if (numDeletedRows > 0n) changed.set('authority', 0);
     });
   }
 }

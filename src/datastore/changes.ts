@@ -1,6 +1,9 @@
 /** What a transaction can change: the log of entries or of agents, a bundle (own or federated), a CA journal. */
 export type ChangedLog = 'entry' | 'agent' | 'bundle' | 'authority';
 
+/** What was changed, each with the sequence that its log has reached. */
+export type ChangedLogs = ReadonlyMap<ChangedLog, number>;
+
 export interface Change {
   readonly log: ChangedLog;
 }
@@ -24,8 +27,8 @@ export class Changes {
     return () => this.#listeners.delete(own);
   }
 
-  announce(logs: Iterable<ChangedLog>): void {
-    for (const log of logs) {
+  announce(changed: ChangedLogs): void {
+    for (const log of changed.keys()) {
       for (const listener of [...this.#listeners]) {
         try {
           listener({ log });

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { Kysely } from 'kysely';
+import { join } from 'node:path';
+import type { DatastoreConfig, PostgresConfig } from '../config/datastore-config.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { AgentRepository } from './agent-repository.ts';
 import { BundleRepository } from './bundle-repository.ts';
@@ -8,11 +9,9 @@ import { Changes } from './changes.ts';
 import { EntryRepository } from './entry-repository.ts';
 import { FederationRelationshipRepository } from './federation-relationship-repository.ts';
 import { JoinTokenRepository } from './join-token-repository.ts';
-import { migrate } from './migrate.ts';
-import type { DatastoreSchema } from './schema.ts';
+import { openPostgresEngine } from './postgres/engine.ts';
 import { inTransaction, type Session } from './session.ts';
-import { NodeSqliteDialect } from './sqlite.ts';
-import { openSqliteFile } from './sqlite-file.ts';
+import { openSqliteEngine } from './sqlite-engine.ts';
 
 /** One repository an aggregate; each method is a transaction of its own, or a step of the one it is called in. */
 export interface Repositories {
@@ -27,6 +26,8 @@ export interface Repositories {
 export interface Datastore extends Repositories, AsyncDisposable {
   /** Tells of every change, once it is stored. */
   readonly changes: Pick<Changes, 'subscribe'>;
+  /** Whether this server, of those that share the database, is the one that prunes. It may change at any time. */
+  readonly leads: boolean;
 
   /**
    * Runs `work` on repositories of one transaction: all that it did is stored, or, when it throws, nothing.
@@ -37,45 +38,51 @@ export interface Datastore extends Repositories, AsyncDisposable {
   transaction<T>(work: (repositories: Repositories) => Promise<T>): Promise<T>;
 }
 
-export interface DatastoreOptions {
-  /** Of the SQLite file; it is created where there is none, its folder is not. */
-  readonly path: string;
+export type DatastoreOptions = DatastorePlace & {
   readonly clock?: () => Date;
   readonly log?: DatastoreLog;
+};
+
+/** An SQLite file, which is created where there is none, or a database of PostgreSQL. */
+export type DatastorePlace =
+  | { readonly path: string; readonly disableMigration?: boolean }
+  | { readonly postgres: PostgresConfig };
+
+export function datastorePlace(config: DatastoreConfig): DatastorePlace {
+  if (config.databaseType === 'postgres') return { postgres: config };
+  return { path: join(config.path), disableMigration: config.disableMigration };
 }
 
 /** The part of a logger that the datastore needs. */
 export interface DatastoreLog {
   info(message: string, fields?: Readonly<Record<string, string | number>>): void;
+  warning(message: string, fields?: Readonly<Record<string, string | number>>): void;
   error(message: string, fields?: Readonly<Record<string, string | number>>): void;
 }
 
 /** @throws SpiffeError `DATASTORE_UNUSABLE`, with what to do */
-export async function openDatastore({ path, clock, log }: DatastoreOptions): Promise<Datastore> {
-  const { database, isNew } = await openSqliteFile(path);
+export async function openDatastore({ clock = () => new Date(), log, ...place }: DatastoreOptions): Promise<Datastore> {
   const running = new AsyncLocalStorage<RunningTransaction>();
-  const dialect = new NodeSqliteDialect(database, () => {
+  const beforeWaiting = () => {
     if (running.getStore()?.isOpen !== true) return;
     throw new SpiffeError(
       'INTERNAL',
       'datastore was used within a transaction: use the repositories of the transaction',
     );
-  });
-  const db = new Kysely<DatastoreSchema>({ dialect });
-  try {
-    const migrations = await migrate(db, isNew);
-    log?.info('datastore is open', { path, migrations_run: migrations.length });
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-  const now = () => Math.floor((clock?.() ?? new Date()).getTime() / 1000);
+  };
+  const engine =
+    'path' in place
+      ? await openSqliteEngine({ disableMigration: false, ...place, beforeWaiting })
+      : await openPostgresEngine({ config: place.postgres, log, beforeWaiting });
+  log?.info('datastore is open', { ...engine.place, migrations_run: engine.migrationsRun });
   const changes = new Changes((error) =>
     log?.error('what follows a change of the datastore failed', {
       error: error instanceof Error ? error.message : String(error),
     }),
   );
-  return new OpenDatastore({ db, now, changes, changed: new Set() }, running);
+  engine.follow((changed) => changes.announce(changed));
+  const now = () => Math.floor(clock().getTime() / 1000);
+  return new OpenDatastore({ db: engine.db, engine, now, changes, changed: new Map() }, running);
 }
 
 interface RunningTransaction {
@@ -106,8 +113,12 @@ class OpenDatastore implements Datastore {
     this.#running = running;
   }
 
+  get leads(): boolean {
+    return this.#session.engine.leads;
+  }
+
   async transaction<T>(work: (repositories: Repositories) => Promise<T>): Promise<T> {
-    return inTransaction(this.#session, async (session) => {
+    return inTransaction(this.#session, 'alone', async (session) => {
       const transaction = { isOpen: true };
       try {
         return await this.#running.run(transaction, () => work(repositoriesOf(session)));
@@ -119,7 +130,7 @@ class OpenDatastore implements Datastore {
 
   /** Waits for the transactions that run. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#session.db.destroy();
+    await this.#session.engine[Symbol.asyncDispose]();
   }
 }
 

@@ -202,15 +202,16 @@ export class EntryRepository {
   /** Deletes what expired before now. @returns what it deleted. */
   async pruneExpired(): Promise<readonly RegistrationEntry[]> {
     return atomically(this.#session, async (session) => {
-      const rows = await session.db
-        .selectFrom('registration_entry')
-        .select('id')
+      const expired = await session.db
+        .updateTable('registration_entry')
+        .set((eb) => ({ admin: eb.ref('admin') }))
         .where('expires_at', '!=', 0)
         .where('expires_at', '<', session.now())
+        .returning('id')
         .execute();
       return deleteEntries(
         session,
-        rows.map(({ id }) => id),
+        expired.map(({ id }) => id),
       );
     });
   }
@@ -226,7 +227,12 @@ export class EntryRepository {
   /** Has no entry federate with `trustDomain` any longer, each with revision number +1. @returns how many */
   async dissociate(trustDomain: TrustDomain): Promise<number> {
     return atomically(this.#session, async (session) => {
-      const ids = await idsFederatedWith(session, trustDomain);
+      const dissociated = await session.db
+        .deleteFrom('entry_federates_with')
+        .where('trust_domain', '=', trustDomain)
+        .returning('entry_id')
+        .execute();
+      const ids = dissociated.map(({ entry_id }) => entry_id);
       for (const chunk of chunksOf(ids)) {
         await session.db
           .updateTable('registration_entry')
@@ -234,7 +240,6 @@ export class EntryRepository {
           .where('id', 'in', chunk)
           .execute();
       }
-      await session.db.deleteFrom('entry_federates_with').where('trust_domain', '=', trustDomain).execute();
       await new EventLog(session, 'entry').append('updated', ids);
       return ids.length;
     });
@@ -323,8 +328,13 @@ async function deleteEntries(session: Session, ids: readonly string[]): Promise<
   const { db } = session;
   const deleted: RegistrationEntry[] = [];
   for (const chunk of chunksOf(ids)) {
-    const rows = await db.selectFrom('registration_entry').selectAll().where('id', 'in', chunk).execute();
-    deleted.push(...(await loadEntries(db, rows)));
+    const locked = await db
+      .updateTable('registration_entry')
+      .set((eb) => ({ admin: eb.ref('admin') }))
+      .where('id', 'in', chunk)
+      .returningAll()
+      .execute();
+    deleted.push(...(await loadEntries(db, locked)));
     await db.deleteFrom('registration_entry').where('id', 'in', chunk).execute();
   }
   await new EventLog(session, 'entry').append(

@@ -1,3 +1,4 @@
+import { advanceLog } from './change-log.ts';
 import { chunksOf, type Session } from './session.ts';
 
 export type EventKind = 'created' | 'updated' | 'deleted';
@@ -35,14 +36,9 @@ export class EventLog {
   async append(kind: EventKind, keys: readonly string[]): Promise<void> {
     if (keys.length === 0) return;
     const { db, now, changed } = this.#session;
-    changed.add(this.#name);
-    const { last_sequence } = await db
-      .updateTable('change_log')
-      .set((eb) => ({ last_sequence: eb('last_sequence', '+', keys.length) }))
-      .where('name', '=', this.#name)
-      .returning('last_sequence')
-      .executeTakeFirstOrThrow();
-    let sequence = last_sequence - keys.length;
+    const last = await advanceLog(db, this.#name, keys.length);
+    changed.set(this.#name, last);
+    let sequence = last - keys.length;
     const created_at = now();
     for (const chunk of chunksOf(keys)) {
       const rows = chunk.map((key) => ({ log: this.#name, sequence: ++sequence, kind, key, created_at }));

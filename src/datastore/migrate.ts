@@ -2,28 +2,39 @@ import type { Kysely } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import { SpiffeError } from '../spiffe/error.ts';
 import { migration0001 } from './migrations/0001-initial.ts';
+import { migration0002 } from './migrations/0002-change-sequences.ts';
 import type { DatastoreSchema } from './schema.ts';
 
 /** Append-only: a name that was released never changes, nor does what it does. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001-initial': migration0001,
+  '0002-change-sequences': migration0002,
 };
-const MIGRATION_TABLE = 'schema_migration';
+export const MIGRATION_TABLE = 'schema_migration';
 
 type MigrationSchema = {
   readonly schema_migration: { readonly name: string };
 };
 
+export interface MigrateOptions {
+  /** There is a table of migrations, if an empty one. */
+  readonly hasHistory: boolean;
+  /** Refuse what is not up to date. */
+  readonly disabled: boolean;
+}
+
 /**
  * Brings the schema up to date, in one transaction.
  *
- * @param isNew there is no table yet.
  * @returns the names of the migrations that ran.
- * @throws SpiffeError `DATASTORE_UNUSABLE` for a database of a newer version
+ * @throws SpiffeError `DATASTORE_UNUSABLE` for a database of a newer version, or of an older one where migration is disabled
  */
-export async function migrate(db: Kysely<DatastoreSchema>, isNew: boolean): Promise<readonly string[]> {
+export async function migrate(
+  db: Kysely<DatastoreSchema>,
+  { hasHistory, disabled }: MigrateOptions,
+): Promise<readonly string[]> {
   const known = Object.keys(MIGRATIONS);
-  const applied = isNew ? [] : await appliedMigrations(db);
+  const applied = hasHistory ? await appliedMigrations(db) : [];
   const unknown = applied.find((name) => !known.includes(name));
   if (unknown !== undefined) {
     throw new SpiffeError(
@@ -32,6 +43,13 @@ export async function migrate(db: Kysely<DatastoreSchema>, isNew: boolean): Prom
     );
   }
   if (applied.length === known.length) return [];
+  if (disabled) {
+    const missing = known.filter((name) => !applied.includes(name));
+    throw new SpiffeError(
+      'DATASTORE_UNUSABLE',
+      `datastore is not up to date (migration "${missing[0]}" has not run), and disable_migration is set: start one server without it first`,
+    );
+  }
 
   const migrator = new Migrator({
     db,
@@ -51,8 +69,6 @@ export async function migrate(db: Kysely<DatastoreSchema>, isNew: boolean): Prom
 }
 
 async function appliedMigrations(db: Kysely<DatastoreSchema>): Promise<readonly string[]> {
-  const tables = await db.introspection.getTables({ withInternalKyselyTables: true });
-  if (!tables.some(({ name }) => name === MIGRATION_TABLE)) return [];
   const rows = await db.withTables<MigrationSchema>().selectFrom(MIGRATION_TABLE).select('name').execute();
   return rows.map(({ name }) => name);
 }

@@ -1,20 +1,24 @@
 import { type Kysely, sql } from 'kysely';
-import type { ChangedLog, Changes } from './changes.ts';
+import { advanceLog } from './change-log.ts';
+import type { ChangedLog, ChangedLogs, Changes } from './changes.ts';
+import type { Engine } from './engine.ts';
 import type { DatastoreSchema } from './schema.ts';
 
 /** What a repository works with: a database, or one transaction of it. */
 export interface Session {
   readonly db: Kysely<DatastoreSchema>;
+  readonly engine: Engine;
   /** Unix seconds. */
   readonly now: () => number;
   readonly changes: Changes;
-  /** What the open transaction has changed. */
-  readonly changed: Set<ChangedLog>;
+  /** What the open transaction has changed; a log that has no events of its own moves on at the end, from 0. */
+  readonly changed: Map<ChangedLog, number>;
 }
 
 /** Runs `work` as a whole or not at all: in a transaction of its own, or as a step of the one that is open. */
 export async function atomically<T>(session: Session, work: (session: Session) => Promise<T>): Promise<T> {
-  if (!session.db.isTransaction) return inTransaction(session, work);
+  if (!session.db.isTransaction) return inTransaction(session, 'step', work);
+  const changedBefore = [...session.changed];
   await sql`savepoint step`.execute(session.db);
   try {
     const result = await work(session);
@@ -23,16 +27,38 @@ export async function atomically<T>(session: Session, work: (session: Session) =
   } catch (error) {
     await sql`rollback to savepoint step`.execute(session.db);
     await sql`release savepoint step`.execute(session.db);
+    session.changed.clear();
+    for (const [log, sequence] of changedBefore) session.changed.set(log, sequence);
     throw error;
   }
 }
 
 /** Runs `work` in a transaction of its own, and tells what it changed once that is stored. */
-export async function inTransaction<T>(session: Session, work: (session: Session) => Promise<T>): Promise<T> {
-  const changed = new Set<ChangedLog>();
-  const result = await session.db.transaction().execute((db) => work({ ...session, db, changed }));
-  session.changes.announce(changed);
+export async function inTransaction<T>(
+  session: Session,
+  kind: 'step' | 'alone',
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const { engine, changes } = session;
+  const { result, changed } = await engine[kind](async (db) => {
+    const changed = new Map<ChangedLog, number>();
+    const result = await work({ ...session, db, changed });
+    return { result, changed: await closeLogs(session, db, changed) };
+  });
+  changes.announce(engine.notice(changed));
   return result;
+}
+
+async function closeLogs(
+  { engine }: Session,
+  db: Kysely<DatastoreSchema>,
+  changed: Map<ChangedLog, number>,
+): Promise<ChangedLogs> {
+  for (const [log, sequence] of changed) {
+    if (sequence === 0) changed.set(log, await advanceLog(db, log, 1));
+  }
+  if (changed.size > 0) await engine.notify(db, changed);
+  return changed;
 }
 
 /** Rows of one statement at most: both engines limit its parameters, SQLite to 32766. */

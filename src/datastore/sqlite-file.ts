@@ -14,8 +14,8 @@ const FILE_MODE = 0o600;
 
 export interface SqliteFile {
   readonly database: DatabaseSync;
-  /** There is no table yet. */
-  readonly isNew: boolean;
+  /** Those that were there; none in a new file. */
+  readonly tables: readonly string[];
 }
 
 /**
@@ -27,10 +27,10 @@ export async function openSqliteFile(path: string): Promise<SqliteFile> {
   await createOrCheck(path);
   const database = openDatabase(path);
   try {
-    const isNew = requireOurs(database, path);
+    const tables = requireOurs(database, path);
     await chmod(path, FILE_MODE);
-    prepare(database, isNew);
-    return { database, isNew };
+    prepare(database, tables.length === 0);
+    return { database, tables };
   } catch (error) {
     database.close();
     throw atPath(path, error);
@@ -80,10 +80,10 @@ function openDatabase(path: string): DatabaseSync {
   }
 }
 
-/** @returns whether the database is new. */
-function requireOurs(database: DatabaseSync, path: string): boolean {
+/** @returns the names of its tables; a new database has none. */
+function requireOurs(database: DatabaseSync, path: string): readonly string[] {
   const names = strings(database, "select name from sqlite_master where type = 'table'");
-  if (names.length === 0) return true;
+  if (names.length === 0) return names;
   if (isSpire(database, names)) {
     throw unusable(
       `datastore file "${path}" is a SPIRE server's: it stays untouched, so name another file in connection_string and create the entries there again (spire-server entry show -output json lists them)`,
@@ -98,7 +98,7 @@ function requireOurs(database: DatabaseSync, path: string): boolean {
   if (verdict !== 'ok') {
     throw unusable(`datastore file "${path}" is damaged (${verdict}): restore it from a backup`);
   }
-  return false;
+  return names;
 }
 
 function isSpire(database: DatabaseSync, tables: readonly string[]): boolean {

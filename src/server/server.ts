@@ -1,6 +1,5 @@
-import { join } from 'node:path';
 import type { ServerConfig } from '../config/server-config.ts';
-import { openDatastore } from '../datastore/datastore.ts';
+import { datastorePlace, openDatastore } from '../datastore/datastore.ts';
 import { requireDataFolder } from '../files/data-folder.ts';
 import type { Logger } from '../log/logger.ts';
 import { PluginCatalog } from '../plugin-host/catalog.ts';
@@ -62,7 +61,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   await using stack = new AsyncDisposableStack();
   for (const key of findUnsupported(config)) log.warning('this version does not have what is configured', { key });
   await requireDataFolder(config.dataDir);
-  const datastore = stack.use(await openDatastore({ path: join(config.datastore.path), clock, log }));
+  const datastore = stack.use(await openDatastore({ ...datastorePlace(config.datastore), clock, log }));
   const metrics = serverMetrics(config, version);
   const tracing = stack.use(await openTracing({ config, program: 'server', version, log }));
   const telemetry = new PluginTelemetry(metrics, tracing);

@@ -33,6 +33,7 @@ export const ERROR_STATUS = {
   RATE_LIMITED: Status.ResourceExhausted,
   TOO_LARGE: Status.ResourceExhausted,
   DATASTORE_UNUSABLE: Status.FailedPrecondition,
+  DATASTORE_UNAVAILABLE: Status.Unavailable,
   FILE_UNUSABLE: Status.FailedPrecondition,
   SOCKET_UNUSABLE: Status.FailedPrecondition,
   WORKLOAD_UNREADABLE: Status.FailedPrecondition,

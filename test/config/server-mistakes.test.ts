@@ -152,7 +152,7 @@ const mistakes: readonly [what: string, text: string, messages: readonly RegExp[
       /^.*:6:9: plugins: plugin type "KeyManager" constraint not satisfied: expected exactly 1 but got 0$/,
       /^.*:7:2: plugins\.KeyManagr\.memory: "KeyManagr" is not a type of plugin that the server knows: did you mean "KeyManager"\?$/,
       /^.*:9:14: plugins\.DataStore\.sql\.plugin_data\.connection_string: is required$/,
-      /^.*:9:16: plugins\.DataStore\.sql\.plugin_data\.database_type: mysql is not supported: use "sqlite3"$/,
+      /^.*:9:16: plugins\.DataStore\.sql\.plugin_data\.database_type: mysql is not supported: use "postgres" or "sqlite3"$/,
       /^.*:12:17: health_checks\.bind_port: must be a port/,
     ],
   ],

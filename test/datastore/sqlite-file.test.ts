@@ -55,8 +55,12 @@ describe('opening', () => {
 
   test('tells the log which file and how many migrations', async () => {
     const lines: unknown[] = [];
-    const log = { info: (message: string, fields?: unknown) => lines.push([message, fields]), error: () => {} };
-    for (const migrations_run of [1, 0]) {
+    const log = {
+      info: (message: string, fields?: unknown) => lines.push([message, fields]),
+      warning: () => {},
+      error: () => {},
+    };
+    for (const migrations_run of [2, 0]) {
       await using _datastore = await openDatastore({ path, log });
       expect(lines.pop()).toEqual(['datastore is open', { path, migrations_run }]);
     }

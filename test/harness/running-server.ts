@@ -65,7 +65,7 @@ export class TestServer implements AsyncDisposable {
       log,
       ...(clock === undefined ? {} : { clock }),
     });
-    return new TestServer(running, config.datastore.path, records);
+    return new TestServer(running, join(folder, 'data', 'datastore.sqlite3'), records);
   }
 
   /** Of the metrics endpoint. */

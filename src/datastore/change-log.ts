@@ -1,0 +1,25 @@
+import type { Kysely } from 'kysely';
+import type { ChangedLog } from './changes.ts';
+import type { DatastoreSchema } from './schema.ts';
+
+/**
+ * Moves a log on by `count`, and locks its row until the transaction ends: sequences have no gaps, and whoever sees
+ * one sees all before it.
+ *
+ * @returns the sequence that it has reached.
+ */
+export async function advanceLog(db: Kysely<DatastoreSchema>, log: ChangedLog, count: number): Promise<number> {
+  const { last_sequence } = await db
+    .updateTable('change_log')
+    .set((eb) => ({ last_sequence: eb('last_sequence', '+', count) }))
+    .where('name', '=', log)
+    .returning('last_sequence')
+    .executeTakeFirstOrThrow();
+  return last_sequence;
+}
+
+/** The sequence that each log has reached. */
+export async function readLogs(db: Kysely<DatastoreSchema>): Promise<ReadonlyMap<ChangedLog, number>> {
+  const rows = await db.selectFrom('change_log').selectAll().$narrowType<{ name: ChangedLog }>().execute();
+  return new Map(rows.map(({ name, last_sequence }) => [name, last_sequence]));
+}
