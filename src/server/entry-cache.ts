@@ -1,9 +1,12 @@
 import type { EntryRepository } from '../datastore/entry-repository.ts';
 import { MAX_PAGE_SIZE } from '../datastore/page.ts';
+import { type CallEnded, observed } from '../rpc/call-observer.ts';
 import type { RegistrationEntry } from '../spiffe/entry.ts';
 import { containsAllSelectors, type Selector } from '../spiffe/selector.ts';
 import { isAgentId, type SpiffeId, serverId } from '../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
+import { callMeter } from '../telemetry/call-metrics.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { CachedEntry } from './cached-entry.ts';
 import { EntryIndex } from './entry-index.ts';
 import { inOrder } from './sorted-entries.ts';
@@ -37,18 +40,21 @@ export class EntryCache {
   readonly #entries: EntryRepository;
   readonly #serverId: SpiffeId;
   readonly #observers = new Set<EntryObserver>();
+  readonly #reloaded: CallEnded;
   #index = new EntryIndex();
   #sequence = 0;
   #refreshing: Promise<void> | undefined;
 
-  private constructor(entries: EntryRepository, trustDomain: TrustDomain) {
+  private constructor(entries: EntryRepository, trustDomain: TrustDomain, metrics: Metrics | undefined) {
     this.#entries = entries;
+    this.#reloaded = metrics === undefined ? () => {} : callMeter(metrics, ['entry', 'cache', 'reload']);
+    if (metrics !== undefined) this.#measure(metrics);
     this.#serverId = serverId(trustDomain);
   }
 
-  static async open(entries: EntryRepository, trustDomain: TrustDomain): Promise<EntryCache> {
-    const cache = new EntryCache(entries, trustDomain);
-    await cache.#reload();
+  static async open(entries: EntryRepository, trustDomain: TrustDomain, metrics?: Metrics): Promise<EntryCache> {
+    const cache = new EntryCache(entries, trustDomain, metrics);
+    await observed(cache.#reloaded, () => cache.#reload());
     return cache;
   }
 
@@ -102,7 +108,7 @@ export class EntryCache {
   /** Catches up with the event log. Calls made meanwhile see what was stored before they were made. */
   async refresh(): Promise<void> {
     await this.#refreshing?.catch(() => {}); // whoever began it learns of it
-    this.#refreshing ??= this.#follow().finally(() => {
+    this.#refreshing ??= observed(this.#reloaded, () => this.#follow()).finally(() => {
       this.#refreshing = undefined;
     });
     await this.#refreshing;
@@ -169,6 +175,16 @@ export class EntryCache {
       .entriesBelow(this.#serverId)
       .filter((entry) => !isExpired(entry, now) && containsAllSelectors(agentSelectors, entry.selectors))
       .map(({ spiffeId }) => spiffeId);
+  }
+
+  /** Inventory M048, M050. */
+  #measure(metrics: Metrics): void {
+    const entries = metrics.gauge(['entry', 'entries_by_entryid_cache', 'count']);
+    const aliases = metrics.gauge(['entry', 'nodealiases_by_entryid_cache', 'count']);
+    metrics.collect(() => {
+      entries.set(this.#index.size);
+      aliases.set(this.#index.entriesBelow(this.#serverId).length);
+    });
   }
 
   async #follow(): Promise<void> {

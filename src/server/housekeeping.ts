@@ -1,6 +1,9 @@
 import type { ServerConfig } from '../config/server-config.ts';
 import type { Datastore } from '../datastore/datastore.ts';
 import type { Logger } from '../log/logger.ts';
+import { observed } from '../rpc/call-observer.ts';
+import { callMeter } from '../telemetry/call-metrics.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { EntryCache } from './entry-cache.ts';
 import { RotationTimer } from './rotation-timer.ts';
 
@@ -8,6 +11,7 @@ export interface HousekeepingOptions {
   readonly config: ServerConfig;
   readonly datastore: Datastore;
   readonly entries: EntryCache;
+  readonly metrics: Metrics;
   readonly log: Logger;
   readonly clock: () => Date;
 }
@@ -49,9 +53,11 @@ export class Housekeeping implements AsyncDisposable {
   }
 
   async #prune(): Promise<void> {
-    const { config, datastore, entries, clock } = this.#options;
+    const { config, datastore, entries, metrics, clock } = this.#options;
     await datastore.joinTokens.pruneExpired();
-    if ((await datastore.entries.pruneExpired()).length > 0) await entries.refresh();
+    const meter = callMeter(metrics, ['registration_entry', 'manager', 'prune']);
+    const pruned = await observed(meter, () => datastore.entries.pruneExpired());
+    if (pruned.length > 0) await entries.refresh();
     const nodes = config.pruneAttestedNodes;
     if (nodes !== undefined) {
       await datastore.agents.prune({

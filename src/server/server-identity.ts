@@ -1,7 +1,10 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import type { Logger } from '../log/logger.ts';
+import { type CallEnded, observed } from '../rpc/call-observer.ts';
 import { serverId } from '../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
+import { callMeter } from '../telemetry/call-metrics.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { SvidIssuer } from './ca/svid-issuer.ts';
 import { RotationTimer } from './rotation-timer.ts';
 
@@ -18,6 +21,7 @@ export interface ServerIdentityOptions {
   readonly issuer: SvidIssuer;
   readonly trustDomain: TrustDomain;
   readonly ttlSeconds: number;
+  readonly metrics: Metrics;
   readonly log: Logger;
   readonly clock: () => Date;
 }
@@ -29,12 +33,14 @@ export class ServerIdentity implements AsyncDisposable {
   readonly #options: ServerIdentityOptions;
   readonly #listeners = new Set<(identity: X509Identity) => void>();
   readonly #timer: RotationTimer;
+  readonly #rotated: CallEnded;
   #current: X509Identity;
 
   private constructor(options: ServerIdentityOptions, current: X509Identity) {
     this.#options = options;
     this.#current = current;
-    const { log, clock } = options;
+    const { log, clock, metrics } = options;
+    this.#rotated = callMeter(metrics, ['svid', 'rotate']);
     this.#timer = new RotationTimer({ work: () => this.rotate(), log, clock, retryMs: RETRY_MS });
     this.#timer.start(this.#halfLife(current));
   }
@@ -54,7 +60,7 @@ export class ServerIdentity implements AsyncDisposable {
 
   /** @returns when the next rotation is due. */
   async rotate(): Promise<Date> {
-    this.#current = await issue(this.#options);
+    this.#current = await observed(this.#rotated, () => issue(this.#options));
     for (const listener of this.#listeners) listener(this.#current);
     this.#options.log.debug('server X.509-SVID rotated', { expires_at: this.#current.expiresAt });
     return this.#halfLife(this.#current);

@@ -19,6 +19,7 @@ import { BundleKeeper } from './bundle-keeper.ts';
 import { caSubject, openAuthorities } from './ca/open-authorities.ts';
 import { SvidIssuer } from './ca/svid-issuer.ts';
 import { CallerBundles } from './caller-bundles.ts';
+import { measuredDatastore } from './datastore-metrics.ts';
 import { type Endpoints, openEndpoints } from './endpoints.ts';
 import { EntryCache } from './entry-cache.ts';
 import { serveHealth } from './health.ts';
@@ -61,9 +62,10 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   await using stack = new AsyncDisposableStack();
   for (const key of findUnsupported(config)) log.warning('this version does not have what is configured', { key });
   await requireDataFolder(config.dataDir);
-  const datastore = stack.use(await openDatastore({ ...datastorePlace(config.datastore), clock, log }));
+  const stored = stack.use(await openDatastore({ ...datastorePlace(config.datastore), clock, log }));
   const metrics = serverMetrics(config, version);
   const tracing = stack.use(await openTracing({ config, program: 'server', version, log }));
+  const datastore = measuredDatastore(stored, metrics, tracing);
   const telemetry = new PluginTelemetry(metrics, tracing);
   const hostServices = new ServerHostServices();
   const catalog = stack.use(
@@ -92,11 +94,18 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     ...(config.jwtIssuer === undefined ? {} : { jwtIssuer: config.jwtIssuer }),
   });
   const identity = stack.use(
-    await ServerIdentity.open({ issuer, trustDomain, ttlSeconds: config.defaultX509SvidTtlSeconds, log, clock }),
+    await ServerIdentity.open({
+      issuer,
+      trustDomain,
+      ttlSeconds: config.defaultX509SvidTtlSeconds,
+      metrics,
+      log,
+      clock,
+    }),
   );
   hostServices.wire({ agents: datastore.agents, identity, bundle });
-  const entries = await EntryCache.open(datastore.entries, trustDomain);
-  stack.use(Housekeeping.start({ config, datastore, entries, log, clock }));
+  const entries = await EntryCache.open(datastore.entries, trustDomain, metrics);
+  stack.use(Housekeeping.start({ config, datastore, entries, metrics, log, clock }));
   const attestors = new Attestors({
     trustDomain,
     plugins: new Map(catalog.serverNodeAttestors.map((attestor) => [attestor.name, attestor])),
