@@ -6,6 +6,7 @@ import { memoryManifest } from '../plugins/memory/manifest.ts';
 import { tpmAgentManifest, tpmServerManifest } from '../plugins/tpm/manifest.ts';
 import { unixManifest } from '../plugins/unix/manifest.ts';
 import { upstreamDiskManifest } from '../plugins/upstream-disk/manifest.ts';
+import { upstreamSpireManifest } from '../plugins/upstream-spire/manifest.ts';
 
 /** The plugins that come with the program, `<side> <type> <name>`, and what each needs of the system. */
 const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
@@ -13,6 +14,7 @@ const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['server KeyManager disk', diskManifest],
   ['server NodeAttestor tpm', tpmServerManifest],
   ['server UpstreamAuthority disk', upstreamDiskManifest],
+  ['server UpstreamAuthority spire', upstreamSpireManifest],
   ['agent KeyManager memory', memoryManifest],
   ['agent KeyManager disk', diskManifest],
   ['agent NodeAttestor tpm', tpmAgentManifest],

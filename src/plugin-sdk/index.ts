@@ -3,7 +3,13 @@ export type { SignatureHash } from '../addon/raw-signature.ts';
 export { choice, durationMs, flag, optionalText } from '../config/fields.ts';
 export { writeFileAtomically } from '../files/write-file-atomically.ts';
 export { RemoteError, statusOf } from '../rpc/status.ts';
-export type { Bundle, JwtAuthority, X509Authority } from '../spiffe/bundle.ts';
+export {
+  type Bundle,
+  type JwtAuthority,
+  sameJwtAuthorities,
+  sameX509Authorities,
+  type X509Authority,
+} from '../spiffe/bundle.ts';
 export type {
   CredentialSubject,
   ExtraExtension,
@@ -56,6 +62,7 @@ export { SoftwareKey } from './software-key.ts';
 export { SoftwareKeys } from './software-keys.ts';
 export { defineSvidStore, type StoredX509Svid, type SvidStoreDefinition } from './svid-store.ts';
 export * from './tpm.ts';
+export { type DownstreamCa, UpperServer, type UpperServerOptions } from './upper-server.ts';
 export {
   defineUpstreamAuthority,
   type MintedX509Ca,
@@ -69,4 +76,5 @@ export {
   type WorkloadContext,
   type WorkloadReferenceContext,
 } from './workload-attestor.ts';
+export { WorkloadIdentity, type WorkloadIdentityOptions, type WorkloadX509Svid } from './workload-identity.ts';
 export type { WorkloadReference } from './workload-reference.ts';

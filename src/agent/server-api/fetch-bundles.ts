@@ -1,8 +1,8 @@
+import { fromApiBundle } from '../../rpc/api-bundle.ts';
 import { RemoteError } from '../../rpc/status.ts';
 import type { Bundle } from '../../spiffe/bundle.ts';
 import { Status } from '../../spiffe/status.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
-import { fromApiBundle } from './api-bundle.ts';
 import { CALL_DEADLINE_MS, type ServerConnection } from './server-connection.ts';
 
 /** The bundle of the server's own trust domain. */

@@ -1,9 +1,9 @@
-import type { Bundle as ApiBundle } from '../../gen/spire/api/types/types.ts';
-import type { Bundle } from '../../spiffe/bundle.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
-import { parseTrustDomain, type TrustDomain } from '../../spiffe/trust-domain.ts';
-import { parseCertificate } from '../../x509/certificate.ts';
-import { publicKeyOfSpki } from '../../x509/spki.ts';
+import type { Bundle as ApiBundle, JWTKey } from '../gen/spire/api/types/types.ts';
+import type { Bundle, JwtAuthority } from '../spiffe/bundle.ts';
+import { SpiffeError } from '../spiffe/error.ts';
+import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts';
+import { parseCertificate } from '../x509/certificate.ts';
+import { publicKeyOfSpki } from '../x509/spki.ts';
 
 /**
  * A bundle that the server answered, every authority of which can be used.
@@ -22,16 +22,19 @@ export function fromApiBundle(bundle: ApiBundle, expected: TrustDomain): Bundle 
         certificate: parseCertificate(asn1).der,
         tainted,
       })),
-      jwtAuthorities: bundle.jwtAuthorities.map(({ keyId, publicKey, expiresAt, tainted }) => {
-        publicKeyOfSpki(publicKey);
-        return { keyId, publicKey: new Uint8Array(publicKey), expiresAt: Number(expiresAt), tainted };
-      }),
+      jwtAuthorities: bundle.jwtAuthorities.map(fromApiJwtAuthority),
       refreshHintSeconds: Number(bundle.refreshHint),
       sequenceNumber: bundle.sequenceNumber,
     };
   } catch (cause) {
     throw invalid(expected, cause instanceof Error ? cause.message : String(cause), cause);
   }
+}
+
+/** @throws SpiffeError for a key that cannot be used */
+export function fromApiJwtAuthority({ keyId, publicKey, expiresAt, tainted }: JWTKey): JwtAuthority {
+  publicKeyOfSpki(publicKey);
+  return { keyId, publicKey: new Uint8Array(publicKey), expiresAt: Number(expiresAt), tainted };
 }
 
 function invalid(trustDomain: TrustDomain, reason: string, cause?: unknown): SpiffeError {
