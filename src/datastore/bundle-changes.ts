@@ -3,9 +3,12 @@ import { sameBundle } from '../spiffe/bundle.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { parseCertificate } from '../x509/certificate.ts';
 
+/** A partner can say that its bundle is at the last number there is; then that stays. */
+const MAX_SEQUENCE_NUMBER = 2n ** 64n - 1n;
+
 /** `given` in the place of `current`; a content that changed never keeps or lowers the sequence number. */
 export function replaceBundle(current: Bundle, given: Bundle): Bundle {
-  const least = sameBundle(current, given) ? current.sequenceNumber : current.sequenceNumber + 1n;
+  const least = sameBundle(current, given) ? current.sequenceNumber : sequenceNumberAfter(current);
   return { ...given, sequenceNumber: given.sequenceNumber > least ? given.sequenceNumber : least };
 }
 
@@ -94,5 +97,9 @@ function tainted<A extends X509Authority | JwtAuthority>(found: readonly A[], wh
 }
 
 function next(bundle: Bundle, changes: Partial<Bundle>): Bundle {
-  return { ...bundle, ...changes, sequenceNumber: bundle.sequenceNumber + 1n };
+  return { ...bundle, ...changes, sequenceNumber: sequenceNumberAfter(bundle) };
+}
+
+function sequenceNumberAfter({ sequenceNumber }: Bundle): bigint {
+  return sequenceNumber < MAX_SEQUENCE_NUMBER ? sequenceNumber + 1n : sequenceNumber;
 }

@@ -17,6 +17,9 @@ import { atomically, type Session } from './session.ts';
 /** When entries federate with a bundle that is to be deleted: refuse, have them federate no longer, or delete them too. */
 export type BundleDeletion = 'restrict' | 'dissociate' | 'delete';
 
+/** What an update replaces. */
+export type BundleMasked = Partial<Omit<Bundle, 'trustDomain'>>;
+
 /** Bundles of the own and of federated trust domains. */
 export class BundleRepository {
   readonly #session: Session;
@@ -54,6 +57,11 @@ export class BundleRepository {
    */
   async set(bundle: Bundle): Promise<Bundle> {
     return this.#createOrChange(bundle, (current) => replaceBundle(current, bundle));
+  }
+
+  /** Replaces what is present in `changes`; the sequence number as {@link set} does. @throws SpiffeError `BUNDLE_NOT_FOUND` */
+  async update(trustDomain: TrustDomain, changes: BundleMasked): Promise<Bundle> {
+    return this.#change(trustDomain, (current) => replaceBundle(current, { ...current, ...changes, trustDomain }));
   }
 
   /** Adds authorities, or creates the bundle; sequence number +1 when that changed anything. */

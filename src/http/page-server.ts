@@ -5,7 +5,8 @@ import type { Logger } from '../log/logger.ts';
 export interface Page {
   readonly status: number;
   readonly contentType: string;
-  readonly text: string;
+  /** As bytes where it stays the same: text is encoded for every answer. */
+  readonly text: string | Uint8Array;
 }
 
 export interface PageServerOptions {
@@ -16,11 +17,12 @@ export interface PageServerOptions {
   readonly log: Logger;
   /** For a request with its answer, and for the pause until the next one. */
   readonly timeLimitMs?: number;
+  readonly maxConnections?: number;
 }
 
 const TIME_LIMIT_MS = 15_000;
 /** Of somebody who asks on purpose there are few, of others there may be many. */
-const MAX_CONNECTIONS = 32;
+const DEFAULT_MAX_CONNECTIONS = 32;
 const MAX_HEADER_BYTES = 8 * 1024;
 
 /** Answers GET and HEAD of some pages on connections that somebody else accepted, and nothing else. Disposing cuts them. */
@@ -40,9 +42,10 @@ export class PageServer implements Disposable {
   }
 
   accept(socket: Socket): void {
-    if (this.#connections.size >= MAX_CONNECTIONS) {
+    const { maxConnections: most = DEFAULT_MAX_CONNECTIONS } = this.#options;
+    if (this.#connections.size >= most) {
       this.#options.log.debug('a connection was refused: there are too many', {
-        most: MAX_CONNECTIONS,
+        most,
         about: this.#options.directions,
       });
       socket.destroy();
@@ -71,7 +74,7 @@ export class PageServer implements Disposable {
     if (refusal !== undefined) return refuse(response, refusal);
     try {
       const { status, contentType, text } = await render();
-      const body = Buffer.from(text);
+      const body = typeof text === 'string' ? Buffer.from(text) : text;
       response.writeHead(status, { 'Content-Type': contentType, 'Content-Length': body.length });
       response.end(request.method === 'HEAD' ? undefined : body);
     } catch (error) {

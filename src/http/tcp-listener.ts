@@ -10,6 +10,7 @@ export interface TcpListenerOptions {
   /** What of the configuration asks for it, such as `health_checks`. */
   readonly setting: string;
   readonly log: Logger;
+  readonly maxConnections?: number;
   onConnection(socket: Socket): void;
 }
 
@@ -20,7 +21,7 @@ export interface TcpListener extends AsyncDisposable {
 }
 
 /** With those whose handshake is under way. */
-const MAX_CONNECTIONS = 64;
+const DEFAULT_MAX_CONNECTIONS = 64;
 
 /** In clear. @throws SpiffeError `SOCKET_UNUSABLE` */
 export async function listenInClear(options: TcpListenerOptions): Promise<TcpListener> {
@@ -34,9 +35,9 @@ export async function listenInClear(options: TcpListenerOptions): Promise<TcpLis
  */
 export async function listen(
   server: Server,
-  { host, port, setting, log }: Omit<TcpListenerOptions, 'onConnection'>,
+  { host, port, setting, log, maxConnections = DEFAULT_MAX_CONNECTIONS }: Omit<TcpListenerOptions, 'onConnection'>,
 ): Promise<TcpListener> {
-  server.maxConnections = MAX_CONNECTIONS;
+  server.maxConnections = maxConnections;
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);

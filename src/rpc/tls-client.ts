@@ -13,7 +13,7 @@ import {
   withSecureContextOptions,
 } from './tls-identity.ts';
 
-export interface SpiffeCredentialsOptions extends TlsPolicy {
+export interface SpiffeServerOptions extends TlsPolicy {
   /** Who the server must be. */
   readonly expectedId: SpiffeId;
   /** The bundle of the expected ID's trust domain, asked at every connection. */
@@ -22,6 +22,9 @@ export interface SpiffeCredentialsOptions extends TlsPolicy {
   identity?(): TlsIdentity | undefined;
   /** Takes the server's word for its SPIFFE ID: for the very first contact, without a bundle, and open to an impostor. */
   readonly insecureBootstrap?: boolean;
+}
+
+export interface SpiffeCredentialsOptions extends SpiffeServerOptions {
   /** Told why TLS with a server that answered came to nothing: gRPC tells callers only in words of its own. */
   onFailure?(error: unknown): void;
 }
@@ -56,32 +59,49 @@ class SpiffeCredentials extends ChannelCredentials {
   override _createSecureConnector(...[target, , callCredentials]: Parameters<CreateSecureConnector>): SecureConnector {
     const servername = serverNameOf(target.path);
     return {
-      connect: async (socket) => ({ socket: await connectTls(socket, servername, this.#options), secure: true }),
+      connect: async (socket) => ({ socket: await this.#connect(socket, servername), secure: true }),
       waitForReady: async () => {},
       getCallCredentials: () => callCredentials ?? CallCredentials.createEmpty(),
       destroy: () => {},
     };
   }
+
+  async #connect(socket: Socket, servername: string | undefined): Promise<TLSSocket> {
+    try {
+      return await connectToSpiffeServer(socket, servername, { ...this.#options, alpn: 'h2' });
+    } catch (error) {
+      this.#options.onFailure?.(error);
+      throw error;
+    }
+  }
 }
 
-/** `host:port` less its port; nothing where the host is an address, which SNI does not take. Source: RFC 6066 §3. */
+/** `host:port` less its port. */
 function serverNameOf(target: string): string | undefined {
-  const host = target.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+  return serverNameFor(target.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'));
+}
+
+/** For SNI, which takes no address: then there is nothing. Source: RFC 6066 §3. */
+export function serverNameFor(host: string): string | undefined {
   return host === '' || isIP(host) !== 0 ? undefined : host;
 }
 
-/** @throws SpiffeError `SERVER_UNREACHABLE` where the handshake fails; and whatever the verification says. */
-async function connectTls(
+/**
+ * Shakes hands with a server that is known by its SPIFFE ID, and destroys the socket where that fails.
+ *
+ * @throws SpiffeError `SERVER_UNREACHABLE` where the handshake fails; and whatever the verification says.
+ */
+export async function connectToSpiffeServer(
   socket: Socket,
   servername: string | undefined,
-  options: SpiffeCredentialsOptions,
+  options: SpiffeServerOptions & { readonly alpn: 'h2' | 'http/1.1' },
 ): Promise<TLSSocket> {
   const identity = options.identity?.();
   const secureContext = withSecureContextOptions(identity, options, createSecureContext);
   const tlsSocket = connect({
     socket,
     secureContext,
-    ALPNProtocols: ['h2'],
+    ALPNProtocols: [options.alpn],
     rejectUnauthorized: false, // by OpenSSL: requireExpected verifies
     ...(servername === undefined ? {} : { servername }),
   });
@@ -92,16 +112,13 @@ async function connectTls(
   } catch (error) {
     tlsSocket.destroy();
     const keyFailure = identity && 'lastFailure' in identity.privateKey ? identity.privateKey.lastFailure : undefined;
-    const failure =
-      keyFailure === undefined
-        ? error
-        : new SpiffeError('SERVER_UNREACHABLE', `the TLS key did not sign: ${keyFailure}`, { cause: error });
-    options.onFailure?.(failure);
-    throw failure;
+    if (keyFailure === undefined) throw error;
+    throw new SpiffeError('SERVER_UNREACHABLE', `the TLS key did not sign: ${keyFailure}`, { cause: error });
   }
 }
 
-function handshakeOf(socket: TLSSocket): Promise<void> {
+/** Waits for its end. @throws SpiffeError `SERVER_UNREACHABLE` */
+export function handshakeOf(socket: TLSSocket): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (reason: string, cause?: unknown) =>
       reject(new SpiffeError('SERVER_UNREACHABLE', `the TLS handshake failed: ${reason}`, { cause }));
@@ -114,8 +131,11 @@ function handshakeOf(socket: TLSSocket): Promise<void> {
 }
 
 /** @throws SpiffeError */
-function requireExpected(socket: TLSSocket, { expectedId, bundle, insecureBootstrap }: SpiffeCredentialsOptions): void {
-  if (socket.alpnProtocol !== 'h2') {
+function requireExpected(
+  socket: TLSSocket,
+  { expectedId, bundle, insecureBootstrap, alpn }: SpiffeServerOptions & { readonly alpn: string },
+): void {
+  if (alpn === 'h2' && socket.alpnProtocol !== 'h2') {
     throw new SpiffeError('SERVER_UNREACHABLE', 'the server does not speak ALPN "h2", it is no gRPC server');
   }
   const certificates = peerCertificatesOf(socket);

@@ -15,6 +15,7 @@ import { Attestors } from './attestation/attestors.ts';
 import { JOIN_TOKEN } from './attestation/join-token.ts';
 import { Authorizer } from './authorization/authorizer.ts';
 import { Roles } from './authorization/roles.ts';
+import { BundleAnnouncer } from './bundle-announcer.ts';
 import { BundleKeeper } from './bundle-keeper.ts';
 import { caSubject, openAuthorities } from './ca/open-authorities.ts';
 import { SvidIssuer } from './ca/svid-issuer.ts';
@@ -22,6 +23,8 @@ import { CallerBundles } from './caller-bundles.ts';
 import { measuredDatastore } from './datastore-metrics.ts';
 import { type Endpoints, openEndpoints } from './endpoints.ts';
 import { EntryCache } from './entry-cache.ts';
+import { openBundleEndpoint } from './federation/endpoint/bundle-endpoint.ts';
+import { Federation } from './federation/federation.ts';
 import { serveHealth } from './health.ts';
 import { ServerHostServices } from './host-services.ts';
 import { Housekeeping } from './housekeeping.ts';
@@ -49,6 +52,8 @@ export interface RunningServer extends AsyncDisposable {
   /** Port of the TCP endpoint: what was configured, or what the system chose for 0. */
   readonly port: number;
   readonly socketPath: string;
+  /** Of the bundle endpoint, where there is one. */
+  readonly bundleEndpointPort: number | undefined;
   readonly plugins: readonly PluginStatus[];
   /** Reloads every plugin whose executable or configuration has changed; a failure is in the log. */
   reloadChangedPlugins(): Promise<void>;
@@ -105,6 +110,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   );
   hostServices.wire({ agents: datastore.agents, identity, bundle });
   const entries = await EntryCache.open(datastore.entries, trustDomain, metrics);
+  const federation = stack.use(await Federation.start({ config, datastore, bundle, metrics, log }));
   stack.use(Housekeeping.start({ config, datastore, entries, metrics, log, clock }));
   const attestors = new Attestors({
     trustDomain,
@@ -113,16 +119,11 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   });
   const { adminIds } = config;
   const roles = new Roles(config.roles);
-  const callerBundles = stack.use(
-    await CallerBundles.open({
-      own: bundle,
-      datastore,
-      trustDomains: [...adminIds, ...roles.callers].map(trustDomainOf),
-      refreshMs: config.experimental.cacheReloadIntervalSeconds * 1000,
-      log,
-      clock,
-    }),
-  );
+  const callerBundles = new CallerBundles({
+    own: bundle,
+    federated: federation.bundles,
+    trustDomains: [...adminIds, ...roles.callers].map(trustDomainOf),
+  });
   const isTrusted = (caller: TrustDomain) => callerBundles.find(caller) !== undefined;
   const authorizer = new Authorizer({ agents: datastore.agents, entries, adminIds, roles, isTrusted, clock });
   const rateLimits = new RateLimits(config.ratelimit);
@@ -134,6 +135,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     issuer,
     identity,
     entries,
+    federation,
     attestors,
     authorizer,
     rateLimits,
@@ -142,6 +144,8 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     clock,
     log,
   });
+  const { notifiers, bundlePublishers: publishers } = catalog;
+  stack.use(await BundleAnnouncer.start({ notifiers, publishers, bundle, log, signal }));
   stack.use(await serveMetrics({ config, metrics, identity, bundle, log }));
   const observe = rpcMeters(metrics);
   const endpoints: Endpoints = stack.use(
@@ -158,12 +162,14 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     }),
   );
   stack.defer(() => watch.hub[Symbol.asyncDispose]()); // streams without an end, before the endpoints wait for calls
+  const bundleEndpoint = stack.use(await openBundleEndpoint({ config, bundle, identity, log }));
   stack.use(await serveHealth({ config, datastore, authorities, issuer, catalog, log }));
   log.info('server is ready', { trust_domain: trustDomain, port: endpoints.port, socket: config.socketPath });
   const running = stack.move();
   return {
     port: endpoints.port,
     socketPath: config.socketPath,
+    bundleEndpointPort: bundleEndpoint?.port,
     get plugins() {
       return catalog.plugins;
     },

@@ -15,11 +15,13 @@ import { bundleService } from './api/bundle-service.ts';
 import { debugService } from './api/debug-service.ts';
 import { entryService } from './api/entry-service.ts';
 import { svidService } from './api/svid-service.ts';
+import { trustDomainService } from './api/trust-domain-service.ts';
 import type { Attestors } from './attestation/attestors.ts';
 import type { Authorizer } from './authorization/authorizer.ts';
 import type { BundleKeeper } from './bundle-keeper.ts';
 import type { SvidIssuer } from './ca/svid-issuer.ts';
 import type { EntryCache } from './entry-cache.ts';
+import type { Federation } from './federation/federation.ts';
 import type { RateLimits } from './rate-limits/rate-limits.ts';
 import type { ServerIdentity } from './server-identity.ts';
 import type { ChangeWatch } from './watch/change-watch.ts';
@@ -32,6 +34,7 @@ export interface ServerServicesOptions {
   readonly issuer: SvidIssuer;
   readonly identity: ServerIdentity;
   readonly entries: EntryCache;
+  readonly federation: Federation;
   readonly attestors: Attestors;
   readonly authorizer: Authorizer;
   readonly rateLimits: RateLimits;
@@ -45,7 +48,7 @@ export interface ServerServicesOptions {
 export function serverServices(options: ServerServicesOptions): readonly BoundService[] {
   const { config, datastore, bundle, issuer, identity, entries, attestors, authorizer, rateLimits, catalog, watch } =
     options;
-  const { clock, log } = options;
+  const { federation, clock, log } = options;
   const spend = (context: CallContext, count: number) => rateLimits.spend(context, count);
   const { trustDomain } = config;
   const callingAgent = (context: CallContext): AttestedAgent => {
@@ -101,7 +104,20 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
       spend,
       downstream,
     }),
-    bundleService({ own: bundle, bundles: datastore.bundles, downstream }),
+    bundleService({
+      own: bundle,
+      bundles: datastore.bundles,
+      federated: federation.bundles,
+      downstream,
+      entriesChanged: () => entries.refresh(),
+    }),
+    trustDomainService({
+      own: trustDomain,
+      datastore,
+      federated: federation.bundles,
+      manager: federation.manager,
+      log,
+    }),
     serverLoggerService(log),
     debugService({ datastore, bundle, identity, clock }),
     pluginsService(catalog),

@@ -3,7 +3,7 @@ import { SpiffeError } from '../spiffe/error.ts';
 import { unsupportedSinks } from '../telemetry/unsupported-sinks.ts';
 
 /** Loaded and told nothing yet. */
-const UNUSED_TYPES: readonly string[] = ['Notifier', 'BundlePublisher', 'CredentialComposer'];
+const UNUSED_TYPES: readonly string[] = ['CredentialComposer'];
 
 /**
  * Keys of the configuration that are set and that nothing comes of yet.
@@ -21,7 +21,6 @@ export function findUnsupported(config: ServerConfig): readonly string[] {
   const unused = plugins.filter(({ type }) => UNUSED_TYPES.includes(type));
   const set: Readonly<Record<string, boolean>> = {
     'server.audit_log_enabled': config.auditLogEnabled,
-    'server.federation': config.federation !== undefined,
     'server.profiling_enabled': config.profiling.enabled,
   };
   return [

@@ -1,12 +1,12 @@
 import type { PrometheusConfig, PrometheusTlsConfig } from '../config/telemetry-config.ts';
+import { CertificateFiles } from '../http/certificate-files.ts';
 import { PageServer } from '../http/page-server.ts';
 import { listenInClear, type TcpListener, type TcpListenerOptions } from '../http/tcp-listener.ts';
+import { listenWithTls } from '../http/tls-listener.ts';
 import type { Logger } from '../log/logger.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
-import { CertificateFiles } from './certificate-files.ts';
 import { CONTENT_TYPE } from './exposition.ts';
 import type { Metrics } from './metrics.ts';
-import { listenWithFiles } from './metrics-listener.ts';
 
 /** What the program does where the endpoint or its clients have X.509-SVIDs. */
 export interface SvidListenerOptions extends TcpListenerOptions {
@@ -51,7 +51,7 @@ export async function openPrometheus({
   const listener = stack.use(
     withSvids
       ? await listenWithSvids({ ...options, files, authorizedIds })
-      : await (files === undefined ? listenInClear(options) : listenWithFiles(files, options)),
+      : await (files === undefined ? listenInClear(options) : listenWithTls(files, options)),
   );
   log.info('metrics are served', { host, port: listener.port, tls: tls !== undefined });
   if (!isLoopback(host) && authorizedIds.length === 0 && tls?.clientCaFile === undefined) {
@@ -63,7 +63,14 @@ export async function openPrometheus({
 async function openFiles(tls: PrometheusTlsConfig | undefined, log: Logger): Promise<CertificateFiles | undefined> {
   const { certFile, keyFile, clientCaFile } = tls ?? {};
   if (certFile === undefined || keyFile === undefined) return undefined;
-  return await CertificateFiles.open({ certFile, keyFile, clientCaFile, log });
+  return await CertificateFiles.open({
+    what: 'the metrics endpoint',
+    setting: 'telemetry.Prometheus.tls',
+    certFile,
+    keyFile,
+    clientCaFile,
+    log,
+  });
 }
 
 function isLoopback(host: string): boolean {

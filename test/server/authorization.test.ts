@@ -7,6 +7,7 @@ import { DebugDefinition } from '../../src/gen/spire/api/server/debug/v1/debug.t
 import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.ts';
 import { LoggerDefinition } from '../../src/gen/spire/api/server/logger/v1/logger.ts';
 import { SVIDDefinition } from '../../src/gen/spire/api/server/svid/v1/svid.ts';
+import { TrustDomainDefinition } from '../../src/gen/spire/api/server/trustdomain/v1/trustdomain.ts';
 import { Entry } from '../../src/gen/spire/api/types/types.ts';
 import { RpcChannel } from '../../src/rpc/channel.ts';
 import type { ServiceDefinition } from '../../src/rpc/definition.ts';
@@ -54,6 +55,19 @@ const POLICY: readonly (readonly [ServiceDefinition, string, readonly Caller[]])
   [BundleDefinition, 'CountBundles', ADMIN],
   [BundleDefinition, 'GetBundle', ANY],
   [BundleDefinition, 'GetFederatedBundle', [...ADMIN, 'agent']],
+  [BundleDefinition, 'AppendBundle', ADMIN],
+  [BundleDefinition, 'ListFederatedBundles', ADMIN],
+  [BundleDefinition, 'BatchCreateFederatedBundle', ADMIN],
+  [BundleDefinition, 'BatchUpdateFederatedBundle', ADMIN],
+  [BundleDefinition, 'BatchSetFederatedBundle', ADMIN],
+  [BundleDefinition, 'BatchDeleteFederatedBundle', ADMIN],
+  [BundleDefinition, 'PublishWITAuthority', DOWNSTREAM],
+  [TrustDomainDefinition, 'ListFederationRelationships', ADMIN],
+  [TrustDomainDefinition, 'GetFederationRelationship', ADMIN],
+  [TrustDomainDefinition, 'BatchCreateFederationRelationship', ADMIN],
+  [TrustDomainDefinition, 'BatchUpdateFederationRelationship', ADMIN],
+  [TrustDomainDefinition, 'BatchDeleteFederationRelationship', ADMIN],
+  [TrustDomainDefinition, 'RefreshBundle', ADMIN],
   [EntryDefinition, 'CountEntries', ADMIN],
   [EntryDefinition, 'ListEntries', ADMIN],
   [EntryDefinition, 'GetEntry', ADMIN],
@@ -160,6 +174,7 @@ test('the policy has every method that the server implements', async () => {
     LoggerDefinition,
     HealthDefinition,
     PluginsDefinition,
+    TrustDomainDefinition,
   ];
   const methods = services.flatMap((service: ServiceDefinition) =>
     Object.values(service.methods).map(({ name }) => [service, name] as const),

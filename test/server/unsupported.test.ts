@@ -26,7 +26,6 @@ test('nothing is told of a plain configuration', async () => {
 
 test.each([
   ['audit_log_enabled = true', '', 'server.audit_log_enabled'],
-  ['federation { bundle_endpoint { port = 8443 } }', '', 'server.federation'],
   ['', 'telemetry { Prometheus { port = 9988 } Statsd = [{ address = "localhost:8125" }] }', 'telemetry.Statsd'],
   ['', 'telemetry { DogStatsd = [{ address = "localhost:8125" }] }', 'telemetry.DogStatsd'],
   ['', 'telemetry { M3 = [{ address = "localhost:9000" env = "prod" }] }', 'telemetry.M3'],
@@ -39,9 +38,9 @@ test('a plugin that is told nothing yet is told', async () => {
   const config = await read(
     '',
     '',
-    'Notifier "n" { plugin_cmd = "/n" }\nNotifier "off" { plugin_cmd = "/n" enabled = false }',
+    'CredentialComposer "n" { plugin_cmd = "/n" }\nCredentialComposer "off" { plugin_cmd = "/n" enabled = false }',
   );
-  expect(findUnsupported(config)).toEqual(['plugins.Notifier.n']);
+  expect(findUnsupported(config)).toEqual(['plugins.CredentialComposer.n']);
 });
 
 test('an upstream authority is refused: the server would sign its own', async () => {

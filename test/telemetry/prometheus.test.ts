@@ -3,13 +3,14 @@ import { rename } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { writeFileAtomically } from '../../src/files/write-file-atomically.ts';
+import { CertificateFiles } from '../../src/http/certificate-files.ts';
 import { PageServer } from '../../src/http/page-server.ts';
+import { listenWithTls } from '../../src/http/tls-listener.ts';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
-import { CertificateFiles } from '../../src/telemetry/certificate-files.ts';
-import { listenWithFiles } from '../../src/telemetry/metrics-listener.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 
 // The endpoint with certificates of files, made by openssl, and curl as the client.
+const METRICS = { what: 'the metrics endpoint', setting: 'telemetry.Prometheus.tls' };
 const run = promisify(execFile);
 let folder: TemporaryFolder;
 beforeEach(async () => {
@@ -47,6 +48,7 @@ async function serve(clientCa?: string, intervalMs = 50) {
   );
   const files = stack.use(
     await CertificateFiles.open({
+      ...METRICS,
       certFile: folder.join('server.pem'),
       keyFile: folder.join('server.key'),
       clientCaFile: clientCa && folder.join(clientCa),
@@ -61,7 +63,7 @@ async function serve(clientCa?: string, intervalMs = 50) {
     log,
     onConnection: server.accept.bind(server),
   };
-  const { port } = stack.use(await listenWithFiles(files, options));
+  const { port } = stack.use(await listenWithTls(files, options));
   return {
     records,
     curl: async (ca: string, client?: string, ...args: string[]) => {
@@ -133,7 +135,7 @@ test('files that change are read again; what cannot be used leaves the last in p
 describe('files that cannot be used are refused at the start, by name', () => {
   const rejects = async (options: { certFile?: string; keyFile?: string; clientCaFile?: string }, message: RegExp) => {
     const paths = { certFile: folder.join('server.pem'), keyFile: folder.join('server.key'), ...options };
-    await expect(CertificateFiles.open({ ...paths, log: new Logger(() => {}) })).rejects.toMatchObject({
+    await expect(CertificateFiles.open({ ...METRICS, ...paths, log: new Logger(() => {}) })).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringMatching(message),
     });

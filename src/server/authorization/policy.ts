@@ -3,9 +3,9 @@ export type CallerClass = 'any' | 'local' | 'admin' | 'agent' | 'downstream';
 
 const ADMINISTRATION: readonly CallerClass[] = ['admin', 'local'];
 const AGENTS: readonly CallerClass[] = ['agent'];
+const DOWNSTREAM: readonly CallerClass[] = ['downstream'];
 const ANYBODY: readonly CallerClass[] = ['any'];
 const LOCAL: readonly CallerClass[] = ['local'];
-const DOWNSTREAM: readonly CallerClass[] = ['downstream'];
 
 const methods = (service: string, classes: readonly CallerClass[], names: readonly string[]) =>
   names.map((name) => [`/${service}/${name}`, classes] as const);
@@ -22,7 +22,24 @@ export const CALL_POLICY: ReadonlyMap<string, readonly CallerClass[]> = new Map(
   ]),
   ...methods('spire.api.server.agent.v1.Agent', ANYBODY, ['AttestAgent']),
   ...methods('spire.api.server.agent.v1.Agent', AGENTS, ['RenewAgent', 'PostStatus']),
-  ...methods('spire.api.server.bundle.v1.Bundle', ADMINISTRATION, ['CountBundles']),
+  ...methods('spire.api.server.bundle.v1.Bundle', ADMINISTRATION, [
+    'CountBundles',
+    'AppendBundle',
+    'ListFederatedBundles',
+    'BatchCreateFederatedBundle',
+    'BatchUpdateFederatedBundle',
+    'BatchSetFederatedBundle',
+    'BatchDeleteFederatedBundle',
+  ]),
+  ...methods('spire.api.server.bundle.v1.Bundle', DOWNSTREAM, ['PublishWITAuthority']),
+  ...methods('spire.api.server.trustdomain.v1.TrustDomain', ADMINISTRATION, [
+    'ListFederationRelationships',
+    'GetFederationRelationship',
+    'BatchCreateFederationRelationship',
+    'BatchUpdateFederationRelationship',
+    'BatchDeleteFederationRelationship',
+    'RefreshBundle',
+  ]),
   ...methods('spire.api.server.bundle.v1.Bundle', ANYBODY, ['GetBundle']),
   ...methods('spire.api.server.bundle.v1.Bundle', [...ADMINISTRATION, 'agent'], ['GetFederatedBundle']),
   ...methods('spire.api.server.entry.v1.Entry', ADMINISTRATION, [

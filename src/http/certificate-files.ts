@@ -13,6 +13,11 @@ export interface FileIdentity {
 }
 
 export interface CertificateFilesOptions {
+  /** What shows the certificate, such as `the metrics endpoint`. */
+  readonly what: string;
+  /** The block of the configuration that names the files, and its keys. */
+  readonly setting: string;
+  readonly keys?: FileKeys;
   readonly certFile: string;
   readonly keyFile: string;
   readonly clientCaFile?: string | undefined;
@@ -21,6 +26,13 @@ export interface CertificateFilesOptions {
   readonly log: Logger;
 }
 
+export interface FileKeys {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly clientCaFile?: string;
+}
+
+const DEFAULT_KEYS = { certFile: 'cert_file', keyFile: 'key_file', clientCaFile: 'client_ca_file' };
 const INTERVAL_MS = 5_000;
 
 /** PEM files that are read again when they change. What cannot be used then is logged, and the last goes on. */
@@ -59,7 +71,7 @@ export class CertificateFiles implements Disposable {
   }
 
   async #look(): Promise<void> {
-    const { certFile, log } = this.#options;
+    const { what, certFile, log } = this.#options;
     try {
       const version = await versionOf(this.#options);
       if (version === this.#version) return;
@@ -68,12 +80,12 @@ export class CertificateFiles implements Disposable {
       this.#current = identity;
       this.#version = version;
       this.#lastProblem = undefined;
-      log.info('the certificate of the metrics endpoint was read again', { cert_file: certFile });
+      log.info(`the certificate of ${what} was read again`, { cert_file: certFile });
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       if (reason === this.#lastProblem) return;
       this.#lastProblem = reason;
-      log.warning('the metrics endpoint goes on with its last certificate', { reason });
+      log.warning(`${what} goes on with its last certificate`, { reason });
     }
   }
 }
@@ -88,24 +100,29 @@ async function versionOf({ certFile, keyFile, clientCaFile }: CertificateFilesOp
   return (await Promise.all(versions)).join(', ');
 }
 
-async function read({ certFile, keyFile, clientCaFile }: CertificateFilesOptions): Promise<FileIdentity> {
-  const certificates = await parse('cert_file', certFile, certificatesIn);
-  const privateKey = await parse('key_file', keyFile, createPrivateKey);
+async function read(options: CertificateFilesOptions): Promise<FileIdentity> {
+  const { certFile, keyFile, clientCaFile, setting } = options;
+  const keys = { ...DEFAULT_KEYS, ...options.keys };
+  const certificates = await parse(`${setting}.${keys.certFile}`, certFile, 'certificates', certificatesIn);
+  const privateKey = await parse(`${setting}.${keys.keyFile}`, keyFile, 'a private key', createPrivateKey);
   const [leaf] = certificates;
   if (leaf?.checkPrivateKey(privateKey) !== true) {
-    throw problem('key_file', `the key in ${keyFile} is not that of the first certificate in ${certFile}`);
+    throw problem(
+      `${setting}.${keys.keyFile}`,
+      `the key in ${keyFile} is not that of the first certificate in ${certFile}`,
+    );
   }
-  if (clientCaFile !== undefined) await parse('client_ca_file', clientCaFile, certificatesIn);
-  const clientCas = clientCaFile === undefined ? undefined : await readText('client_ca_file', clientCaFile);
+  const clientCaKey = `${setting}.${keys.clientCaFile}`;
+  if (clientCaFile !== undefined) await parse(clientCaKey, clientCaFile, 'certificates', certificatesIn);
+  const clientCas = clientCaFile === undefined ? undefined : await readText(clientCaKey, clientCaFile);
   return { certificates: certificates.map(({ raw }) => new Uint8Array(raw)), privateKey, clientCas };
 }
 
-async function parse<T>(key: string, path: string, parseText: (text: string) => T): Promise<T> {
+async function parse<T>(key: string, path: string, wanted: string, parseText: (text: string) => T): Promise<T> {
   const text = await readText(key, path);
   try {
     return parseText(text);
   } catch (cause) {
-    const wanted = key === 'key_file' ? 'a private key' : 'certificates';
     throw problem(key, `${path} does not hold ${wanted} in PEM`, cause); // OpenSSL's words could quote the file
   }
 }
@@ -125,5 +142,5 @@ function certificatesIn(text: string): readonly X509Certificate[] {
 }
 
 function problem(key: string, message: string, cause?: unknown): SpiffeError {
-  return new SpiffeError('CONFIG_INVALID', `telemetry.Prometheus.tls.${key}: ${message}`, { cause });
+  return new SpiffeError('CONFIG_INVALID', `${key}: ${message}`, { cause });
 }
