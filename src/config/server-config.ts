@@ -1,5 +1,6 @@
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
+import type { AuditSkip } from './audit-log-config.ts';
 import type { RoleConfig } from './authorization-config.ts';
 import { type ReadFileOptions, readConfigFile, readOrRefuse } from './config-file.ts';
 import { type DatastoreConfig, datastoreConfig } from './datastore-config.ts';
@@ -27,6 +28,8 @@ export interface ServerConfig {
   readonly socketPath: string;
   readonly adminIds: readonly SpiffeId[];
   readonly auditLogEnabled: boolean;
+  /** What the audit log leaves out. */
+  readonly auditLogSkip: readonly AuditSkip[];
   /** Who is let in besides administrators and agents. */
   readonly roles: readonly RoleConfig[];
   readonly caKeyType: ServerKeyType;
@@ -155,6 +158,7 @@ function toServerConfig(
     socketPath: raw.socket_path ?? DEFAULT_SOCKET_PATH,
     adminIds: raw.admin_ids,
     auditLogEnabled: raw.audit_log_enabled,
+    auditLogSkip: raw.audit_log,
     roles: raw.authorization ?? [],
     caKeyType,
     jwtKeyType: raw.jwt_key_type ?? caKeyType,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { auditLogConfig } from './audit-log-config.ts';
 import { authorizationConfig, authorizationProblems } from './authorization-config.ts';
 import { sharedSections } from './config-file.ts';
 import { federationConfig } from './federation-config.ts';
@@ -57,6 +58,7 @@ export const serverSection = z
     admin_ids: z.array(spiffeIdText).default([]),
     agent_ttl: orUnset(duration),
     audit_log_enabled: flag,
+    audit_log: auditLogConfig,
     authorization: authorizationConfig.optional(),
     bind_address: optionalText,
     bind_port: optionalPort,

@@ -7,6 +7,7 @@ import type { BoundService } from '../rpc/service.ts';
 import type { TlsIdentity } from '../rpc/tls-identity.ts';
 import { listenTls } from '../rpc/tls-server.ts';
 import { listenUnix } from '../rpc/unix-listener.ts';
+import type { AuditLog } from './audit/audit-log.ts';
 import type { Authorizer } from './authorization/authorizer.ts';
 import type { CallerBundles } from './caller-bundles.ts';
 import { ConnectionLimits } from './connection-limits.ts';
@@ -23,6 +24,8 @@ export interface EndpointsOptions {
   readonly observe: ObserveCalls;
   readonly tracer?: CallTracer | undefined;
   readonly log: Logger;
+  /** Absent: nothing is recorded. */
+  readonly audit: AuditLog | undefined;
 }
 
 /** The two ways in. Disposing closes the doors first and then lets calls end. */
@@ -42,19 +45,12 @@ const MAX_HANDSHAKES_PER_ADDRESS = 256;
 
 /** The API over TLS for agents and administrators, and over the admin socket for whoever may open that. */
 export async function openEndpoints(options: EndpointsOptions): Promise<Endpoints> {
-  const { config, services, authorizer, rateLimits, identity, callerBundles, observe, tracer, log } = options;
+  const { config, authorizer, rateLimits, identity, callerBundles, observe, tracer, log, audit } = options;
+  const services = audit === undefined ? options.services : options.services.map((one) => audit.wrap(one));
+  const interceptors = [...(audit === undefined ? [] : [audit]), authorizer, rateLimits];
   await using stack = new AsyncDisposableStack();
   const serve = (maxConcurrentStreams: number) =>
-    stack.use(
-      RpcServer.create({
-        services,
-        interceptors: [authorizer, rateLimits],
-        observe,
-        tracer,
-        log,
-        maxConcurrentStreams,
-      }),
-    );
+    stack.use(RpcServer.create({ services, interceptors, observe, tracer, log, maxConcurrentStreams }));
   const server = serve(MAX_CALLS);
   const strangers = serve(MAX_ANONYMOUS_CALLS);
   const limits = new ConnectionLimits();

@@ -1,3 +1,4 @@
+import type { AuditSkip } from '../config/audit-log-config.ts';
 import type { ServerConfig } from '../config/server-config.ts';
 import { datastorePlace, openDatastore } from '../datastore/datastore.ts';
 import { requireDataFolder } from '../files/data-folder.ts';
@@ -13,6 +14,7 @@ import { rpcMeters } from '../telemetry/call-metrics.ts';
 import { openTracing } from '../tracing/open-tracing.ts';
 import { Attestors } from './attestation/attestors.ts';
 import { JOIN_TOKEN } from './attestation/join-token.ts';
+import { AuditLog } from './audit/audit-log.ts';
 import { Authorizer } from './authorization/authorizer.ts';
 import { Roles } from './authorization/roles.ts';
 import { BundleAnnouncer } from './bundle-announcer.ts';
@@ -128,6 +130,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   const authorizer = new Authorizer({ agents: datastore.agents, entries, adminIds, roles, isTrusted, clock });
   const rateLimits = new RateLimits(config.ratelimit);
   const watch = stack.use(await ChangeWatch.open({ datastore, cache: entries, bundle, trustDomain, log, clock }));
+  const audit = config.auditLogEnabled ? auditLog(config.auditLogSkip, authorizer, log) : undefined;
   const services = serverServices({
     config,
     datastore,
@@ -159,6 +162,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
       observe,
       tracer: tracing?.calls,
       log,
+      audit,
     }),
   );
   stack.defer(() => watch.hub[Symbol.asyncDispose]()); // streams without an end, before the endpoints wait for calls
@@ -179,6 +183,10 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+function auditLog(skip: readonly AuditSkip[], authorizer: Authorizer, log: Logger): AuditLog {
+  return new AuditLog({ skip, log, findCaller: (context) => authorizer.findCaller(context) });
 }
 
 function hasJoinToken(plugins: readonly PluginStatus[]): boolean {

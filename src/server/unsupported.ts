@@ -20,7 +20,6 @@ export function findUnsupported(config: ServerConfig): readonly string[] {
   if (refusals.length > 0) throw new SpiffeError('CONFIG_INVALID', refusals.join('\n'));
   const unused = plugins.filter(({ type }) => UNUSED_TYPES.includes(type));
   const set: Readonly<Record<string, boolean>> = {
-    'server.audit_log_enabled': config.auditLogEnabled,
     'server.profiling_enabled': config.profiling.enabled,
   };
   return [

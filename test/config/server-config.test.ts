@@ -33,6 +33,7 @@ test('every key of a full file arrives (C001 to C071, C137 to C159)', () => {
     maxAttestedNodeInfoStalenessSeconds: 30,
     proxyProtocolTrustedCidrs: ['10.0.0.0/8', 'fd00::/8'],
     pruneAttestedNodes: { expiredForSeconds: 2_592_000, batchSize: 500, includeTofuNodes: true },
+    auditLogSkip: [],
     roles: [],
     ratelimit: { attestation: false, signing: true },
     federation: {

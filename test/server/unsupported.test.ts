@@ -25,7 +25,6 @@ test('nothing is told of a plain configuration', async () => {
 });
 
 test.each([
-  ['audit_log_enabled = true', '', 'server.audit_log_enabled'],
   ['', 'telemetry { Prometheus { port = 9988 } Statsd = [{ address = "localhost:8125" }] }', 'telemetry.Statsd'],
   ['', 'telemetry { DogStatsd = [{ address = "localhost:8125" }] }', 'telemetry.DogStatsd'],
   ['', 'telemetry { M3 = [{ address = "localhost:9000" env = "prod" }] }', 'telemetry.M3'],
