@@ -38,7 +38,8 @@ export interface Holders {
  */
 export class EntryCache {
   readonly #entries: EntryRepository;
-  readonly #serverId: SpiffeId;
+  /** Parent of the entries for nodes. */
+  readonly serverId: SpiffeId;
   readonly #observers = new Set<EntryObserver>();
   readonly #reloaded: CallEnded;
   #index = new EntryIndex();
@@ -49,7 +50,7 @@ export class EntryCache {
     this.#entries = entries;
     this.#reloaded = metrics === undefined ? () => {} : callMeter(metrics, ['entry', 'cache', 'reload']);
     if (metrics !== undefined) this.#measure(metrics);
-    this.#serverId = serverId(trustDomain);
+    this.serverId = serverId(trustDomain);
   }
 
   static async open(entries: EntryRepository, trustDomain: TrustDomain, metrics?: Metrics): Promise<EntryCache> {
@@ -93,7 +94,7 @@ export class EntryCache {
     const visited = new Set([entry]);
     for (const one of visited) {
       // A set that grows is walked to its end.
-      if (one.parentId === this.#serverId) aliases.add(one);
+      if (one.parentId === this.serverId) aliases.add(one);
       else if (isAgentId(one.parentId)) agents.add(one.parentId);
       else for (const above of this.entriesOf(one.parentId)) visited.add(above);
     }
@@ -103,6 +104,21 @@ export class EntryCache {
   /** Every entry that gives `spiffeId`. */
   entriesOf(spiffeId: SpiffeId): readonly CachedEntry[] {
     return this.#index.entriesOf(spiffeId);
+  }
+
+  /**
+   * Runs `look` on the entries as they would be after some changes, which are then undone: it cannot wait for anything.
+   *
+   * @param changes an absent entry is one that is deleted
+   */
+  whatIf<Result>(changes: ReadonlyMap<string, RegistrationEntry | undefined>, look: () => Result): Result {
+    const before = new Map([...changes.keys()].map((id) => [id, this.#index.find(id)]));
+    for (const [id, entry] of changes) this.#index.set(id, entry);
+    try {
+      return look();
+    } finally {
+      for (const [id, entry] of before) this.#index.set(id, entry);
+    }
   }
 
   /** Catches up with the event log. Calls made meanwhile see what was stored before they were made. */
@@ -172,7 +188,7 @@ export class EntryCache {
 
   #aliases(agentSelectors: readonly Selector[], now: number): SpiffeId[] {
     return this.#index
-      .entriesBelow(this.#serverId)
+      .entriesBelow(this.serverId)
       .filter((entry) => !isExpired(entry, now) && containsAllSelectors(agentSelectors, entry.selectors))
       .map(({ spiffeId }) => spiffeId);
   }

@@ -22,10 +22,10 @@ import type { BundleKeeper } from './bundle-keeper.ts';
 import type { SvidIssuer } from './ca/svid-issuer.ts';
 import type { EntryCache } from './entry-cache.ts';
 import type { Federation } from './federation/federation.ts';
+import { ownServices } from './own-services.ts';
 import type { RateLimits } from './rate-limits/rate-limits.ts';
 import type { ServerIdentity } from './server-identity.ts';
 import type { ChangeWatch } from './watch/change-watch.ts';
-import { watchService } from './watch/watch-service.ts';
 
 export interface ServerServicesOptions {
   readonly config: ServerConfig;
@@ -59,6 +59,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
   const now = () => Math.floor(clock().getTime() / 1000);
   const authorizedEntries = (context: CallContext) => {
     const { spiffeId, selectors } = callingAgent(context);
+    watch.syncs.record(spiffeId);
     return entries.authorizedEntries(spiffeId, selectors, now());
   };
   const authorizedEntry = (context: CallContext) => {
@@ -121,7 +122,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
     serverLoggerService(log),
     debugService({ datastore, bundle, identity, clock }),
     pluginsService(catalog),
-    watchService({ hub: watch.hub, entryRevision: () => entries.sequence, callingAgent }),
+    ...ownServices(options, callingAgent),
     healthService(() => catalog.plugins.every(({ state }) => state !== 'unhealthy')),
   ];
 }

@@ -4,6 +4,7 @@ import type { Logger } from '../../log/logger.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import type { BundleKeeper } from '../bundle-keeper.ts';
 import type { EntryCache } from '../entry-cache.ts';
+import { SyncLog } from '../explain/sync-log.ts';
 import { RotationTimer } from '../rotation-timer.ts';
 import { AgentChanges } from './agent-changes.ts';
 import { BundleChanges } from './bundle-changes.ts';
@@ -26,6 +27,7 @@ const BUNDLES_MS = 30_000;
 /** Brings what changes, here or on another server of the same database, to the agents that watch. */
 export class ChangeWatch implements AsyncDisposable {
   readonly hub: WatchHub;
+  readonly syncs: SyncLog;
   readonly #options: ChangeWatchOptions;
   readonly #entries: EntryChanges;
   readonly #agents: AgentChanges;
@@ -37,6 +39,7 @@ export class ChangeWatch implements AsyncDisposable {
     const { datastore, bundle, log, clock } = options;
     this.#options = options;
     this.hub = this.#stack.use(hub);
+    this.syncs = this.#stack.use(new SyncLog(options.cache, clock));
     this.#agents = agents;
     this.#bundles = bundles;
     this.#lookedAt = this.#now();

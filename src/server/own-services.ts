@@ -1,0 +1,20 @@
+import type { AttestedAgent } from '../datastore/agent-rows.ts';
+import type { CallContext } from '../rpc/call.ts';
+import type { BoundService } from '../rpc/service.ts';
+import { explainService } from './explain/explain-service.ts';
+import type { ServerServicesOptions } from './services.ts';
+import { watchService } from './watch/watch-service.ts';
+
+/** What agents and administrators of ours can ask, and SPIRE's server does not answer. */
+export function ownServices(
+  { config, datastore, entries, watch, clock }: ServerServicesOptions,
+  callingAgent: (context: CallContext) => AttestedAgent,
+): readonly BoundService[] {
+  const { trustDomain } = config;
+  const { hub, syncs } = watch;
+  const { agents, bundles } = datastore;
+  return [
+    watchService({ hub, entryRevision: () => entries.sequence, callingAgent }),
+    explainService({ agents, bundles, cache: entries, trustDomain, hub, syncs, clock }),
+  ];
+}
