@@ -60,6 +60,7 @@ export async function explainEntries(question: Question, options: ExplainOptions
       (a, b) =>
         Number(b.matches) - Number(a.matches) ||
         a.missing.length - b.missing.length ||
+        shared(b) - shared(a) ||
         Number(b.isForNode) - Number(a.isForNode) ||
         (a.entry.spiffeId < b.entry.spiffeId ? -1 : 1),
     );
@@ -81,6 +82,10 @@ export async function explainEntries(question: Question, options: ExplainOptions
     entries.push({ ...found, holders, holderCount: holders.length + all.leftOut, whyNot: reason });
   }
   return { agent, entries, leftOut: ranked.length - entries.length };
+}
+
+function shared({ entry, missing }: Pick<ExplainedEntry, 'entry' | 'missing'>): number {
+  return entry.selectors.length - missing.length;
 }
 
 /** Who an entry for nodes gives its ID. */

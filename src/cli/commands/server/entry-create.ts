@@ -8,6 +8,7 @@ import { readEntryFile } from '../../entry-file.ts';
 import { entryFlags, entryOf } from '../../entry-flags.ts';
 import { text, toggle } from '../../flag-kinds.ts';
 import type { FlagValues } from '../../flags.ts';
+import { dryRunFlag, previewChanges } from '../../preview.ts';
 import { printEntryResults, withRequestedEntries } from '../../print-entry.ts';
 
 const flags = {
@@ -16,13 +17,16 @@ const flags = {
   node: toggle('The entry is for nodes with these selectors: its parent is the server'),
   disableX509SVIDPrefetch: toggle('Let agents fetch the X509-SVID only when it is asked for'),
   jwtSVIDIncludeJTI: toggle('Give every JWT-SVID a "jti" claim of its own, and cache none'),
+  dryRun: dryRunFlag,
 };
 
 export const entryCreate = adminCommand({
   summary: 'Create registration entries',
   flags,
-  run: async (values, { client, show, terminal }) => {
+  run: async (values, context) => {
+    const { client, show, terminal } = context;
     const entries = values.data === '' ? [readEntry(values)] : await readEntryFile(values.data, terminal);
+    if (values.dryRun) return await previewChanges({ create: [...entries] }, context);
     const answer = await client(EntryDefinition).batchCreateEntry({ entries: [...entries], outputMask: undefined });
     const results = withRequestedEntries(answer.results, entries);
     show({ results }, () => printEntryResults(results, 'create', terminal));

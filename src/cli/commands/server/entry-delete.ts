@@ -5,6 +5,7 @@ import { adminCommand } from '../../admin-channel.ts';
 import { requireGiven } from '../../api-ids.ts';
 import { text } from '../../flag-kinds.ts';
 import { statusName } from '../../output.ts';
+import { dryRunFlag, previewChanges } from '../../preview.ts';
 import { hasFailed } from '../../print-entry.ts';
 import { parseJsonObject, readInputFile } from '../../read-input-file.ts';
 import type { Terminal } from '../../terminal.ts';
@@ -14,10 +15,13 @@ export const entryDelete = adminCommand({
   flags: {
     entryID: text('ID of the entry', 'ID'),
     file: text('File with {"ids": ["…", …]}, or - for standard input', 'PATH'),
+    dryRun: dryRunFlag,
   },
-  run: async ({ entryID, file }, { client, show, terminal }) => {
+  run: async ({ entryID, file, dryRun }, context) => {
+    const { client, show, terminal } = context;
     if (file === '') requireGiven(entryID, 'give the -entryID of the entry to delete, or a -file with many');
     const ids = file === '' ? [entryID] : await readIds(file, terminal);
+    if (dryRun) return await previewChanges({ delete: [...ids] }, context);
     const { results } = await client(EntryDefinition).batchDeleteEntry({ ids: [...ids] });
     show({ results }, () => {
       const deleted = results.filter((result) => !hasFailed(result));

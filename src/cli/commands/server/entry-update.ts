@@ -7,6 +7,7 @@ import { readEntryFile } from '../../entry-file.ts';
 import { entryFlags, entryOf } from '../../entry-flags.ts';
 import { optionalToggle, text } from '../../flag-kinds.ts';
 import type { FlagValues } from '../../flags.ts';
+import { dryRunFlag, previewChanges } from '../../preview.ts';
 import { printEntryResults, withRequestedEntries } from '../../print-entry.ts';
 
 const flags = {
@@ -14,14 +15,17 @@ const flags = {
   entryID: text('ID of the entry', 'ID'),
   disableX509SVIDPrefetch: optionalToggle('Let agents fetch the X509-SVID only when it is asked for'),
   jwtSVIDIncludeJTI: optionalToggle('Give every JWT-SVID a "jti" claim of its own, and cache none'),
+  dryRun: dryRunFlag,
 };
 
 export const entryUpdate = adminCommand({
   summary: 'Replace registration entries; what is left out gets its default',
   flags,
-  run: async (values, { client, show, terminal }) => {
+  run: async (values, context) => {
+    const { client, show, terminal } = context;
     const api = client(EntryDefinition);
     const entries = values.data === '' ? [await readEntry(values, api)] : await readEntryFile(values.data, terminal);
+    if (values.dryRun) return await previewChanges({ update: [...entries] }, context);
     const request = { entries: [...entries], inputMask: undefined, outputMask: undefined };
     const answer = await api.batchUpdateEntry(request);
     const results = withRequestedEntries(answer.results, entries);
