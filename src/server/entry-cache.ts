@@ -199,7 +199,7 @@ export class EntryCache {
     const aliases = metrics.gauge(['entry', 'nodealiases_by_entryid_cache', 'count']);
     metrics.collect(() => {
       entries.set(this.#index.size);
-      aliases.set(this.#index.entriesBelow(this.#serverId).length);
+      aliases.set(this.#index.entriesBelow(this.serverId).length);
     });
   }
 
