@@ -91,8 +91,9 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   );
   telemetry.watch(() => catalog.plugins);
   const bundle = await BundleKeeper.open(datastore.bundles, trustDomain);
-  const authorities = stack.use(
-    await openAuthorities({ config, datastore, keyManager: catalog.keyManager, bundle, metrics, log, clock }),
+  const { keyManager, upstreamAuthority: upstream } = catalog;
+  const { manager: authorities } = stack.use(
+    await openAuthorities({ config, datastore, keyManager, upstream, bundle, metrics, log, clock, signal }),
   );
   const issuer = new SvidIssuer(authorities, {
     clock,
@@ -135,6 +136,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     config,
     datastore,
     bundle,
+    authorities,
     issuer,
     identity,
     entries,

@@ -19,6 +19,7 @@ import { trustDomainService } from './api/trust-domain-service.ts';
 import type { Attestors } from './attestation/attestors.ts';
 import type { Authorizer } from './authorization/authorizer.ts';
 import type { BundleKeeper } from './bundle-keeper.ts';
+import type { CaManager } from './ca/ca-manager.ts';
 import type { SvidIssuer } from './ca/svid-issuer.ts';
 import type { EntryCache } from './entry-cache.ts';
 import type { Federation } from './federation/federation.ts';
@@ -31,6 +32,7 @@ export interface ServerServicesOptions {
   readonly config: ServerConfig;
   readonly datastore: Datastore;
   readonly bundle: BundleKeeper;
+  readonly authorities: CaManager;
   readonly issuer: SvidIssuer;
   readonly identity: ServerIdentity;
   readonly entries: EntryCache;
@@ -48,7 +50,7 @@ export interface ServerServicesOptions {
 export function serverServices(options: ServerServicesOptions): readonly BoundService[] {
   const { config, datastore, bundle, issuer, identity, entries, attestors, authorizer, rateLimits, catalog, watch } =
     options;
-  const { federation, clock, log } = options;
+  const { authorities, federation, clock, log } = options;
   const spend = (context: CallContext, count: number) => rateLimits.spend(context, count);
   const { trustDomain } = config;
   const callingAgent = (context: CallContext): AttestedAgent => {
@@ -70,7 +72,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
     issuer,
     bundle,
     publishJwtKey: async (key: JwtAuthority) => {
-      await bundle.append({ jwt: [key] });
+      await authorities.publishJwtAuthority(key);
       return bundle.current.jwtAuthorities;
     },
     downstreamEntries: (context: CallContext) => authorizer.callerOf(context).downstreamEntries ?? [],

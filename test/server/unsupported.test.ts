@@ -42,13 +42,6 @@ test('a plugin that is told nothing yet is told', async () => {
   expect(findUnsupported(config)).toEqual(['plugins.CredentialComposer.n']);
 });
 
-test('an upstream authority is refused: the server would sign its own', async () => {
-  const config = await read('', '', 'UpstreamAuthority "disk" { plugin_cmd = "/u" }');
-  expect(() => findUnsupported(config)).toThrow(
-    /plugins\.UpstreamAuthority\.disk: this version signs with an authority of its own only/,
-  );
-});
-
 test('rate limits and trusted proxies are in effect', async () => {
   const settings = 'proxy_protocol_trusted_cidrs = ["10.0.0.0/8"] ratelimit { attestation = true signing = true }';
   expect(findUnsupported(await read(settings))).toEqual([]);

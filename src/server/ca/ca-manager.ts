@@ -1,4 +1,5 @@
 import type { Logger } from '../../log/logger.ts';
+import type { JwtAuthority } from '../../spiffe/bundle.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { KeyType } from '../../x509/signer.ts';
 import type { BundleKeeper } from '../bundle-keeper.ts';
@@ -89,6 +90,11 @@ export class CaManager implements AsyncDisposable {
 
   get disablesJwt(): boolean {
     return this.#options.disableJwt;
+  }
+
+  /** Makes a key of a server below known in the whole trust domain; it is in the bundle when it returns. */
+  async publishJwtAuthority(authority: JwtAuthority): Promise<void> {
+    await this.#options.anchor.publishJwtAuthority(authority);
   }
 
   /** How often rotation failed, one time after the other. */

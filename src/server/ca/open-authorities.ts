@@ -2,6 +2,7 @@ import type { CaSubjectConfig, ServerConfig } from '../../config/server-config.t
 import type { Datastore } from '../../datastore/datastore.ts';
 import type { Logger } from '../../log/logger.ts';
 import type { KeyManager } from '../../plugin-host/kinds/key-manager.ts';
+import type { UpstreamAuthority } from '../../plugin-host/kinds/upstream-authority.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { DistinguishedName } from '../../x509/name.ts';
 import type { BundleKeeper } from '../bundle-keeper.ts';
@@ -9,40 +10,63 @@ import { CaJournal } from './ca-journal.ts';
 import { CaManager } from './ca-manager.ts';
 import { JournalNameFile } from './journal-name-file.ts';
 import { SelfSignedAnchor } from './self-signed-anchor.ts';
+import { UpstreamAnchor } from './upstream/upstream-anchor.ts';
 
 export interface OpenAuthoritiesOptions {
   readonly config: ServerConfig;
   readonly datastore: Datastore;
   readonly keyManager: KeyManager;
+  /** What signs the server's CA; absent, each CA signs itself. */
+  readonly upstream: UpstreamAuthority | undefined;
   readonly bundle: BundleKeeper;
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly clock: () => Date;
+  /** Gives up a start that is under way. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The authorities of a server, and what follows a PKI above them, if there is one. */
+export interface OpenAuthorities extends AsyncDisposable {
+  readonly manager: CaManager;
 }
 
 /** The authorities as the configuration has them, ready to sign. */
-export async function openAuthorities(options: OpenAuthoritiesOptions): Promise<CaManager> {
-  const { config, datastore, keyManager, bundle, metrics, log, clock } = options;
+export async function openAuthorities(options: OpenAuthoritiesOptions): Promise<OpenAuthorities> {
+  const { config, datastore, keyManager, upstream, bundle, metrics, log, clock, signal } = options;
   const { trustDomain, caTtlSeconds: ttlSeconds } = config;
-  return await CaManager.open({
-    keys: keyManager,
-    keyType: config.caKeyType,
-    jwtKeyType: config.jwtKeyType,
-    ttlSeconds,
-    disableJwt: config.disableJwtSvids,
-    anchor: new SelfSignedAnchor({ bundle, trustDomain, ttlSeconds, subject: caSubject(config.caSubject) }),
-    journal: await CaJournal.open({
-      repository: datastore.caJournal,
-      keys: await keyManager.getKeys(),
-      nameFile: new JournalNameFile(config.dataDir),
+  await using stack = new AsyncDisposableStack();
+  const anchorOptions = { bundle, trustDomain, ttlSeconds, subject: caSubject(config.caSubject) };
+  const above =
+    upstream &&
+    stack.use(
+      new UpstreamAnchor({ ...anchorOptions, upstream, log, clock, ...(signal === undefined ? {} : { signal }) }),
+    );
+  const manager = stack.use(
+    await CaManager.open({
+      keys: keyManager,
+      keyType: config.caKeyType,
+      jwtKeyType: config.jwtKeyType,
+      ttlSeconds,
+      disableJwt: config.disableJwtSvids,
+      anchor: above ?? new SelfSignedAnchor(anchorOptions),
+      journal: await CaJournal.open({
+        repository: datastore.caJournal,
+        keys: await keyManager.getKeys(),
+        nameFile: new JournalNameFile(config.dataDir),
+        log,
+      }),
+      bundle,
+      trustDomain,
+      metrics,
       log,
+      clock,
     }),
-    bundle,
-    trustDomain,
-    metrics,
-    log,
-    clock,
-  });
+  );
+  above?.start(manager);
+  stack.defer(() => above?.[Symbol.asyncDispose]()); // first: the manager waits for what is under way above
+  const owned = stack.move();
+  return { manager, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 /** Names that are not given are left out: an empty one is no name. */
