@@ -53,6 +53,7 @@ export class RpcChannel implements Disposable {
     return new RpcChannel(
       new Client(target, channelCredentials, {
         'grpc.use_local_subchannel_pool': 1,
+        'grpc.enable_channelz': 0,
         'grpc.enable_retries': 0,
         'grpc.service_config_disable_resolution': 1,
         ...(maxMessageBytes === undefined ? {} : { 'grpc.max_receive_message_length': maxMessageBytes }),

@@ -54,6 +54,7 @@ export class RpcServer implements AsyncDisposable {
     this.#server = new Server({
       'grpc.max_receive_message_length': options.maxRequestBytes ?? DEFAULT_MAX_REQUEST_BYTES,
       'grpc.max_send_message_length': -1,
+      'grpc.enable_channelz': 0, // counts every message and call for a service that is not served
       ...(options.maxConcurrentStreams === undefined
         ? {}
         : { 'grpc.max_concurrent_streams': options.maxConcurrentStreams }),
