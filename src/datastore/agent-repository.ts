@@ -5,6 +5,7 @@ import { type AgentFilter, agentCondition } from './agent-filter.ts';
 import { type AttestedAgent, loadAgents, replaceAgentSelectors, toAgentRow } from './agent-rows.ts';
 import { EventLog, type EventPage } from './event-log.ts';
 import { type Page, type PageRequest, readPage } from './page.ts';
+import { QueryByKeys } from './prepared-query.ts';
 import { atomically, chunksOf, type Session } from './session.ts';
 
 export type { AgentFilter, AttestedAgent };
@@ -26,6 +27,8 @@ export interface AgentPruning {
   /** At most; absent: all. */
   readonly limit?: number;
 }
+
+const agentsById = new QueryByKeys((db, ids) => db.selectFrom('agent').selectAll().where('spiffe_id', 'in', ids));
 
 /** Attested nodes; every change but `recordSeen` appends to the event log in the same transaction. */
 export class AgentRepository {
@@ -74,12 +77,7 @@ export class AgentRepository {
   /** Those of `spiffeIds` that exist. */
   async findMany(spiffeIds: readonly SpiffeId[]): Promise<readonly AttestedAgent[]> {
     const { db } = this.#session;
-    const agents: AttestedAgent[] = [];
-    for (const chunk of chunksOf(spiffeIds)) {
-      const rows = await db.selectFrom('agent').selectAll().where('spiffe_id', 'in', chunk).execute();
-      agents.push(...(await loadAgents(db, rows)));
-    }
-    return agents;
+    return loadAgents(db, await agentsById.run(db, spiffeIds));
   }
 
   /** @throws SpiffeError `AGENT_NOT_FOUND` */

@@ -2,6 +2,7 @@ import type { Kysely } from 'kysely';
 import type { Selector } from '../spiffe/selector.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import { Lists } from './lists.ts';
+import { QueryByKeys } from './prepared-query.ts';
 import type { DatastoreSchema } from './schema.ts';
 import { chunksOf, toFlag } from './session.ts';
 
@@ -27,25 +28,23 @@ export interface AttestedAgent {
 
 type AgentRow = DatastoreSchema['agent'];
 
+const selectorsByAgent = new QueryByKeys((db, ids) =>
+  db
+    .selectFrom('agent_selector')
+    .select(['spiffe_id', 'type', 'value'])
+    .where('spiffe_id', 'in', ids)
+    .orderBy('position'),
+);
+
 /** Adds selectors to rows: one query for a thousand rows. */
 export async function loadAgents(
   db: Kysely<DatastoreSchema>,
   rows: readonly AgentRow[],
 ): Promise<readonly AttestedAgent[]> {
   const selectors = new Lists<Selector>();
-  for (const chunk of chunksOf(rows)) {
-    const found = await db
-      .selectFrom('agent_selector')
-      .select(['spiffe_id', 'type', 'value'])
-      .where(
-        'spiffe_id',
-        'in',
-        chunk.map(({ spiffe_id }) => spiffe_id),
-      )
-      .orderBy('position')
-      .execute();
-    for (const { spiffe_id, type, value } of found) selectors.add(spiffe_id, { type, value });
-  }
+  const ids = rows.map(({ spiffe_id }) => spiffe_id);
+  for (const { spiffe_id, type, value } of await selectorsByAgent.run(db, ids))
+    selectors.add(spiffe_id, { type, value });
   return rows.map((row) => ({
     spiffeId: row.spiffe_id as SpiffeId,
     attestationType: row.attestation_type,

@@ -1,12 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import type { RegistrationEntry } from '../spiffe/entry.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { formatSelector, type Selector } from '../spiffe/selector.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { type EntryFilter, entryCondition } from './entry-filter.ts';
-import { deleteEntryLists, insertEntryLists, loadEntries, toEntryRow } from './entry-rows.ts';
+import { EntryIds } from './entry-id.ts';
+import { deleteEntryLists, insertEntryLists, loadEntries, newEntryRows, toEntryRow } from './entry-rows.ts';
 import { EventLog, type EventPage } from './event-log.ts';
 import { type Page, type PageRequest, readPage } from './page.ts';
+import { QueryByKeys } from './prepared-query.ts';
 import { atomically, chunksOf, type Session } from './session.ts';
 
 export type { EntryFilter };
@@ -24,7 +25,14 @@ export interface CreatedEntry {
   readonly entry: RegistrationEntry;
   /** False: an entry with this parent ID, SPIFFE ID and selector set was there, and is returned unchanged. */
   readonly created: boolean;
+  /** Of the event that tells of it; absent where it was there. */
+  readonly sequence?: number;
 }
+
+const entryIds = new EntryIds();
+const entriesById = new QueryByKeys((db, ids) =>
+  db.selectFrom('registration_entry').selectAll().where('id', 'in', ids),
+);
 
 /** Registration entries; every change appends to the event log in the same transaction. */
 export class EntryRepository {
@@ -48,22 +56,25 @@ export class EntryRepository {
       const createdAt = session.now();
       const wanted = entries.map((entry) => ({
         ...withoutRepetition(entry),
-        id: entry.id === '' ? randomUUID() : entry.id,
+        id: entry.id === '' ? entryIds.next() : entry.id,
         revisionNumber: 0,
         createdAt,
       }));
       const inserted = await insertNew(session, wanted);
       await insertEntryLists(session.db, [...inserted]);
-      await new EventLog(session, 'entry').append(
+      const created = [...inserted];
+      const first = await new EventLog(session, 'entry').append(
         'created',
-        [...inserted].map(({ id }) => id),
+        created.map(({ id }) => id),
       );
+      const sequences = new Map(created.map((entry, n) => [entry, first + n]));
       const others = await findSame(
         session,
         wanted.filter((entry) => !inserted.has(entry)),
       );
       return wanted.map((entry) => {
-        if (inserted.has(entry)) return { entry, created: true };
+        const sequence = sequences.get(entry);
+        if (sequence !== undefined) return { entry, created: true, sequence };
         const existing = others.get(toEntryRow(entry).identity_hash);
         if (existing !== undefined) return { entry: existing, created: false };
         throw new SpiffeError('ALREADY_EXISTS', `entry ID "${entry.id}" is that of another entry: choose another one`);
@@ -128,12 +139,7 @@ export class EntryRepository {
   /** Those of `ids` that exist. */
   async findMany(ids: readonly string[]): Promise<readonly RegistrationEntry[]> {
     const { db } = this.#session;
-    const entries: RegistrationEntry[] = [];
-    for (const chunk of chunksOf(ids)) {
-      const rows = await db.selectFrom('registration_entry').selectAll().where('id', 'in', chunk).execute();
-      entries.push(...(await loadEntries(db, rows)));
-    }
-    return entries;
+    return loadEntries(db, await entriesById.run(db, ids));
   }
 
   /** In the order of their IDs; without a page, all. */
@@ -263,27 +269,15 @@ export class EntryRepository {
 
 /** @returns those of `entries` that were not there, neither by ID nor by identity. */
 async function insertNew<E extends RegistrationEntry>({ db }: Session, entries: readonly E[]): Promise<Set<E>> {
-  const inserted = new Set<E>();
-  for (const chunk of chunksOf(entries)) {
-    const byRow = new Map<string, E>();
-    const rows = chunk.map((entry) => {
-      const row = toEntryRow(entry);
-      const key = rowKey(row);
-      if (!byRow.has(key)) byRow.set(key, entry);
-      return row;
-    });
-    const stored = await db
-      .insertInto('registration_entry')
-      .values(rows)
-      .onConflict((conflict) => conflict.doNothing())
-      .returning(['id', 'identity_hash'])
-      .execute();
-    for (const row of stored) {
-      const entry = byRow.get(rowKey(row));
-      if (entry !== undefined) inserted.add(entry);
-    }
-  }
-  return inserted;
+  const byRow = new Map<string, E>();
+  const rows = entries.map((entry) => {
+    const row = toEntryRow(entry);
+    const key = rowKey(row);
+    if (!byRow.has(key)) byRow.set(key, entry);
+    return row;
+  });
+  const stored = await newEntryRows.insert(db, rows);
+  return new Set(stored.flatMap((row) => byRow.get(rowKey(row)) ?? []));
 }
 
 /** Nobody else changes it until the transaction ends. @throws SpiffeError `ENTRY_NOT_FOUND` */

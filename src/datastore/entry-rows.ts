@@ -1,14 +1,34 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import type { RegistrationEntry } from '../spiffe/entry.ts';
 import { compareSelectors, type Selector } from '../spiffe/selector.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
+import { RowInserter } from './insert-rows.ts';
 import { Lists } from './lists.ts';
+import { QueryByKeys } from './prepared-query.ts';
 import type { DatastoreSchema } from './schema.ts';
 import { chunksOf, toFlag } from './session.ts';
 
 type EntryRow = DatastoreSchema['registration_entry'];
+
+const selectorsByEntry = new QueryByKeys((db, ids) =>
+  db
+    .selectFrom('entry_selector')
+    .select(['entry_id', 'type', 'value'])
+    .where('entry_id', 'in', ids)
+    .orderBy('position'),
+);
+const trustDomainsByEntry = new QueryByKeys((db, ids) =>
+  db
+    .selectFrom('entry_federates_with')
+    .select(['entry_id', 'trust_domain'])
+    .where('entry_id', 'in', ids)
+    .orderBy('position'),
+);
+const dnsNamesByEntry = new QueryByKeys((db, ids) =>
+  db.selectFrom('entry_dns_name').select(['entry_id', 'dns_name']).where('entry_id', 'in', ids).orderBy('position'),
+);
 
 /** Adds selectors, federation and DNS names to rows: three queries for a thousand rows. */
 export async function loadEntries(
@@ -18,33 +38,12 @@ export async function loadEntries(
   const selectors = new Lists<Selector>();
   const federatesWith = new Lists<TrustDomain>();
   const dnsNames = new Lists<string>();
-  for (const chunk of chunksOf(rows)) {
-    const ids = chunk.map(({ id }) => id);
-    for (const { entry_id, type, value } of await db
-      .selectFrom('entry_selector')
-      .select(['entry_id', 'type', 'value'])
-      .where('entry_id', 'in', ids)
-      .orderBy('position')
-      .execute()) {
-      selectors.add(entry_id, { type, value });
-    }
-    for (const { entry_id, trust_domain } of await db
-      .selectFrom('entry_federates_with')
-      .select(['entry_id', 'trust_domain'])
-      .where('entry_id', 'in', ids)
-      .orderBy('position')
-      .execute()) {
-      federatesWith.add(entry_id, trust_domain as TrustDomain);
-    }
-    for (const { entry_id, dns_name } of await db
-      .selectFrom('entry_dns_name')
-      .select(['entry_id', 'dns_name'])
-      .where('entry_id', 'in', ids)
-      .orderBy('position')
-      .execute()) {
-      dnsNames.add(entry_id, dns_name);
-    }
+  const ids = rows.map(({ id }) => id);
+  for (const { entry_id, type, value } of await selectorsByEntry.run(db, ids)) selectors.add(entry_id, { type, value });
+  for (const { entry_id, trust_domain } of await trustDomainsByEntry.run(db, ids)) {
+    federatesWith.add(entry_id, trust_domain as TrustDomain);
   }
+  for (const { entry_id, dns_name } of await dnsNamesByEntry.run(db, ids)) dnsNames.add(entry_id, dns_name);
   return rows.map((row) => ({
     id: row.id,
     parentId: row.parent_id as SpiffeId,
@@ -86,6 +85,37 @@ export function toEntryRow(entry: RegistrationEntry): EntryRow {
   };
 }
 
+/** Leaves out those whose ID or identity is taken. */
+export const newEntryRows = new RowInserter<'registration_entry', Pick<EntryRow, 'id' | 'identity_hash'>>(
+  [
+    'id',
+    'identity_hash',
+    'parent_id',
+    'spiffe_id',
+    'x509_svid_ttl_seconds',
+    'jwt_svid_ttl_seconds',
+    'admin',
+    'downstream',
+    'store_svid',
+    'expires_at',
+    'hint',
+    'revision_number',
+    'created_at',
+    'jwt_svid_include_jti',
+    'disable_x509_svid_prefetch',
+  ],
+  (db, rows) =>
+    db
+      .insertInto('registration_entry')
+      .values(rows)
+      .onConflict((conflict) => conflict.doNothing())
+      .returning(['id', 'identity_hash']),
+);
+
+const selectorRows = new RowInserter<'entry_selector'>(['entry_id', 'position', 'type', 'value'], (db, rows) =>
+  db.insertInto('entry_selector').values(rows),
+);
+
 /** Writes the lists of entries that have none stored yet. */
 export async function insertEntryLists(
   db: Kysely<DatastoreSchema>,
@@ -100,7 +130,7 @@ export async function insertEntryLists(
   const dnsNames = entries.flatMap(({ id, dnsNames }) =>
     dnsNames.map((dns_name, position) => ({ entry_id: id, position, dns_name })),
   );
-  for (const chunk of chunksOf(selectors)) await db.insertInto('entry_selector').values(chunk).execute();
+  await selectorRows.insert(db, selectors);
   for (const chunk of chunksOf(federatesWith)) await db.insertInto('entry_federates_with').values(chunk).execute();
   for (const chunk of chunksOf(dnsNames)) await db.insertInto('entry_dns_name').values(chunk).execute();
 }
@@ -114,7 +144,5 @@ export async function deleteEntryLists(db: Kysely<DatastoreSchema>, id: string):
 /** Two entries with the same parent ID, SPIFFE ID and selector set are the same entry. */
 function entryIdentity({ parentId, spiffeId, selectors }: RegistrationEntry): string {
   const sorted = [...selectors].sort(compareSelectors).map(({ type, value }) => [type, value]);
-  return createHash('sha256')
-    .update(JSON.stringify([parentId, spiffeId, sorted]))
-    .digest('hex');
+  return hash('sha256', JSON.stringify([parentId, spiffeId, sorted]));
 }

@@ -1,5 +1,7 @@
 import { advanceLog } from './change-log.ts';
-import { chunksOf, type Session } from './session.ts';
+import { RowInserter } from './insert-rows.ts';
+import { PreparedQuery } from './prepared-query.ts';
+import type { Session } from './session.ts';
 
 export type EventKind = 'created' | 'updated' | 'deleted';
 
@@ -32,18 +34,17 @@ export class EventLog {
     this.#name = name;
   }
 
-  /** To be called in the transaction of the change. */
-  async append(kind: EventKind, keys: readonly string[]): Promise<void> {
-    if (keys.length === 0) return;
+  /** To be called in the transaction of the change. @returns the sequence of the first event, which the others follow. */
+  async append(kind: EventKind, keys: readonly string[]): Promise<number> {
+    if (keys.length === 0) return 0;
     const { db, now, changed } = this.#session;
     const last = await advanceLog(db, this.#name, keys.length);
     changed.set(this.#name, last);
-    let sequence = last - keys.length;
+    const first = last - keys.length + 1;
     const created_at = now();
-    for (const chunk of chunksOf(keys)) {
-      const rows = chunk.map((key) => ({ log: this.#name, sequence: ++sequence, kind, key, created_at }));
-      await db.insertInto('change_event').values(rows).execute();
-    }
+    const rows = keys.map((key, n) => ({ log: this.#name, sequence: first + n, kind, key, created_at }));
+    await eventRows.insert(db, rows);
+    return first;
   }
 
   async latest(): Promise<number> {
@@ -56,18 +57,10 @@ export class EventLog {
   }
 
   async after(sequence: number, limit = DEFAULT_LIMIT): Promise<EventPage> {
-    const latest = await this.latest();
-    if (latest === sequence) return { events: [], missed: false };
-    const events = await this.#session.db
-      .selectFrom('change_event')
-      .select(['sequence', 'kind', 'key', 'created_at as at'])
-      .where('log', '=', this.#name)
-      .where('sequence', '>', sequence)
-      .orderBy('sequence')
-      .limit(limit)
-      .$narrowType<{ kind: EventKind }>()
-      .execute();
-    return { events, missed: events[0]?.sequence !== sequence + 1 };
+    const events = await eventsAfter.run(this.#session.db, [this.#name, sequence, limit]);
+    const [first] = events;
+    const missed = first === undefined ? (await this.latest()) !== sequence : first.sequence !== sequence + 1;
+    return { events, missed };
   }
 
   async prune(olderThanSeconds: number): Promise<number> {
@@ -80,3 +73,18 @@ export class EventLog {
     return Number(numDeletedRows);
   }
 }
+
+const eventRows = new RowInserter<'change_event'>(['log', 'sequence', 'kind', 'key', 'created_at'], (db, rows) =>
+  db.insertInto('change_event').values(rows),
+);
+
+const eventsAfter = new PreparedQuery((db) =>
+  db
+    .selectFrom('change_event')
+    .select(['sequence', 'kind', 'key', 'created_at as at'])
+    .where('log', '=', '')
+    .where('sequence', '>', 0)
+    .orderBy('sequence')
+    .limit(DEFAULT_LIMIT)
+    .$narrowType<{ kind: EventKind }>(),
+);

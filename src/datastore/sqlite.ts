@@ -103,7 +103,7 @@ class NodeSqliteDriver implements Driver {
 
 const MAX_PREPARED = 200;
 /** Longer statements are lists of varying length, which seldom come twice. */
-const MAX_PREPARED_CHARACTERS = 4096;
+const MAX_PREPARED_CHARACTERS = 16 * 1024;
 
 class NodeSqliteConnection implements DatabaseConnection {
   readonly #database: DatabaseSync;
