@@ -1,4 +1,4 @@
-import type { EntryRepository } from '../datastore/entry-repository.ts';
+import type { CreatedEntry, EntryRepository } from '../datastore/entry-repository.ts';
 import { MAX_PAGE_SIZE } from '../datastore/page.ts';
 import { type CallEnded, observed } from '../rpc/call-observer.ts';
 import type { RegistrationEntry } from '../spiffe/entry.ts';
@@ -44,6 +44,8 @@ export class EntryCache {
   readonly #reloaded: CallEnded;
   #index = new EntryIndex();
   #sequence = 0;
+  /** By the sequence of the event that tells of them. */
+  readonly #known = new Map<number, RegistrationEntry>();
   #refreshing: Promise<void> | undefined;
 
   private constructor(entries: EntryRepository, trustDomain: TrustDomain, metrics: Metrics | undefined) {
@@ -121,13 +123,23 @@ export class EntryCache {
     }
   }
 
-  /** Catches up with the event log. Calls made meanwhile see what was stored before they were made. */
-  async refresh(): Promise<void> {
-    await this.#refreshing?.catch(() => {}); // whoever began it learns of it
-    this.#refreshing ??= observed(this.#reloaded, () => this.#follow()).finally(() => {
-      this.#refreshing = undefined;
-    });
-    await this.#refreshing;
+  /**
+   * Catches up with the event log. Calls made meanwhile see what was stored before they were made.
+   *
+   * @param created what the caller has just stored, which need not be read again.
+   */
+  async refresh(created: readonly CreatedEntry[] = []): Promise<void> {
+    const known = created.flatMap(({ entry, sequence }) => (sequence === undefined ? [] : [{ entry, sequence }]));
+    for (const { entry, sequence } of known) this.#known.set(sequence, entry);
+    try {
+      await this.#refreshing?.catch(() => {}); // whoever began it learns of it
+      this.#refreshing ??= observed(this.#reloaded, () => this.#follow()).finally(() => {
+        this.#refreshing = undefined;
+      });
+      await this.#refreshing;
+    } finally {
+      for (const { sequence } of known) this.#known.delete(sequence);
+    }
   }
 
   /**
@@ -209,11 +221,14 @@ export class EntryCache {
       if (missed) return this.#reload();
       const last = events.at(-1);
       if (last === undefined) return;
-      const ids = [...new Set(events.map(({ key }) => key))];
-      const changed = new Map((await this.#entries.findMany(ids)).map((entry) => [entry.id, entry]));
-      for (const id of ids) this.#set(id, changed.get(id));
+      const changed = new Map<string, RegistrationEntry | undefined>();
+      for (const { key, sequence } of events) changed.set(key, this.#known.get(sequence));
+      const unknown = [...changed].flatMap(([id, entry]) => (entry === undefined ? [id] : []));
+      for (const entry of await this.#entries.findMany(unknown)) changed.set(entry.id, entry);
+      for (const [id, entry] of changed) this.#set(id, entry);
       this.#sequence = last.sequence;
       for (const observer of this.#observers) observer.settled();
+      if (events.length < EVENTS_A_STEP) return;
     }
   }
 

@@ -155,6 +155,21 @@ describe('what an agent may sign for', () => {
     expect(cache.size).toBe(0);
   });
 
+  test('what was just created counts as read, but not what became of it since', async () => {
+    const cache = await EntryCache.open(datastore.entries, trustDomain);
+    const created = await datastore.entries.createMany(['/a', '/b', '/c'].map((path) => newEntry(AGENT_PATH, path)));
+    const [a, b, c] = created.map(({ entry }) => entry.id);
+    await datastore.entries.update(b ?? '', { hint: 'newer' });
+    await datastore.entries.delete(c ?? '');
+    const [again] = await datastore.entries.createMany([newEntry(AGENT_PATH, '/c', 'unix:uid:7', { id: c ?? '' })]);
+    await cache.refresh(created);
+    expect(cache.find(a ?? '')).toMatchObject({ ...created[0]?.entry });
+    expect(cache.find(b ?? '')).toMatchObject({ hint: 'newer', revisionNumber: 1 });
+    expect(cache.find(c ?? '')).toMatchObject({ ...again?.entry });
+    await cache.refresh(created); // they have been heard of already
+    expect(cache.find(c ?? '')).toMatchObject({ ...again?.entry });
+  });
+
   test('reads everything anew where events were pruned', async () => {
     const cache = await EntryCache.open(datastore.entries, trustDomain);
     const { entry } = await datastore.entries.create(newEntry(AGENT_PATH, '/a'));

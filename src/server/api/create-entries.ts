@@ -11,6 +11,8 @@ export interface CreateEntryResult {
   readonly status: ApiStatus;
   /** Absent where it failed; where a similar one exists, that. */
   readonly entry: RegistrationEntry | undefined;
+  /** What the datastore did, where it did not refuse. */
+  readonly stored?: CreatedEntry;
 }
 
 interface EntryRules {
@@ -73,7 +75,8 @@ async function createAlone(entry: NewEntry, entries: EntryRepository): Promise<C
   }
 }
 
-function toResult({ entry, created }: CreatedEntry): CreateEntryResult {
+function toResult(stored: CreatedEntry): CreateEntryResult {
+  const { entry, created } = stored;
   const status = created ? ITEM_OK : { code: Status.AlreadyExists, message: 'similar entry already exists' };
-  return { status, entry };
+  return { status, entry, stored };
 }

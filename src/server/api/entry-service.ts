@@ -66,7 +66,7 @@ export function entryService(options: EntryServiceOptions): BoundService {
       const { requireEntryChange } = options.access(context);
       const require = (entry: NewEntry) => requireEntryChange(undefined, entry);
       const results = await createEntries(wanted, { entries, trustDomain, require });
-      await cache.refresh();
+      await cache.refresh(results.flatMap(({ stored }) => stored ?? []));
       return {
         results: results.map(({ status, entry }) => ({ status, entry: entry && toApiEntry(entry, outputMask) })),
       };
