@@ -22,6 +22,54 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['server bundle count', async () => (await import('./commands/server/bundle-count.ts')).bundleCount],
   ['server x509 mint', async () => (await import('./commands/server/x509-mint.ts')).x509Mint],
   ['server jwt mint', async () => (await import('./commands/server/jwt-mint.ts')).jwtMint],
+  [
+    'server localauthority x509 show',
+    async () => (await import('./commands/server/localauthority-x509.ts')).localAuthorityX509Show,
+  ],
+  [
+    'server localauthority x509 prepare',
+    async () => (await import('./commands/server/localauthority-x509.ts')).localAuthorityX509Prepare,
+  ],
+  [
+    'server localauthority x509 activate',
+    async () => (await import('./commands/server/localauthority-x509.ts')).localAuthorityX509Activate,
+  ],
+  [
+    'server localauthority x509 taint',
+    async () => (await import('./commands/server/localauthority-x509.ts')).localAuthorityX509Taint,
+  ],
+  [
+    'server localauthority x509 revoke',
+    async () => (await import('./commands/server/localauthority-x509.ts')).localAuthorityX509Revoke,
+  ],
+  [
+    'server localauthority jwt show',
+    async () => (await import('./commands/server/localauthority-jwt.ts')).localAuthorityJwtShow,
+  ],
+  [
+    'server localauthority jwt prepare',
+    async () => (await import('./commands/server/localauthority-jwt.ts')).localAuthorityJwtPrepare,
+  ],
+  [
+    'server localauthority jwt activate',
+    async () => (await import('./commands/server/localauthority-jwt.ts')).localAuthorityJwtActivate,
+  ],
+  [
+    'server localauthority jwt taint',
+    async () => (await import('./commands/server/localauthority-jwt.ts')).localAuthorityJwtTaint,
+  ],
+  [
+    'server localauthority jwt revoke',
+    async () => (await import('./commands/server/localauthority-jwt.ts')).localAuthorityJwtRevoke,
+  ],
+  [
+    'server upstreamauthority taint',
+    async () => (await import('./commands/server/upstreamauthority.ts')).upstreamAuthorityTaint,
+  ],
+  [
+    'server upstreamauthority revoke',
+    async () => (await import('./commands/server/upstreamauthority.ts')).upstreamAuthorityRevoke,
+  ],
   ['server plugin list', async () => (await import('./commands/server/plugin-list.ts')).serverPluginList],
   ['server plugin reload', async () => (await import('./commands/server/plugin-reload.ts')).serverPluginReload],
   ['server logger get', async () => (await import('./commands/server/logger-get.ts')).serverLoggerGet],

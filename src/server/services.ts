@@ -14,6 +14,7 @@ import { agentService } from './api/agent-service.ts';
 import { bundleService } from './api/bundle-service.ts';
 import { debugService } from './api/debug-service.ts';
 import { entryService } from './api/entry-service.ts';
+import { localAuthorityService } from './api/local-authority-service.ts';
 import { svidService } from './api/svid-service.ts';
 import { trustDomainService } from './api/trust-domain-service.ts';
 import type { Attestors } from './attestation/attestors.ts';
@@ -121,6 +122,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
       manager: federation.manager,
       log,
     }),
+    localAuthorityService(options.authorities),
     serverLoggerService(log),
     debugService({ datastore, bundle, identity, clock }),
     pluginsService(catalog),

@@ -55,6 +55,21 @@ export const CALL_POLICY: ReadonlyMap<string, readonly CallerClass[]> = new Map(
   ...methods('spire.api.server.svid.v1.SVID', AGENTS, ['BatchNewX509SVID', 'NewJWTSVID']),
   ...methods('spire.api.server.svid.v1.SVID', DOWNSTREAM, ['NewDownstreamX509CA']),
   ...methods('spire.api.server.bundle.v1.Bundle', DOWNSTREAM, ['PublishJWTAuthority']),
+  ...methods(
+    'spire.api.server.localauthority.v1.LocalAuthority',
+    ADMINISTRATION,
+    ['JWT', 'X509', 'WIT'].flatMap((kind) => [
+      `Get${kind}AuthorityState`,
+      `Prepare${kind}Authority`,
+      `Activate${kind}Authority`,
+      `Taint${kind}Authority`,
+      `Revoke${kind}Authority`,
+    ]),
+  ),
+  ...methods('spire.api.server.localauthority.v1.LocalAuthority', ADMINISTRATION, [
+    'TaintX509UpstreamAuthority',
+    'RevokeX509UpstreamAuthority',
+  ]),
   ...methods('spire.api.server.debug.v1.Debug', LOCAL, ['GetInfo']),
   ...methods('spire.api.server.logger.v1.Logger', LOCAL, ['GetLogger', 'SetLogLevel', 'ResetLogLevel']),
   ...methods('assayer.server.watch.v1.Watch', AGENTS, ['WatchChanges']),
