@@ -9,8 +9,10 @@ import { listenTls } from '../rpc/tls-server.ts';
 import { listenUnix } from '../rpc/unix-listener.ts';
 import type { AuditLog } from './audit/audit-log.ts';
 import type { Authorizer } from './authorization/authorizer.ts';
+import type { BundleKeeper } from './bundle-keeper.ts';
 import type { CallerBundles } from './caller-bundles.ts';
 import { ConnectionLimits } from './connection-limits.ts';
+import { cutOffDistrusted } from './cut-off-distrusted.ts';
 import type { RateLimits } from './rate-limits/rate-limits.ts';
 import type { ServerIdentity, X509Identity } from './server-identity.ts';
 
@@ -20,6 +22,8 @@ export interface EndpointsOptions {
   readonly authorizer: Authorizer;
   readonly rateLimits: RateLimits;
   readonly identity: ServerIdentity;
+  /** The server's own. */
+  readonly bundle: BundleKeeper;
   readonly callerBundles: CallerBundles;
   readonly observe: ObserveCalls;
   readonly tracer?: CallTracer | undefined;
@@ -45,7 +49,7 @@ const MAX_HANDSHAKES_PER_ADDRESS = 256;
 
 /** The API over TLS for agents and administrators, and over the admin socket for whoever may open that. */
 export async function openEndpoints(options: EndpointsOptions): Promise<Endpoints> {
-  const { config, authorizer, rateLimits, identity, callerBundles, observe, tracer, log, audit } = options;
+  const { config, authorizer, rateLimits, identity, bundle, callerBundles, observe, tracer, log, audit } = options;
   const services = audit === undefined ? options.services : options.services.map((one) => audit.wrap(one));
   const interceptors = [...(audit === undefined ? [] : [audit]), authorizer, rateLimits];
   await using stack = new AsyncDisposableStack();
@@ -71,6 +75,7 @@ export async function openEndpoints(options: EndpointsOptions): Promise<Endpoint
     }),
   );
   stack.defer(identity.subscribe((current) => tls.useIdentity(toTlsIdentity(current))));
+  stack.defer(cutOffDistrusted(tls, bundle, log));
   stack.use(
     await listenUnix({
       path: config.socketPath,

@@ -3,8 +3,10 @@ import type { Logger } from '../log/logger.ts';
 import { type CallEnded, observed } from '../rpc/call-observer.ts';
 import { serverId } from '../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
+import { isTrustedX509Svid } from '../spiffe/trusted-svid.ts';
 import { callMeter } from '../telemetry/call-metrics.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { BundleKeeper } from './bundle-keeper.ts';
 import type { SvidIssuer } from './ca/svid-issuer.ts';
 import { RotationTimer } from './rotation-timer.ts';
 
@@ -19,6 +21,7 @@ export interface X509Identity {
 
 export interface ServerIdentityOptions {
   readonly issuer: SvidIssuer;
+  readonly bundle: Pick<BundleKeeper, 'current' | 'subscribe'>;
   readonly trustDomain: TrustDomain;
   readonly ttlSeconds: number;
   readonly metrics: Metrics;
@@ -28,12 +31,13 @@ export interface ServerIdentityOptions {
 
 const RETRY_MS = 5_000;
 
-/** Keeps the server's SVID fresh: a new one at half of its life. */
+/** Keeps the server's SVID fresh: a new one at half of its life, and once the authority that signed it is tainted or gone. */
 export class ServerIdentity implements AsyncDisposable {
   readonly #options: ServerIdentityOptions;
   readonly #listeners = new Set<(identity: X509Identity) => void>();
   readonly #timer: RotationTimer;
   readonly #rotated: CallEnded;
+  readonly #unsubscribe: () => void;
   #current: X509Identity;
 
   private constructor(options: ServerIdentityOptions, current: X509Identity) {
@@ -43,6 +47,9 @@ export class ServerIdentity implements AsyncDisposable {
     this.#rotated = callMeter(metrics, ['svid', 'rotate']);
     this.#timer = new RotationTimer({ work: () => this.rotate(), log, clock, retryMs: RETRY_MS });
     this.#timer.start(this.#halfLife(current));
+    this.#unsubscribe = options.bundle.subscribe(() => {
+      if (!this.#isTrusted()) this.#timer.start(clock());
+    });
   }
 
   static async open(options: ServerIdentityOptions): Promise<ServerIdentity> {
@@ -63,11 +70,17 @@ export class ServerIdentity implements AsyncDisposable {
     this.#current = await observed(this.#rotated, () => issue(this.#options));
     for (const listener of this.#listeners) listener(this.#current);
     this.#options.log.debug('server X.509-SVID rotated', { expires_at: this.#current.expiresAt });
-    return this.#halfLife(this.#current);
+    // One that was being issued when its authority was tainted does not stay.
+    return this.#isTrusted() ? this.#halfLife(this.#current) : new Date(this.#options.clock().getTime() + RETRY_MS);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#unsubscribe();
     await this.#timer[Symbol.asyncDispose]();
+  }
+
+  #isTrusted(): boolean {
+    return isTrustedX509Svid(this.#current.chain, this.#options.bundle.current, this.#options.clock());
   }
 
   #halfLife({ expiresAt }: X509Identity): Date {

@@ -104,6 +104,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   const identity = stack.use(
     await ServerIdentity.open({
       issuer,
+      bundle,
       trustDomain,
       ttlSeconds: config.defaultX509SvidTtlSeconds,
       metrics,
@@ -160,6 +161,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
       authorizer,
       rateLimits,
       identity,
+      bundle,
       callerBundles,
       observe,
       tracer: tracing?.calls,

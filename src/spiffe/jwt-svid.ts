@@ -82,6 +82,11 @@ export function decodeUnverifiedJwtSvid(token: string): JwtSvid {
   return parseToken(token).svid;
 }
 
+/** The authority that a token names, unverified. @throws SpiffeError `SVID_INVALID` for what is no token */
+export function keyIdOfJwtSvid(token: string): string {
+  return parseToken(token).keyId;
+}
+
 /**
  * Signs a token with ES256, ES384 or RS256, as the key wants.
  *

@@ -51,8 +51,12 @@ test('the newest tokens are kept, and none once an authority is trusted no more'
   await svids.fetch(entry, ['c']);
   expect(await svids.fetch(entry, ['a'])).toBe(a);
   expect(await svids.fetch(entry, ['b'])).not.toBe(b);
-  svids.clear();
+  svids.distrust(new Set(['another']));
+  expect(await svids.fetch(entry, ['a'])).toBe(a);
+  svids.distrust(new Set([a.keyId]));
   expect(await svids.fetch(entry, ['a'])).not.toBe(a);
+  const [late, later] = [await svids.fetch(entry, ['late']), await svids.fetch(entry, ['late'])];
+  expect([late.keyId, later === late]).toEqual([a.keyId, false]); // signed by it, handed on and not kept
 });
 
 test('a token past half of its life is renewed; while the server is away it is served until it ends', async () => {

@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest';
 import type { AuthorizedEntry } from '../../src/agent/server-api/authorized-entry.ts';
-import { isTrusted, planSvids, withDistrusted } from '../../src/agent/workloads/svid-plan.ts';
+import { planSvids, withDistrusted } from '../../src/agent/workloads/svid-plan.ts';
 import { type CacheContent, WorkloadCache, type WorkloadView } from '../../src/agent/workloads/workload-cache.ts';
 import type { WorkloadX509Svid } from '../../src/agent/workloads/workload-x509-svid.ts';
 import { type Bundle, emptyBundle } from '../../src/spiffe/bundle.ts';
 import { parseSelector } from '../../src/spiffe/selector.ts';
 import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
+import { isTrustedX509Svid } from '../../src/spiffe/trusted-svid.ts';
 import { TestAuthority } from '../../src/testing/test-authority.ts';
 
 const NOW = new Date('2026-06-01T12:00:00Z');
@@ -170,5 +171,5 @@ test('an SVID by an authority that is tainted or gone is due at once (inventory 
   expect(dueAt(bundle)).toEqual(svids.get('a')?.rotateAt);
   const tainted = { ...bundle, x509Authorities: bundle.x509Authorities.map((one) => ({ ...one, tainted: true })) };
   expect([dueAt(tainted), dueAt(ownBundle)]).toEqual([now, now]);
-  expect([isTrusted(chain, bundle, now), isTrusted(chain, tainted, now)]).toEqual([true, false]);
+  expect([isTrustedX509Svid(chain, bundle, now), isTrustedX509Svid(chain, tainted, now)]).toEqual([true, false]);
 });

@@ -5,6 +5,7 @@ import { AgentDefinition } from '../../src/gen/spire/api/server/agent/v1/agent.t
 import { BundleDefinition } from '../../src/gen/spire/api/server/bundle/v1/bundle.ts';
 import { DebugDefinition } from '../../src/gen/spire/api/server/debug/v1/debug.ts';
 import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.ts';
+import { LocalAuthorityDefinition } from '../../src/gen/spire/api/server/localauthority/v1/localauthority.ts';
 import { LoggerDefinition } from '../../src/gen/spire/api/server/logger/v1/logger.ts';
 import { SVIDDefinition } from '../../src/gen/spire/api/server/svid/v1/svid.ts';
 import { TrustDomainDefinition } from '../../src/gen/spire/api/server/trustdomain/v1/trustdomain.ts';
@@ -82,6 +83,13 @@ const POLICY: readonly (readonly [ServiceDefinition, string, readonly Caller[]])
   [SVIDDefinition, 'NewJWTSVID', AGENT],
   [SVIDDefinition, 'NewDownstreamX509CA', DOWNSTREAM],
   [BundleDefinition, 'PublishJWTAuthority', DOWNSTREAM],
+  ...['JWT', 'X509'].flatMap((kind) =>
+    ['Get*AuthorityState', 'Prepare*Authority', 'Activate*Authority', 'Taint*Authority', 'Revoke*Authority'].map(
+      (method) => [LocalAuthorityDefinition, method.replace('*', kind), ADMIN] as const,
+    ),
+  ),
+  [LocalAuthorityDefinition, 'TaintX509UpstreamAuthority', ADMIN],
+  [LocalAuthorityDefinition, 'RevokeX509UpstreamAuthority', ADMIN],
   [DebugDefinition, 'GetInfo', LOCAL],
   [LoggerDefinition, 'GetLogger', LOCAL],
   [LoggerDefinition, 'SetLogLevel', LOCAL],
@@ -171,6 +179,7 @@ test('the policy has every method that the server implements', async () => {
     EntryDefinition,
     SVIDDefinition,
     DebugDefinition,
+    LocalAuthorityDefinition,
     LoggerDefinition,
     HealthDefinition,
     PluginsDefinition,

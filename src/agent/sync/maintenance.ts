@@ -1,14 +1,16 @@
 import { RemoteError } from '../../rpc/status.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { type Bundle, sameX509Authorities } from '../../spiffe/bundle.ts';
+import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
 import { Status } from '../../spiffe/status.ts';
+import { isTrustedX509Svid, isValidX509Svid } from '../../spiffe/trusted-svid.ts';
 import { type JoinOptions, joinTrustDomain } from '../attestation/join-trust-domain.ts';
 import { backoffMs, jittered } from '../backoff.ts';
 import type { NodeIdentity } from '../identity/node-identity.ts';
+import { fetchBundle } from '../server-api/fetch-bundles.ts';
 import { type Refusal, refusalOf } from '../server-api/refusal.ts';
-import { CALL_DEADLINE_MS, type ServerConnection } from '../server-api/server-connection.ts';
+import { CALL_DEADLINE_MS, ServerConnection } from '../server-api/server-connection.ts';
 import type { AgentDataFile } from '../storage/agent-data.ts';
 import type { CacheFile } from '../storage/cache-file.ts';
-import { isTrusted } from '../workloads/svid-plan.ts';
 import type { WorkloadCache } from '../workloads/workload-cache.ts';
 import { Pause } from './pause.ts';
 import { ServerWatch } from './server-watch.ts';
@@ -50,6 +52,8 @@ export class Maintenance implements AsyncDisposable {
   #restartsSeen = 0;
   #isKeyLost = false;
   #mustRejoin: string | undefined;
+  /** What our own SVID was last verified by. */
+  #followedTrust: Bundle | undefined;
   #postedSequence: bigint | undefined;
 
   private constructor(options: MaintenanceOptions) {
@@ -102,17 +106,17 @@ export class Maintenance implements AsyncDisposable {
     const { synchronizer, identity, cache, cacheFile } = this.#options;
     try {
       await this.#keepIdentity(signal);
-      const { hasChanged, trust } = await synchronizer.sync(signal);
+      const { hasChanged } = await synchronizer.sync(signal);
       this.#failures = 0;
       this.#first.resolve();
-      if (trust !== 'same') this.#options.connection.reconnect(); // the next one is verified by what counts now
-      if (trust === 'lost') await this.#keepTrusted(signal);
+      await this.#followTrust(signal);
       if (hasChanged && cache.content !== undefined) await cacheFile.write(identity.svid.spiffeId, cache.content);
       await this.#postStatus(signal);
       return this.#untilNext();
     } catch (error) {
       if (signal.aborted) return 0;
       this.#failures += 1;
+      if (this.#failures > 1 && isSpiffeError(error, 'SERVER_UNREACHABLE')) await this.#learnTrust(signal);
       await this.#judge(error);
       synchronizer.useRestored();
       this.#first.resolve();
@@ -193,13 +197,48 @@ export class Maintenance implements AsyncDisposable {
     }
   }
 
-  /** Our own SVID may be by an authority that counts no more. */
-  async #keepTrusted(signal: AbortSignal): Promise<void> {
+  /** The next connection is verified by what counts now; and our own SVID may be by an authority that counts no more. */
+  async #followTrust(signal: AbortSignal): Promise<void> {
     const { identity, connection, trust, clock } = this.#options;
-    if (isTrusted(identity.svid.chain, trust.current, clock())) return;
-    if (identity.svid.reattestable) return await this.#rejoin(signal);
+    const { current } = trust;
+    const followed = this.#followedTrust;
+    if (followed === current) return;
+    if (followed !== undefined && !sameX509Authorities(followed.x509Authorities, current.x509Authorities)) {
+      connection.reconnect();
+    }
+    if (!isTrustedX509Svid(identity.svid.chain, current, clock())) await this.#replaceIdentity(signal);
+    this.#followedTrust = current;
+  }
+
+  async #replaceIdentity(signal: AbortSignal): Promise<void> {
+    const { identity, connection, log } = this.#options;
+    log.info('the authority that signed the X.509-SVID of the agent is trusted no more: it gets another one');
+    if (!this.#isIdentityValid()) this.#mustRejoin = REVOKED;
+    if (this.#mustRejoin !== undefined || identity.svid.reattestable) return await this.#rejoin(signal);
     await identity.renew(connection, signal);
     connection.reconnect();
+  }
+
+  /** Whether the server can still verify our SVID, by what we know. */
+  #isIdentityValid(): boolean {
+    const { identity, trust, clock } = this.#options;
+    return isValidX509Svid(identity.svid.chain, trust.current, clock());
+  }
+
+  /**
+   * The server may have hung up on us because the authority that signed our SVID is revoked, which we could not learn of: whoever
+   * shows no SVID may ask for the bundle.
+   */
+  async #learnTrust(signal: AbortSignal): Promise<void> {
+    const { server, trust, log } = this.#options;
+    try {
+      using connection = new ServerConnection({ ...server, bundle: () => trust.current });
+      await trust.replace(await fetchBundle(connection, server.trustDomain, signal));
+    } catch (error) {
+      log.debug('the bundle could not be had without an identity', { reason: reasonOf(error) });
+      return;
+    }
+    if (!this.#isIdentityValid()) this.#mustRejoin ??= REVOKED;
   }
 
   async #postStatus(signal: AbortSignal): Promise<void> {
@@ -232,6 +271,8 @@ const WORDS: Readonly<Record<Exclude<Refusal, 'banned'>, string>> = {
   evicted: 'the server does not know it any more',
   must_reattest: 'the server wants to see it do so',
 };
+
+const REVOKED = 'the authority that signed its X.509-SVID was revoked';
 
 /** An answer that another attempt does not change. */
 function isVerdict(error: unknown): boolean {

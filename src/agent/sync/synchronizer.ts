@@ -1,8 +1,9 @@
 import type { Logger } from '../../log/logger.ts';
-import { type Bundle, hasX509Authority, sameBundle, sameX509Authorities } from '../../spiffe/bundle.ts';
+import { type Bundle, sameBundle } from '../../spiffe/bundle.ts';
 import { isSpiffeError } from '../../spiffe/error.ts';
 import { containsAllSelectors } from '../../spiffe/selector.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import { hasLostX509Authority, lostJwtAuthorities } from '../../spiffe/trusted-svid.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import { fetchBundle, findFederatedBundle } from '../server-api/fetch-bundles.ts';
 import type { ServerConnection } from '../server-api/server-connection.ts';
@@ -31,12 +32,7 @@ export interface SynchronizerOptions {
 export interface SyncResult {
   /** Whether workloads may have got something new. */
   readonly hasChanged: boolean;
-  /** What became of the X.509 authorities that verify the server, and ourselves. */
-  readonly trust: TrustChange;
 }
-
-/** `lost`: one that counted is gone or tainted. */
-export type TrustChange = 'same' | 'gained' | 'lost';
 
 const NOTHING: CacheContent = { entries: new Map(), svids: new Map(), bundles: new Map() };
 
@@ -44,9 +40,14 @@ const NOTHING: CacheContent = { entries: new Map(), svids: new Map(), bundles: n
 export class Synchronizer {
   readonly #options: SynchronizerOptions;
   #lastSyncAt: Date | undefined;
+  /** What the X.509-SVIDs in the cache were last verified by; undefined: those of the last run were not yet. */
+  #verifiedBy: Bundle | undefined;
+  /** What the JWT-SVIDs that are kept were last looked at by. */
+  #jwtVerifiedBy: Bundle;
 
   constructor(options: SynchronizerOptions) {
     this.#options = options;
+    this.#jwtVerifiedBy = options.trust.current;
   }
 
   /** Serves workloads what the last run had, if nothing newer has come. */
@@ -65,12 +66,14 @@ export class Synchronizer {
     const { connection, trustDomain, trust, cache, restored, clock, log } = this.#options;
     const before = cache.content ?? restored ?? NOTHING;
     const ownBundle = await fetchBundle(connection, trustDomain, signal);
-    const trustChange = await this.#trust(ownBundle);
+    await this.#trust(ownBundle);
+    const verifiedBy = trust.current;
+    const mustVerify = this.#verifiedBy === undefined || hasLostX509Authority(this.#verifiedBy, verifiedBy);
     const entries = await this.#fetchEntries(before.entries, signal);
     const bundles = await this.#fetchBundles(entries, before.bundles, signal);
     const { kept, wanted } = planSvids({
       entries,
-      svids: trustChange === 'lost' ? withDistrusted(before.svids, trust.current, clock()) : before.svids,
+      svids: mustVerify ? withDistrusted(before.svids, verifiedBy, clock()) : before.svids,
       watched: cache.watchedEntryIds(),
       maxSize: this.#options.x509SvidCacheMaxSize,
       now: clock(),
@@ -81,9 +84,10 @@ export class Synchronizer {
     ]);
     const issued = issuing.status === 'fulfilled' ? issuing.value : [];
     const hasChanged = this.#publish({ entries, svids: withIssued(kept, issued), bundles }) || isTakenBack;
+    this.#verifiedBy = verifiedBy;
     if (issuing.status === 'rejected') throw issuing.reason;
     this.#lastSyncAt = clock();
-    return { hasChanged, trust: trustChange };
+    return { hasChanged };
   }
 
   /** When all that is due could be had last; undefined before. */
@@ -99,17 +103,13 @@ export class Synchronizer {
     return Number.isFinite(next) ? new Date(next) : undefined;
   }
 
-  async #trust(bundle: Bundle): Promise<TrustChange> {
+  async #trust(bundle: Bundle): Promise<void> {
     const { trust, jwtSvids, log } = this.#options;
-    const { current } = trust;
-    if (!(await trust.replace(bundle))) return 'same';
-    log.info('trust bundle updated', { sequence: bundle.sequenceNumber, x509: bundle.x509Authorities.length });
-    const jwtKeyIds = new Set(trusted(bundle.jwtAuthorities).map(({ keyId }) => keyId));
-    if (!trusted(current.jwtAuthorities).every(({ keyId }) => jwtKeyIds.has(keyId))) jwtSvids.clear();
-    if (sameX509Authorities(current.x509Authorities, bundle.x509Authorities)) return 'same';
-    const usable = { ...bundle, x509Authorities: trusted(bundle.x509Authorities) };
-    const isKept = trusted(current.x509Authorities).every(({ certificate }) => hasX509Authority(usable, certificate));
-    return isKept ? 'gained' : 'lost';
+    if (await trust.replace(bundle)) {
+      log.info('trust bundle updated', { sequence: bundle.sequenceNumber, x509: bundle.x509Authorities.length });
+    }
+    jwtSvids.distrust(lostJwtAuthorities(this.#jwtVerifiedBy, trust.current));
+    this.#jwtVerifiedBy = trust.current;
   }
 
   /** The very map that is known, where nothing changed. */
@@ -186,12 +186,6 @@ export class Synchronizer {
 function asksForNoMore(known: AuthorizedEntry, entry: AuthorizedEntry | undefined): boolean {
   if (entry === known) return true;
   return entry !== undefined && containsAllSelectors(known.selectors, entry.selectors);
-}
-
-function trusted<Authority extends { readonly tainted: boolean }>(
-  authorities: readonly Authority[],
-): readonly Authority[] {
-  return authorities.filter(({ tainted }) => !tainted);
 }
 
 function withIssued(

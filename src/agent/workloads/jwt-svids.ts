@@ -1,4 +1,5 @@
 import { SpiffeError } from '../../spiffe/error.ts';
+import { keyIdOfJwtSvid } from '../../spiffe/jwt-svid.ts';
 import { rotationTime } from '../identity/rotation-time.ts';
 import { fromApiId } from '../server-api/api-id.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
@@ -6,6 +7,8 @@ import { CALL_DEADLINE_MS, type ServerConnection } from '../server-api/server-co
 
 export interface WorkloadJwtSvid {
   readonly token: string;
+  /** Of the authority that signed it. */
+  readonly keyId: string;
   readonly expiresAt: Date;
   readonly rotateAt: Date;
 }
@@ -22,6 +25,7 @@ export interface JwtSvidsOptions {
 export class JwtSvids {
   readonly #options: JwtSvidsOptions;
   readonly #cached = new Map<string, WorkloadJwtSvid>();
+  readonly #distrusted = new Set<string>();
   readonly #fetching = new Map<string, Promise<WorkloadJwtSvid>>();
 
   constructor(options: JwtSvidsOptions) {
@@ -42,7 +46,7 @@ export class JwtSvids {
     try {
       return await fetching;
     } catch (cause) {
-      if (cached !== undefined) return cached;
+      if (cached !== undefined && !this.#distrusted.has(cached.keyId)) return cached;
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new SpiffeError('SERVER_UNREACHABLE', `could not fetch a JWT-SVID of ${entry.spiffeId}: ${reason}`, {
         cause,
@@ -55,9 +59,11 @@ export class JwtSvids {
     return this.#cached.size;
   }
 
-  /** Forgets all tokens, where an authority that signed some is trusted no more. */
-  clear(): void {
-    this.#cached.clear();
+  /** Forgets the tokens that these authorities signed, and keeps none that is still to come. Inventory B002. */
+  distrust(keyIds: ReadonlySet<string>): void {
+    if (keyIds.size === 0) return;
+    for (const keyId of keyIds) this.#distrusted.add(keyId);
+    for (const [key, { keyId }] of this.#cached) if (this.#distrusted.has(keyId)) this.#cached.delete(key);
   }
 
   #find(key: string, now: Date): WorkloadJwtSvid | undefined {
@@ -91,7 +97,9 @@ export class JwtSvids {
         `the server's token expired at ${expiresAt.toISOString()}, by this node's clock it is ${receivedAt.toISOString()}: set both clocks by the same time service`,
       );
     }
-    const fetched = { token: svid.token, expiresAt, rotateAt: rotationTime({ receivedAt, expiresAt }) };
+    const keyId = keyIdOfJwtSvid(svid.token);
+    const fetched = { token: svid.token, keyId, expiresAt, rotateAt: rotationTime({ receivedAt, expiresAt }) };
+    if (this.#distrusted.has(keyId)) return fetched; // the next one that is asked for is of another authority
     this.#cached.set(key, fetched);
     const [oldest] = this.#cached.keys();
     if (this.#cached.size > maxSize && oldest !== undefined) this.#cached.delete(oldest);

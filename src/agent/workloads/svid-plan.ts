@@ -1,6 +1,5 @@
 import type { Bundle } from '../../spiffe/bundle.ts';
-import { isSpiffeError } from '../../spiffe/error.ts';
-import { validateX509Svid } from '../../spiffe/x509-svid.ts';
+import { isTrustedX509Svid } from '../../spiffe/trusted-svid.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import type { WorkloadX509Svid } from './workload-x509-svid.ts';
 
@@ -51,21 +50,9 @@ export function withDistrusted(
   now: Date,
 ): ReadonlyMap<string, WorkloadX509Svid> {
   return new Map(
-    [...svids].map(([id, svid]) => [id, isTrusted(svid.chain, bundle, now) ? svid : { ...svid, rotateAt: now }]),
+    [...svids].map(([id, svid]) => [
+      id,
+      isTrustedX509Svid(svid.chain, bundle, now) ? svid : { ...svid, rotateAt: now },
+    ]),
   );
-}
-
-/** Whether an authority that is not tainted verifies the chain. Inventory B002. */
-export function isTrusted(chain: readonly Uint8Array[], bundle: Bundle, now: Date): boolean {
-  try {
-    validateX509Svid(
-      chain,
-      { ...bundle, x509Authorities: bundle.x509Authorities.filter(({ tainted }) => !tainted) },
-      now,
-    );
-    return true;
-  } catch (error) {
-    if (!isSpiffeError(error)) throw error;
-    return false;
-  }
 }

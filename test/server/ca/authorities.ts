@@ -1,15 +1,17 @@
 import { fileURLToPath } from 'node:url';
 import { type Datastore, openDatastore } from '../../../src/datastore/datastore.ts';
+import type { KeyManager } from '../../../src/plugin-host/kinds/key-manager.ts';
 import { BundleKeeper } from '../../../src/server/bundle-keeper.ts';
 import { CaJournal } from '../../../src/server/ca/ca-journal.ts';
 import { CaManager } from '../../../src/server/ca/ca-manager.ts';
 import { JournalNameFile } from '../../../src/server/ca/journal-name-file.ts';
+import { MemoryKeys } from '../../../src/server/ca/memory-keys.ts';
 import { SelfSignedAnchor } from '../../../src/server/ca/self-signed-anchor.ts';
 import { SvidIssuer } from '../../../src/server/ca/svid-issuer.ts';
 import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts';
 import { MetricFilter } from '../../../src/telemetry/metric-filter.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
-import type { KeyType } from '../../../src/x509/signer.ts';
+import type { KeyType, Signer } from '../../../src/x509/signer.ts';
 import { pluginConfig, SQL, TestHost } from '../../plugin-host/go-plugins.ts';
 
 export const trustDomain = parseTrustDomain('example.org');
@@ -19,6 +21,10 @@ export interface AuthoritiesOptions {
   readonly folder: string;
   readonly clock: () => Date;
   readonly keyManager?: 'memory' | 'disk';
+  /** In place of a key manager's process. */
+  readonly keys?: LastingKeys;
+  /** In place of the folder's own. */
+  readonly dataFolder?: string;
   readonly keyType?: KeyType;
   readonly ttlSeconds?: number;
 }
@@ -56,26 +62,19 @@ export class Authorities implements AsyncDisposable {
     await using resources = new AsyncDisposableStack();
     const datastore = resources.use(await openDatastore({ path: `${folder}/datastore.sqlite3`, clock }));
     const host = new TestHost();
-    const plugin = pluginConfig({
-      type: 'KeyManager',
-      name: keyManager,
-      command: process.execPath,
-      args: [program(`../../../src/plugins/${keyManager}/server.main.ts`)],
-      data: { text: keyManager === 'disk' ? `keys_path = "${folder}/keys.json"` : '' },
-    });
-    const catalog = resources.use(await host.load('server', [SQL, plugin]));
+    const keys = options.keys ?? (await openKeyManager(host, keyManager, folder, resources));
     const bundle = await BundleKeeper.open(datastore.bundles, trustDomain);
     const journal = await CaJournal.open({
       repository: datastore.caJournal,
-      keys: await catalog.keyManager.getKeys(),
-      nameFile: new JournalNameFile(folder),
+      keys: await keys.getKeys(),
+      nameFile: new JournalNameFile(options.dataFolder ?? folder),
       log: host.log,
     });
     const filter = new MetricFilter({ allowedPrefixes: [], blockedPrefixes: [], allowedLabels: [], blockedLabels: [] });
     const metrics = new Metrics({ prefix: 'spire_server', labels: [], filter });
     const manager = resources.use(
       await CaManager.open({
-        keys: catalog.keyManager,
+        keys,
         journal,
         bundle,
         anchor: new SelfSignedAnchor({ bundle, trustDomain, ttlSeconds, subject: { country: 'US' } }),
@@ -117,4 +116,35 @@ export class Authorities implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources.disposeAsync();
   }
+}
+
+/** A key manager that outlives the server, without a process. */
+export class LastingKeys extends MemoryKeys {
+  readonly #ids = new Set<string>();
+
+  override async generateKey(id: string, type: KeyType): Promise<Signer> {
+    this.#ids.add(id);
+    return super.generateKey(id, type);
+  }
+
+  async getKeys(): Promise<readonly { readonly id: string; readonly publicKey: Uint8Array }[]> {
+    const keys = await Promise.all([...this.#ids].map(async (id) => ({ id, signer: await this.findKey(id) })));
+    return keys.flatMap(({ id, signer }) => (signer === undefined ? [] : [{ id, publicKey: signer.publicKey }]));
+  }
+}
+
+async function openKeyManager(
+  host: TestHost,
+  name: 'memory' | 'disk',
+  folder: string,
+  resources: AsyncDisposableStack,
+): Promise<KeyManager> {
+  const plugin = pluginConfig({
+    type: 'KeyManager',
+    name,
+    command: process.execPath,
+    args: [program(`../../../src/plugins/${name}/server.main.ts`)],
+    data: { text: name === 'disk' ? `keys_path = "${folder}/keys.json"` : '' },
+  });
+  return resources.use(await host.load('server', [SQL, plugin])).keyManager;
 }
