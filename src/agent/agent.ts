@@ -119,12 +119,11 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     hitTimeoutSeconds: experimental.jwtSvidCacheHitTimeoutSeconds,
     clock,
   });
-  const stopping = new AbortController();
   const attestation = { attestors: catalog.workloadAttestors, logSelectors: config.logSelectors, log };
   const workloads = workloadService({
     trustDomain,
     attest: (peer, callSignal) => attestWorkload(peer, callSignal, attestation),
-    watch: (selectors, callSignal) => cache.watch(selectors, AbortSignal.any([callSignal, stopping.signal])),
+    watch: (selectors, callSignal) => cache.watch(selectors, callSignal),
     fetchJwtSvid: (entry, audience) => jwtSvids.fetch(entry, audience),
     allowUnauthenticatedVerifiers: config.allowUnauthenticatedVerifiers,
     allowedForeignJwtClaims: config.allowedForeignJwtClaims,
@@ -226,10 +225,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       return catalog.plugins;
     },
     reloadChangedPlugins: () => catalog.reloader.reloadChanged(),
-    [Symbol.asyncDispose]: async () => {
-      stopping.abort(); // ends streams that would go on for ever
-      await running.disposeAsync();
-    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
 

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import type { LogConfig } from '../config/log-config.ts';
 import type { Logger } from '../log/logger.ts';
 import { isSpiffeError } from '../spiffe/error.ts';
@@ -15,6 +16,9 @@ export interface RunningProgram extends AsyncDisposable {
   reloadChangedPlugins(): Promise<void>;
 }
 
+/** From the signal; whoever starts programs often kills them ten seconds after it. */
+const STOP_WITHIN_MS = 9_500;
+
 /** No writing by the group, nothing for everybody else. */
 const UMASK = 0o027;
 
@@ -30,10 +34,19 @@ export async function runProgram({ config, start }: ProgramOptions): Promise<voi
   tightenUmask(log);
   for (const warning of config.warnings) log.warning(warning);
   const stop = new AbortController();
+  let timeIsUp: NodeJS.Timeout | undefined;
+  const end = (signal: 'SIGTERM' | 'SIGINT') => {
+    if (stop.signal.aborted) process.exit(128 + constants.signals[signal]); // whoever asks twice means now
+    stop.abort();
+    timeIsUp = setTimeout(() => {
+      log.error('what has not ended in time is ended at once', { seconds: STOP_WITHIN_MS / 1_000 });
+      process.exit(0);
+    }, STOP_WITHIN_MS).unref();
+  };
   const stopped = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve()));
   // Also while it starts and while it stops: a signal by default would leave plugins and sockets behind.
-  process.on('SIGTERM', () => stop.abort());
-  process.on('SIGINT', () => stop.abort());
+  process.on('SIGTERM', end);
+  process.on('SIGINT', end);
   process.on('SIGUSR2', () => output.reopen());
   let reload = () => log.info('plugins are not reloaded: the program is starting or stopping');
   process.on('SIGUSR1', () => reload());
@@ -49,6 +62,7 @@ export async function runProgram({ config, start }: ProgramOptions): Promise<voi
     if (config.log.file !== undefined) log.error(error instanceof Error ? error.message : String(error));
     throw error;
   }
+  clearTimeout(timeIsUp);
   log.info('stopped');
 }
 

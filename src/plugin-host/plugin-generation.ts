@@ -226,14 +226,20 @@ export class PluginGeneration implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#disposal ??= this.#dispose();
+    await this.end('the plugin');
+  }
+
+  /** @param what ends: with the program, there is less time. */
+  async end(what: 'the plugin' | 'the program'): Promise<void> {
+    const { deinitMs, stopMs } = this.#options.deadlines;
+    this.#disposal ??= this.#dispose(what === 'the program' ? Math.min(stopMs, deinitMs) : deinitMs);
     await this.#disposal;
   }
 
-  async #dispose(): Promise<void> {
-    const { deadlines, log } = this.#options;
+  async #dispose(deinitMs: number): Promise<void> {
+    const { log } = this.#options;
     if (this.exit === undefined) {
-      await this.#connection.deinit(deadlines.deinitMs).catch((error: unknown) => {
+      await this.#connection.deinit(deinitMs).catch((error: unknown) => {
         log.warning('plugin was not deinitialized', { error: error instanceof Error ? error.message : String(error) });
       });
     }

@@ -38,6 +38,8 @@ export interface PluginDeadlines {
   readonly initMs: number;
   readonly configureMs: number;
   readonly deinitMs: number;
+  /** In place of the last, where the program ends. */
+  readonly stopMs: number;
   /** Between two health checks of a plugin that runs, and for its answer. */
   readonly healthIntervalMs: number;
   readonly healthMs: number;
@@ -54,6 +56,7 @@ export const DEFAULT_DEADLINES: PluginDeadlines = {
   initMs: 30_000,
   configureMs: 60_000,
   deinitMs: 10_000,
+  stopMs: 2_000,
   healthIntervalMs: 10_000,
   healthMs: 10_000,
   drainMs: 30_000,

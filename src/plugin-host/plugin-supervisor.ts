@@ -178,7 +178,7 @@ export class PluginSupervisor implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort();
     await Promise.all([this.#supervision, this.#replacing?.promise, ...this.#drains]);
-    await this.#generation[Symbol.asyncDispose]();
+    await this.#generation.end('the program');
     await this.#socket[Symbol.asyncDispose]();
   }
 
@@ -202,7 +202,7 @@ export class PluginSupervisor implements AsyncDisposable {
     const { log, deadlines } = this.#options;
     const drain = generation.drain(deadlines.drainMs, this.#stopping.signal).then(async (open) => {
       if (open > 0) log.warning('calls of a plugin that was replaced are ended', { pid: generation.pid, calls: open });
-      await generation[Symbol.asyncDispose]();
+      await generation.end(this.#stopping.signal.aborted ? 'the program' : 'the plugin');
       this.#drains.delete(drain);
     });
     this.#drains.add(drain);

@@ -30,6 +30,10 @@ export interface HandlerOptions {
   readonly ended: CallEnded | undefined;
   readonly tracer: CallTracer | undefined;
   readonly findPeer: (tag: string) => Peer | undefined;
+  /** Aborted when the server stops: a stream of answers would go on for ever, any other call ends by itself, … */
+  readonly ending: AbortSignal;
+  /** … or is ended once this is aborted. */
+  readonly overdue: AbortSignal;
 }
 
 /** Makes what grpc-js calls from a function over values. */
@@ -46,7 +50,7 @@ function unary(options: HandlerOptions, handler: Unary<unknown, unknown>) {
     guard(
       options,
       call,
-      async (context) => callback(null, await handler(call.request, context)),
+      async (context) => answerOnce(context, callback, await handler(call.request, context)),
       (error) => callback(toStatus(error)),
     );
 }
@@ -57,7 +61,7 @@ function clientStream(options: HandlerOptions, handler: ClientStreaming<unknown,
     return guard(
       options,
       call,
-      async (context) => callback(null, await handler(requests, context)),
+      async (context) => answerOnce(context, callback, await handler(requests, context)),
       (error) => callback(toStatus(error)),
     );
   };
@@ -68,8 +72,12 @@ function serverStream(options: HandlerOptions, handler: ServerStreaming<unknown,
     guard(
       options,
       call,
-      (context) => writeAll(call, handler(call.request, context), context.signal),
+      async (context) => {
+        await writeAll(call, handler(call.request, context), context.signal);
+        if (context.signal.reason === STOPPING) throw STOPPING;
+      },
       (error) => call.emit('error', toStatus(error)),
+      'ends when the server stops',
     );
 }
 
@@ -96,12 +104,16 @@ interface AnyCall {
 /** One for all: grpc-js says `cancelled` of every call in the end, and Node's own reason is an error made anew each time. */
 const CALL_ENDED = new SpiffeError('CANCELLED', 'the call has ended');
 
+/** Of every stream that is ended because the server ends. */
+const STOPPING = new SpiffeError('UNAVAILABLE', 'the server is stopping, connect again');
+
 /** Runs a call with its peer, and its trace where it has one. */
 async function guard(
   options: HandlerOptions,
   call: AnyCall,
   run: (context: CallContext) => Promise<void>,
   refuse: (error: unknown) => void,
+  life: 'ends by itself' | 'ends when the server stops' = 'ends by itself',
 ): Promise<void> {
   const controller = new AbortController();
   call.on('cancelled', () => controller.abort(CALL_ENDED));
@@ -118,24 +130,36 @@ async function guard(
     method: options.path,
     metadata: new CallMetadata(call.metadata),
   };
-  const serve = () => between(options, context, run, refuse);
-  if (options.tracer === undefined) await serve();
-  else await options.tracer.incoming(context, serve);
+  const { tracer, ending, overdue } = options;
+  const end = life === 'ends when the server stops' ? ending : overdue;
+  const ended = Promise.withResolvers<never>();
+  ended.promise.catch(() => {}); // of a call that has ended nobody waits for it
+  const stop = () => {
+    controller.abort(STOPPING);
+    if (end === overdue) ended.reject(STOPPING);
+  };
+  end.addEventListener('abort', stop, { once: true });
+  if (end.aborted) stop();
+  const serve = () => between(options, context, () => Promise.race([run(context), ended.promise]), refuse);
+  if (tracer === undefined) await serve();
+  else await tracer.incoming(context, serve);
+  end.removeEventListener('abort', stop);
 }
 
 /** Runs a call between its interceptors; whatever it throws becomes one status. */
 async function between(
   { path, interceptors, log, ended }: HandlerOptions,
   context: CallContext,
-  run: (context: CallContext) => Promise<void>,
+  run: () => Promise<void>,
   refuse: (error: unknown) => void,
 ): Promise<Status> {
   let failure: unknown;
   const startedAt = performance.now();
   try {
     for (const interceptor of interceptors) await interceptor.before?.(context);
-    await run(context);
-  } catch (error) {
+    await run();
+  } catch (thrown) {
+    const error = context.signal.reason === STOPPING ? STOPPING : thrown;
     failure = error;
     if (!isDeliberate(error) && !context.signal.aborted) {
       log.error('a call failed unexpectedly', {
@@ -149,6 +173,11 @@ async function between(
   const status = failure === undefined ? Status.Ok : statusOf(failure);
   ended?.(status, performance.now() - startedAt);
   return status;
+}
+
+/** Of a call that was refused meanwhile, the answer comes too late. */
+function answerOnce({ signal }: CallContext, callback: sendUnaryData<unknown>, answer: unknown): void {
+  if (signal.reason !== STOPPING) callback(null, answer);
 }
 
 function isDeliberate(error: unknown): boolean {
@@ -180,7 +209,7 @@ async function writeAll(
     if (signal.aborted) return;
     if (!call.write(message)) await drained(call, signal);
   }
-  call.end();
+  if (!signal.aborted) call.end();
 }
 
 function drained(

@@ -34,11 +34,17 @@ export interface RpcServerOptions {
   readonly cancelsASecond?: number;
 }
 
+/** For a program's API: its plugins have their time to end after it. */
+export const API_GRACE_MS = 4_000;
+/** For the refusal of what has not ended in its time to go out. */
+const LAST_ANSWER_MS = 250;
+
 const DEFAULT_MAX_REQUEST_BYTES = 4 * 1024 * 1024;
 
 /**
  * Serves gRPC on connections that somebody else accepted and knows the peers of.
- * Disposing lets calls end within `graceMs`, then cuts every connection.
+ * Disposing ends streams of answers, which would go on for ever, lets other calls end within `graceMs`, then cuts every
+ * connection.
  */
 export class RpcServer implements AsyncDisposable {
   readonly #server: GrpcServer;
@@ -46,6 +52,8 @@ export class RpcServer implements AsyncDisposable {
   readonly #peers = new Map<string, Peer>();
   readonly #sockets = new Set<Duplex>();
   readonly #graceMs: number;
+  readonly #ending = new AbortController();
+  readonly #overdue = new AbortController();
   #nextTag = 1;
   #disposal: Promise<void> | undefined;
 
@@ -97,11 +105,15 @@ export class RpcServer implements AsyncDisposable {
     const closed = [...this.#sockets].map(
       (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
     );
-    this.#injector.drain(this.#graceMs);
+    const cutMs = this.#graceMs + LAST_ANSWER_MS;
+    this.#ending.abort();
+    this.#injector.drain(cutMs);
+    const limit = setTimeout(() => this.#overdue.abort(), this.#graceMs);
     const insist = setTimeout(() => {
       for (const socket of this.#sockets) socket.destroy();
-    }, this.#graceMs);
+    }, cutMs);
     await Promise.all(closed);
+    clearTimeout(limit);
     clearTimeout(insist);
     this.#injector.destroy();
     this.#server.forceShutdown();
@@ -124,6 +136,8 @@ export class RpcServer implements AsyncDisposable {
         ended: observe?.(path),
         tracer,
         findPeer: (tag) => this.#peers.get(tag),
+        ending: this.#ending.signal,
+        overdue: this.#overdue.signal,
       });
     }
     this.#server.addService(methods, implementation);

@@ -2,7 +2,7 @@ import type { ServerConfig } from '../config/server-config.ts';
 import type { Logger } from '../log/logger.ts';
 import type { ObserveCalls } from '../rpc/call-observer.ts';
 import type { CallTracer } from '../rpc/call-tracer.ts';
-import { RpcServer } from '../rpc/server.ts';
+import { API_GRACE_MS, RpcServer } from '../rpc/server.ts';
 import type { BoundService } from '../rpc/service.ts';
 import type { TlsIdentity } from '../rpc/tls-identity.ts';
 import { listenTls } from '../rpc/tls-server.ts';
@@ -54,9 +54,20 @@ export async function openEndpoints(options: EndpointsOptions): Promise<Endpoint
   const interceptors = [...(audit === undefined ? [] : [audit]), authorizer, rateLimits];
   await using stack = new AsyncDisposableStack();
   const serve = (maxConcurrentStreams: number) =>
-    stack.use(RpcServer.create({ services, interceptors, observe, tracer, log, maxConcurrentStreams }));
+    RpcServer.create({
+      services,
+      interceptors,
+      observe,
+      tracer,
+      log,
+      maxConcurrentStreams,
+      graceMs: API_GRACE_MS,
+    });
   const server = serve(MAX_CALLS);
   const strangers = serve(MAX_ANONYMOUS_CALLS);
+  stack.defer(async () => {
+    await Promise.all([server, strangers].map((ending) => ending[Symbol.asyncDispose]())); // they have one time to end in
+  });
   const limits = new ConnectionLimits();
   const tls = stack.use(
     await listenTls({

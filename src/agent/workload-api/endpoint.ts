@@ -1,7 +1,7 @@
 import type { Logger } from '../../log/logger.ts';
 import type { ObserveCalls } from '../../rpc/call-observer.ts';
 import type { CallTracer } from '../../rpc/call-tracer.ts';
-import { RpcServer } from '../../rpc/server.ts';
+import { API_GRACE_MS, RpcServer } from '../../rpc/server.ts';
 import type { BoundService } from '../../rpc/service.ts';
 import { listenUnix } from '../../rpc/unix-listener.ts';
 import { WorkloadConnections } from './connection-limits.ts';
@@ -34,6 +34,7 @@ export async function openEndpoint(options: {
       log,
       maxConcurrentStreams: MAX_CALLS,
       cancelsASecond: CANCELS_A_SECOND,
+      graceMs: API_GRACE_MS,
     }),
   );
   const connections = new WorkloadConnections();
