@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { DatastoreConfig, PostgresConfig } from '../config/datastore-config.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { AgentRepository } from './agent-repository.ts';
+import { AttemptRepository } from './attempt-repository.ts';
 import { BundleRepository } from './bundle-repository.ts';
 import { CaJournalRepository } from './ca-journal-repository.ts';
 import { Changes } from './changes.ts';
@@ -21,6 +22,7 @@ export interface Repositories {
   readonly bundles: BundleRepository;
   readonly caJournal: CaJournalRepository;
   readonly federationRelationships: FederationRelationshipRepository;
+  readonly attempts: AttemptRepository;
 }
 
 export interface Datastore extends Repositories, AsyncDisposable {
@@ -96,6 +98,7 @@ class OpenDatastore implements Datastore {
   readonly bundles: BundleRepository;
   readonly caJournal: CaJournalRepository;
   readonly federationRelationships: FederationRelationshipRepository;
+  readonly attempts: AttemptRepository;
   readonly changes: Changes;
   readonly #session: Session;
   readonly #running: AsyncLocalStorage<RunningTransaction>;
@@ -108,6 +111,7 @@ class OpenDatastore implements Datastore {
     this.bundles = repositories.bundles;
     this.caJournal = repositories.caJournal;
     this.federationRelationships = repositories.federationRelationships;
+    this.attempts = repositories.attempts;
     this.changes = session.changes;
     this.#session = session;
     this.#running = running;
@@ -142,5 +146,6 @@ function repositoriesOf(session: Session): Repositories {
     bundles: new BundleRepository(session),
     caJournal: new CaJournalRepository(session),
     federationRelationships: new FederationRelationshipRepository(session),
+    attempts: new AttemptRepository(session),
   };
 }

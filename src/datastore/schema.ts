@@ -73,6 +73,20 @@ export interface DatastoreSchema {
     /** Empty with the profile `https_web`. */
     readonly endpoint_spiffe_id: string;
   };
+  /** Attempts to attest that are alike; `id` is a hash of what they have in common. */
+  readonly attestation_attempt: {
+    readonly id: string;
+    readonly attestation_type: string;
+    readonly address: string;
+    readonly agent_id: string;
+    readonly attested: number;
+    readonly reason: string;
+    readonly count: number;
+    readonly first_at: number;
+    readonly last_at: number;
+  };
+  /** An entry that was made from files, and for which set of them. */
+  readonly entry_set_member: { readonly entry_id: string; readonly set_name: string };
   /** One row a log, which its writers lock: sequences have no gaps and follow the order of commits. */
   readonly change_log: { readonly name: string; readonly last_sequence: number };
   readonly change_event: {

@@ -43,6 +43,7 @@ const KEYS: { readonly [Aggregate in keyof Repositories]: { readonly name: strin
   bundles: { name: 'bundle', methods: { get: 'fetch', find: 'fetch' } },
   caJournal: { name: 'ca_journal', methods: { find: 'fetch', findByActiveX509Authority: 'fetch' } },
   federationRelationships: { name: 'federation_relationship', methods: { get: 'fetch', find: 'fetch' } },
+  attempts: { name: 'attestation_attempt', methods: {} },
 };
 
 type Methods = Readonly<Record<string, string>>;
@@ -85,6 +86,7 @@ export function measuredDatastore(datastore: Datastore, metrics: Metrics, tracin
     bundles: measuredRepository('bundles', repositories.bundles),
     caJournal: measuredRepository('caJournal', repositories.caJournal),
     federationRelationships: measuredRepository('federationRelationships', repositories.federationRelationships),
+    attempts: measuredRepository('attempts', repositories.attempts),
   });
   const own: Partial<Datastore> = {
     ...measuredRepositories(datastore),

@@ -12,6 +12,7 @@ import { trustDomainOf } from '../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { rpcMeters } from '../telemetry/call-metrics.ts';
 import { openTracing } from '../tracing/open-tracing.ts';
+import { AttemptLog } from './attempts/attempt-log.ts';
 import { Attestors } from './attestation/attestors.ts';
 import { JOIN_TOKEN } from './attestation/join-token.ts';
 import { AuditLog } from './audit/audit-log.ts';
@@ -147,6 +148,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     rateLimits,
     catalog,
     watch,
+    attempts: stack.use(new AttemptLog({ attempts: datastore.attempts, leads: () => datastore.leads, log, clock })),
     clock,
     log,
   });

@@ -17,6 +17,7 @@ import { entryService } from './api/entry-service.ts';
 import { localAuthorityService } from './api/local-authority-service.ts';
 import { svidService } from './api/svid-service.ts';
 import { trustDomainService } from './api/trust-domain-service.ts';
+import type { AttemptLog } from './attempts/attempt-log.ts';
 import type { Attestors } from './attestation/attestors.ts';
 import type { Authorizer } from './authorization/authorizer.ts';
 import type { BundleKeeper } from './bundle-keeper.ts';
@@ -43,6 +44,7 @@ export interface ServerServicesOptions {
   readonly rateLimits: RateLimits;
   readonly catalog: PluginCatalog;
   readonly watch: ChangeWatch;
+  readonly attempts: AttemptLog;
   readonly clock: () => Date;
   readonly log: Logger;
 }
@@ -86,6 +88,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
       transaction: (work) => datastore.transaction(work),
       cache: entries,
       attestors,
+      attempts: options.attempts,
       issuer,
       agentTtlSeconds: config.agentTtlSeconds,
       agentIdAsSelector: config.experimental.agentSpiffeIdAsSelector,

@@ -2,6 +2,7 @@ import type { AttestAgentRequest, AttestAgentResponse } from '../../gen/spire/ap
 import type { CallContext } from '../../rpc/call.ts';
 import { MessageQueue } from '../../rpc/message-queue.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
+import type { AttemptLog } from '../attempts/attempt-log.ts';
 import { type AdmissionOptions, admitAgent } from '../attestation/admit-agent.ts';
 import type { Attestors } from '../attestation/attestors.ts';
 import { toApiX509Svid } from './api-svid.ts';
@@ -10,6 +11,7 @@ import { requireCsr } from './require-csr.ts';
 
 export interface AttestAgentOptions extends AdmissionOptions {
   readonly attestors: Attestors;
+  readonly attempts: Pick<AttemptLog, 'record'>;
   /** Waits until the caller's address may attest once more; throws to refuse. */
   readonly spend: (context: CallContext, count: number) => Promise<void>;
 }
@@ -27,37 +29,44 @@ export async function* attestAgent(
   options: AttestAgentOptions,
 ): AsyncGenerator<AttestAgentResponse> {
   const { peer } = context;
+  const address = peer.kind === 'tls' ? peer.address : '';
   using incoming = new ExpectedRequests(requests, DEADLINE_MS);
   const signal = AbortSignal.any([context.signal, incoming.signal]);
   await options.spend({ ...context, signal }, 1);
-  const { data, csr } = await receiveParams(incoming);
-  const { subjectPublicKeyInfo: csrPublicKey } = requireCsr(csr);
-  const challenges = new MessageQueue<Uint8Array>();
-  const attestation = options.attestors
-    .attest({
-      type: data.type,
-      payload: data.payload,
-      csrPublicKey,
-      ...(peer.kind === 'tls' ? { clientAddress: peer.address } : {}),
-      signal,
-      async challenge(challenge) {
-        challenges.push(challenge);
-        return receiveAnswer(incoming);
-      },
-    })
-    .finally(() => challenges.end());
-  attestation.catch(() => {}); // its failure is awaited below, once the challenges have ended
-  for await (const challenge of challenges) yield { step: { $case: 'challenge', value: challenge } };
+  const attempt = { attestationType: '', agentId: '' };
   try {
+    const { data, csr } = await receiveParams(incoming);
+    attempt.attestationType = data.type;
+    const { subjectPublicKeyInfo: csrPublicKey } = requireCsr(csr);
+    const challenges = new MessageQueue<Uint8Array>();
+    const attestation = options.attestors
+      .attest({
+        type: data.type,
+        payload: data.payload,
+        csrPublicKey,
+        ...(peer.kind === 'tls' ? { clientAddress: address } : {}),
+        signal,
+        async challenge(challenge) {
+          challenges.push(challenge);
+          return receiveAnswer(incoming);
+        },
+      })
+      .finally(() => challenges.end());
+    attestation.catch(() => {}); // its failure is awaited below, once the challenges have ended
+    for await (const challenge of challenges) yield { step: { $case: 'challenge', value: challenge } };
     const node = await attestation;
+    attempt.agentId = node.spiffeId;
     const svid = toApiX509Svid(await admitAgent(node, data.type, csrPublicKey, options), node.spiffeId);
+    options.attempts.record({ ...attempt, address, attested: true, reason: '' });
     yield { step: { $case: 'result', value: { svid, reattestable: node.canReattest } } };
   } catch (error) {
     const cause: unknown = incoming.signal.aborted ? incoming.signal.reason : error;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    options.attempts.record({ ...attempt, address, attested: false, reason });
     options.log.warning('agent refused', {
-      attestor: data.type.slice(0, MAX_LOGGED_CHARACTERS),
-      ...(peer.kind === 'tls' ? { address: peer.address } : {}),
-      reason: (cause instanceof Error ? cause.message : String(cause)).slice(0, MAX_LOGGED_CHARACTERS),
+      attestor: attempt.attestationType.slice(0, MAX_LOGGED_CHARACTERS),
+      ...(peer.kind === 'tls' ? { address } : {}),
+      reason: reason.slice(0, MAX_LOGGED_CHARACTERS),
     });
     throw cause;
   }
