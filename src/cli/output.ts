@@ -20,11 +20,17 @@ function toJson(value: unknown, plainFields: readonly string[]): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const fields = Object.entries(value)
     .filter(([, field]) => field !== undefined)
+    .map(([name, field]): readonly [string, unknown] => (isChoice(field) ? [field.$case, field.value] : [name, field]))
     .map(
       ([name, field]) => [toProtoName(name), plainFields.includes(name) ? field : toJson(field, plainFields)] as const,
     )
     .toSorted(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(fields);
+}
+
+/** One of several fields, whose name is in the value. */
+function isChoice(value: unknown): value is { readonly $case: string; readonly value: unknown } {
+  return typeof value === 'object' && value !== null && '$case' in value && typeof value.$case === 'string';
 }
 
 /** `x509SvidTtl` → `x509_svid_ttl`; what is no such name, as the key of a map, stays. */

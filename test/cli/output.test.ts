@@ -25,6 +25,11 @@ const json = [
     { bundles: { 'spiffe://A.b': Uint8Array.of(1) } },
     '{"bundles":{"spiffe://A.b":"AQ=="}}',
   ],
+  [
+    'the one of several fields that is there under its name',
+    { bundleEndpointProfile: { $case: 'httpsSpiffe', value: { endpointSpiffeId: 'a' } } },
+    '{"https_spiffe":{"endpoint_spiffe_id":"a"}}',
+  ],
   ['a list as an array', [{ a: 1 }, { b: 2 }], '[{"a":1},{"b":2}]'],
 ] as const;
 
