@@ -12,8 +12,8 @@ export class LatestOnly<T> implements AsyncDisposable {
   readonly #end = new AbortController();
   #waiting: { readonly value: T } | undefined;
   #running: Promise<void> | undefined;
-  #failures = 0;
-  #timer: NodeJS.Timeout | undefined;
+  /** Ends a pause before its time. */
+  #wake: () => void = () => {};
 
   constructor(options: LatestOnlyOptions<T>) {
     this.#options = options;
@@ -22,46 +22,56 @@ export class LatestOnly<T> implements AsyncDisposable {
   give(value: T): void {
     if (this.#end.signal.aborted) return;
     this.#waiting = { value };
-    this.#failures = 0;
-    this.#start();
+    this.#wake();
+    this.#running ??= Promise.resolve().then(() => this.#run());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end.abort();
-    clearTimeout(this.#timer);
+    this.#wake();
     await this.#running;
   }
 
-  #start(): void {
-    clearTimeout(this.#timer);
-    this.#running ??= this.#work().finally(() => {
-      this.#running = undefined;
-      if (this.#waiting !== undefined && this.#timer === undefined && !this.#end.signal.aborted) this.#start();
-    });
-    this.#timer = undefined;
-  }
-
-  async #work(): Promise<void> {
-    const { work } = this.#options;
-    const next = this.#waiting;
-    if (next === undefined) return;
-    this.#waiting = undefined;
-    try {
-      await work(next.value, this.#end.signal);
-    } catch (error) {
-      if (!this.#end.signal.aborted) this.#fail(next, error);
+  async #run(): Promise<void> {
+    let failures = 0;
+    let failed: { readonly value: T } | undefined;
+    while (!this.#end.signal.aborted) {
+      if (this.#waiting !== undefined) failures = 0;
+      const next = this.#waiting ?? failed;
+      if (next === undefined) break;
+      this.#waiting = undefined;
+      failed = undefined;
+      try {
+        await this.#options.work(next.value, this.#end.signal);
+      } catch (error) {
+        if (this.#end.signal.aborted) break;
+        const pauseMs = this.#pauseAfter(failures);
+        failures += 1;
+        this.#options.onFailure(error instanceof Error ? error.message : String(error), pauseMs);
+        if (pauseMs === undefined) continue;
+        failed = next;
+        await this.#pause(pauseMs);
+      }
     }
+    this.#running = undefined;
   }
 
-  #fail(failed: { readonly value: T }, error: unknown): void {
-    const { onFailure, retry } = this.#options;
-    const isLast = this.#waiting === undefined;
-    const retryMs =
-      retry === undefined || !isLast ? undefined : Math.min(retry.firstMs * 2 ** this.#failures, retry.longestMs);
-    onFailure(error instanceof Error ? error.message : String(error), retryMs);
-    if (retryMs === undefined) return;
-    this.#failures += 1;
-    this.#waiting = failed;
-    this.#timer = setTimeout(() => this.#start(), retryMs);
+  /** Undefined where what failed is not tried again. */
+  #pauseAfter(failures: number): number | undefined {
+    const { retry } = this.#options;
+    if (retry === undefined || this.#waiting !== undefined) return undefined;
+    return Math.min(retry.firstMs * 2 ** Math.min(failures, 20), retry.longestMs);
+  }
+
+  async #pause(pauseMs: number): Promise<void> {
+    if (this.#waiting !== undefined || this.#end.signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, pauseMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = () => {};
   }
 }

@@ -12,6 +12,8 @@ import { healthPortIn, metricsPortIn, withFreePorts } from './free-ports.ts';
 export interface TestServerOptions {
   /** Where its configuration, data and socket live. */
   readonly folder: string;
+  /** `example.org` by default. */
+  readonly trustDomain?: string;
   /** Lines for the section `server`. */
   readonly settings?: string;
   /** The section `plugins`, without its DataStore. */
@@ -43,6 +45,7 @@ export class TestServer implements AsyncDisposable {
 
   static async start({
     folder,
+    trustDomain = 'example.org',
     settings = '',
     plugins = MEMORY_AND_JOIN_TOKEN,
     telemetry = '',
@@ -54,7 +57,7 @@ export class TestServer implements AsyncDisposable {
     const path = join(folder, 'server.conf');
     await writeFileAtomically(
       path,
-      `${serverConf(folder, `${rateLimits ? '' : NO_RATE_LIMITS}\n  ${settings}`, plugins)}telemetry {\n  ${telemetry}\n}\nhealth_checks {\n  ${health}\n}\n`,
+      `${serverConf(folder, trustDomain, `${rateLimits ? '' : NO_RATE_LIMITS}\n  ${settings}`, plugins)}telemetry {\n  ${telemetry}\n}\nhealth_checks {\n  ${health}\n}\n`,
     );
     const records: LogRecord[] = [];
     const log = new Logger((record) => records.push(record), 'debug');
@@ -92,9 +95,9 @@ export class TestServer implements AsyncDisposable {
 const NO_RATE_LIMITS = 'ratelimit { attestation = false signing = false }';
 const MEMORY_AND_JOIN_TOKEN = 'KeyManager "memory" {}\n  NodeAttestor "join_token" {}';
 
-function serverConf(folder: string, settings: string, plugins: string): string {
+function serverConf(folder: string, trustDomain: string, settings: string, plugins: string): string {
   return `server {
-  trust_domain = "example.org"
+  trust_domain = "${trustDomain}"
   data_dir = "${folder}/data"
   bind_address = "127.0.0.1"
   socket_path = "${folder}/admin.sock"
