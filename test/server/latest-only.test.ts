@@ -10,9 +10,9 @@ test('works on one at a time, and of those that waited on the last only', async 
     onFailure: () => {},
   });
   latest.give('a');
+  await expect.poll(() => begun.map(({ value }) => value), WAIT).toEqual(['a']);
   latest.give('b');
   latest.give('c');
-  expect(begun.map(({ value }) => value)).toEqual(['a']);
   begun[0]?.finish();
   await expect.poll(() => begun.map(({ value }) => value), WAIT).toEqual(['a', 'c']);
   begun[1]?.finish();
@@ -68,18 +68,20 @@ test('a new one does not wait for the pause of the one before', async () => {
 });
 
 test('disposing gives up what runs', async () => {
-  let aborted = false;
+  let aborted: boolean | undefined;
   const latest = new LatestOnly<string>({
     work: (_value, signal) =>
-      new Promise((resolve) =>
+      new Promise((resolve) => {
+        aborted = false;
         signal.addEventListener('abort', () => {
           aborted = true;
           resolve();
-        }),
-      ),
+        });
+      }),
     onFailure: () => {},
   });
   latest.give('a');
+  await expect.poll(() => aborted, WAIT).toBe(false);
   await latest[Symbol.asyncDispose]();
   expect(aborted).toBe(true);
   latest.give('b'); // nothing comes of it
