@@ -7,6 +7,7 @@ import { pluginsService } from '../plugin-host/plugins-service.ts';
 import type { CallContext } from '../rpc/call.ts';
 import { healthService } from '../rpc/health-service.ts';
 import { serverLoggerService } from '../rpc/logger-service.ts';
+import { reflectionServices } from '../rpc/reflection-service.ts';
 import type { BoundService } from '../rpc/service.ts';
 import type { JwtAuthority } from '../spiffe/bundle.ts';
 import { SpiffeError } from '../spiffe/error.ts';
@@ -82,7 +83,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
     clock,
   };
   const access = (context: CallContext) => authorizer.accessOf(context);
-  return [
+  const services = [
     agentService({
       agents: datastore.agents,
       transaction: (work) => datastore.transaction(work),
@@ -132,4 +133,5 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
     ...ownServices(options, callingAgent),
     healthService(() => catalog.plugins.every(({ state }) => state !== 'unhealthy')),
   ];
+  return [...services, ...reflectionServices(services)];
 }

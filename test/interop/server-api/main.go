@@ -20,7 +20,12 @@ func main() {
 	socket := flag.String("admin", "", "path of the admin socket")
 	agentSocket := flag.String("agent", "", "path of an agent's admin socket: that alone is driven then")
 	address := flag.String("address", "", "host and port of the TCP endpoint")
+	everyCaller := flag.Bool("matrix", false, "call every method as every kind of caller, and print a line of what came of it, twice")
 	flag.Parse()
+	if *everyCaller {
+		runMatrix(*socket, *address)
+		return
+	}
 	report, err := run(*socket, *address, *agentSocket)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -30,6 +35,14 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+func runMatrix(socket, address string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 180*time.Second)
+	defer cancel()
+	conn := must(grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials())))
+	defer conn.Close()
+	matrix(ctx, newAdministrator(conn), conn, address)
 }
 
 func run(socket, address, agentSocket string) (report map[string]any, err error) {
@@ -59,6 +72,7 @@ func run(socket, address, agentSocket string) (report map[string]any, err error)
 	report["health"] = admin.health(ctx)
 	report["logger"] = admin.logger(ctx)
 	report["debug"] = admin.debug(ctx)
+	report["reflection"] = reflectOn(ctx, conn)
 	return report, nil
 }
 
