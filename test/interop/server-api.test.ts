@@ -86,6 +86,19 @@ describeWithGo('the server and clients of spire-api-sdk', () => {
           bundles: 1,
           soon: true,
         },
+        reflection: {
+          services: expect.arrayContaining([
+            'grpc.health.v1.Health',
+            'grpc.reflection.v1.ServerReflection',
+            'grpc.reflection.v1alpha.ServerReflection',
+            'spire.api.server.entry.v1.Entry',
+            'spire.api.server.svid.v1.SVID',
+          ]),
+          methods: true,
+          counted: true,
+          unknown: 5,
+          alpha: true,
+        },
       });
       expect(server.records.filter(({ level }) => level === 'error')).toEqual([]);
     },

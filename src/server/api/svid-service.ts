@@ -38,7 +38,7 @@ type FindEntry = (id: string) => RegistrationEntry | undefined;
 /** SPIRE's: more than its limit of signatures a second is more than it ever signs at once. */
 const MAX_BATCH = 500;
 
-/** Inventory R050, R051, R053, R054, R056. */
+/** Inventory R050 to R055, R056. */
 export function svidService(options: SvidServiceOptions): BoundService {
   const { issuer, trustDomain, x509SvidTtlSeconds, jwtSvidTtlSeconds, authorizedEntry } = options;
   const requireJwtSvids = () => {
@@ -80,6 +80,8 @@ export function svidService(options: SvidServiceOptions): BoundService {
       });
       return { svid: toApiJwtSvid(svid, spiffeId) };
     },
+    mintWITSVID: refuseWitSvids,
+    batchNewWITSVID: refuseWitSvids,
     async batchNewX509SVID({ params }, context) {
       if (params.length === 0) throw new SpiffeError('ARGUMENT_INVALID', 'missing parameters');
       if (params.length > MAX_BATCH) {
@@ -140,4 +142,11 @@ function requireAudience(audience: readonly string[]): void {
 function ttlOr(ttlSeconds: number, defaultSeconds: number): number {
   if (ttlSeconds < 0) throw new SpiffeError('ARGUMENT_INVALID', `the TTL ${ttlSeconds} is negative`);
   return ttlSeconds === 0 ? defaultSeconds : ttlSeconds;
+}
+
+async function refuseWitSvids(): Promise<never> {
+  throw new SpiffeError(
+    'UNIMPLEMENTED',
+    'WIT-SVIDs are not issued by this server: ask for a JWT-SVID or an X.509-SVID',
+  );
 }

@@ -51,8 +51,8 @@ export const CALL_POLICY: ReadonlyMap<string, readonly CallerClass[]> = new Map(
     'BatchDeleteEntry',
   ]),
   ...methods('spire.api.server.entry.v1.Entry', AGENTS, ['GetAuthorizedEntries', 'SyncAuthorizedEntries']),
-  ...methods('spire.api.server.svid.v1.SVID', ADMINISTRATION, ['MintX509SVID', 'MintJWTSVID']),
-  ...methods('spire.api.server.svid.v1.SVID', AGENTS, ['BatchNewX509SVID', 'NewJWTSVID']),
+  ...methods('spire.api.server.svid.v1.SVID', ADMINISTRATION, ['MintX509SVID', 'MintJWTSVID', 'MintWITSVID']),
+  ...methods('spire.api.server.svid.v1.SVID', AGENTS, ['BatchNewX509SVID', 'NewJWTSVID', 'BatchNewWITSVID']),
   ...methods('spire.api.server.svid.v1.SVID', DOWNSTREAM, ['NewDownstreamX509CA']),
   ...methods('spire.api.server.bundle.v1.Bundle', DOWNSTREAM, ['PublishJWTAuthority']),
   ...methods(

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// reflect asks for what is served as a client does that has no .proto file, and calls by what it learned.
+// reflectOn asks for what is served as a client does that has no .proto file, and calls by what it learned.
 func reflectOn(ctx context.Context, conn *grpc.ClientConn) map[string]any {
 	stream := must(reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(ctx))
 	ask := func(request *reflectionv1.ServerReflectionRequest) *reflectionv1.ServerReflectionResponse {
@@ -53,7 +53,7 @@ func reflectOn(ctx context.Context, conn *grpc.ClientConn) map[string]any {
 	sort.Strings(names)
 	return map[string]any{
 		"services": names,
-		"methods":  methods > 60,
+		"methods":  methods > 50,
 		"counted":  answer.Has(count.Output().Fields().ByName("count")),
 		"unknown":  unknown.ErrorCode,
 		"alpha":    len(must(alpha.Recv()).GetListServicesResponse().Service) == len(names),
