@@ -49,6 +49,7 @@ const AGENT = 'spire.api.server.agent.v1.Agent';
 const BUNDLE = 'spire.api.server.bundle.v1.Bundle';
 const ENTRY = 'spire.api.server.entry.v1.Entry';
 const SVID = 'spire.api.server.svid.v1.SVID';
+const AUTHORITY = 'spire.api.server.localauthority.v1.LocalAuthority';
 const TRUST_DOMAIN = 'spire.api.server.trustdomain.v1.TrustDomain';
 
 /** Method, whose it is, and what those get of the request that the Go program makes. Inventory R001 to R065. */
@@ -82,6 +83,17 @@ const METHODS: readonly (readonly [string, Who, string])[] = [
   [`${ENTRY}/BatchDeleteEntry`, 'admin', 'OK'],
   [`${ENTRY}/GetAuthorizedEntries`, 'agent', 'OK'],
   [`${ENTRY}/SyncAuthorizedEntries`, 'agent', 'OK'],
+  ...['X509', 'JWT', 'WIT'].flatMap((kind): (readonly [string, Who, string])[] => [
+    [`${AUTHORITY}/Get${kind}AuthorityState`, 'admin', kind === 'WIT' ? 'Unimplemented' : 'OK'],
+    [`${AUTHORITY}/Prepare${kind}Authority`, 'admin', kind === 'WIT' ? 'Unimplemented' : 'OK'],
+    ...['Activate', 'Taint', 'Revoke'].map((step): readonly [string, Who, string] => [
+      `${AUTHORITY}/${step}${kind}Authority`,
+      'admin',
+      kind === 'WIT' ? 'Unimplemented' : 'InvalidArgument',
+    ]),
+  ]),
+  [`${AUTHORITY}/TaintX509UpstreamAuthority`, 'admin', 'FailedPrecondition'],
+  [`${AUTHORITY}/RevokeX509UpstreamAuthority`, 'admin', 'FailedPrecondition'],
   ['spire.api.server.logger.v1.Logger/GetLogger', 'local', 'OK'],
   ['spire.api.server.logger.v1.Logger/SetLogLevel', 'local', 'OK'],
   ['spire.api.server.logger.v1.Logger/ResetLogLevel', 'local', 'OK'],

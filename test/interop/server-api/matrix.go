@@ -34,6 +34,7 @@ var services = []protoreflect.FullName{
 	"spire.api.server.bundle.v1.Bundle",
 	"spire.api.server.debug.v1.Debug",
 	"spire.api.server.entry.v1.Entry",
+	"spire.api.server.localauthority.v1.LocalAuthority",
 	"spire.api.server.logger.v1.Logger",
 	"spire.api.server.svid.v1.SVID",
 	"spire.api.server.trustdomain.v1.TrustDomain",
