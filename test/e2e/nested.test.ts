@@ -1,132 +1,150 @@
-import { execFileSync } from 'node:child_process';
 import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import type { X509SVID } from '../../src/gen/workload/workload.ts';
-import { formatBundleDocument, formatBundlePem } from '../../src/spiffe/bundle-document.ts';
-import { DerReader, Tag } from '../../src/x509/der.ts';
-import { encodePem } from '../../src/x509/pem.ts';
-import { AS_WORKLOAD, fetchX509, workloadApi } from '../agent/workload.ts';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { LocalAuthorityDefinition } from '../../src/gen/spire/api/server/localauthority/v1/localauthority.ts';
+import { formatBundlePem } from '../../src/spiffe/bundle-document.ts';
+import { parseCertificate } from '../../src/x509/certificate.ts';
+import { decodePem } from '../../src/x509/pem.ts';
+import { AS_WORKLOAD, workloadApi } from '../agent/workload.ts';
 import { AuthorityFolder, type MadeCa } from '../harness/authority-folder.ts';
-import { buildGo } from '../harness/go.ts';
+import { authoritySteps } from '../harness/authority-steps.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { type Level, NestedServers } from './nested-servers.ts';
+import { AUDIENCE, NestedVerifier, verified, WORKLOAD } from './nested-verifier.ts';
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 300_000 }); // three servers, three agents, and what takes turns
 
-const GO_MODULE = fileURLToPath(new URL('../interop/workload-api', import.meta.url));
-const AUDIENCE = 'somebody';
 /** A change at the root takes 5 s a level at most, and a second to the agent there. */
-const REACHES_LEAF = { timeout: 90_000, interval: 500 };
+const REACHES_LEAF = { timeout: 120_000, interval: 500 };
 
-describeWithGo('a chain of three servers below a CA on disk', () => {
-  const resources = new AsyncDisposableStack();
-  let files: AuthorityFolder;
-  let inUse: MadeCa;
-  let first: MadeCa;
-  let second: MadeCa;
-  let chain: NestedServers;
-  let root: Level;
-  let middle: Level;
-  let leaf: Level;
-  let verifier: string;
+const read = (path: string) => readFileSync(path, 'utf8');
+const rootsOf = ({ domain }: Level) => formatBundlePem(domain.server.running.bundle);
+const keyIdsOf = ({ domain }: Level) =>
+  domain.server.running.bundle.jwtAuthorities.map(({ keyId }) => keyId).toSorted();
 
+async function startChain(verifier: NestedVerifier, upstream = ''): Promise<NestedServers> {
+  const chain = await NestedServers.start(3, { upstream });
+  await chain.level(2).domain.createEntry('/workload');
+  await vi.waitUntil(() => verifier.hasSvid(chain.level(2)), REACHES_LEAF);
+  return chain;
+}
+
+describeWithGo('a chain of three servers', () => {
+  let verifier: NestedVerifier;
   beforeAll(async () => {
-    verifier = await buildGo(GO_MODULE, 'verify');
-    files = resources.use(new AuthorityFolder());
-    chmodSync(files.path, 0o755);
-    first = files.root('first');
-    second = files.root('second');
-    inUse = { name: 'in-use', certificate: `${files.path}/in-use.pem`, key: `${files.path}/in-use.key` };
-    replaceBy(first);
-    chain = resources.use(
-      await NestedServers.start(3, {
-        upstream: `UpstreamAuthority "disk" { plugin_data { cert_file_path = "${inUse.certificate}" key_file_path = "${inUse.key}" } }`,
-      }),
-    );
-    [root, middle, leaf] = [chain.level(0), chain.level(1), chain.level(2)];
-    await leaf.domain.createEntry('/workload');
-    await vi.waitUntil(() => workloadSvid(leaf), REACHES_LEAF);
+    verifier = await NestedVerifier.create();
   });
-  afterAll(() => resources.disposeAsync());
+  afterAll(() => verifier?.[Symbol.dispose]());
 
-  function replaceBy(ca: MadeCa): void {
-    for (const part of ['certificate', 'key'] as const) {
-      writeFileSync(`${inUse[part]}.new`, readFileSync(ca[part]));
-      renameSync(`${inUse[part]}.new`, inUse[part]);
+  describe('below a CA on disk', () => {
+    const resources = new AsyncDisposableStack();
+    let inUse: MadeCa;
+    let first: MadeCa;
+    let second: MadeCa;
+    let chain: NestedServers;
+
+    beforeAll(async () => {
+      const files = resources.use(new AuthorityFolder());
+      chmodSync(files.path, 0o755);
+      [first, second] = [files.root('first'), files.root('second')];
+      inUse = { name: 'in-use', certificate: `${files.path}/in-use.pem`, key: `${files.path}/in-use.key` };
+      replaceBy(first);
+      const data = `cert_file_path = "${inUse.certificate}" key_file_path = "${inUse.key}"`;
+      chain = resources.use(await startChain(verifier, `UpstreamAuthority "disk" { plugin_data { ${data} } }`));
+    });
+    afterAll(() => resources.disposeAsync());
+
+    function replaceBy(ca: MadeCa): void {
+      for (const part of ['certificate', 'key'] as const) {
+        writeFileSync(`${inUse[part]}.new`, readFileSync(ca[part]));
+        renameSync(`${inUse[part]}.new`, inUse[part]);
+      }
     }
-  }
 
-  async function workloadSvid({ agent }: Level): Promise<X509SVID | undefined> {
-    const { svids } = await fetchX509(agent).catch(() => ({ svids: [] }));
-    return svids.find(({ spiffeId }) => spiffeId === 'spiffe://example.org/workload');
-  }
+    test('an SVID of the leaf verifies by the CA on disk alone', async () => {
+      expect(chain.levels.map(rootsOf)).toEqual(chain.levels.map(() => read(first.certificate)));
+      // The SVID, and the CAs of leaf, middle and root.
+      expect(await verifier.verifyX509(chain.level(2), read(first.certificate))).toEqual(verified(4));
+    });
 
-  function split(ders: Uint8Array | undefined): readonly Uint8Array[] {
-    const reader = new DerReader(ders ?? new Uint8Array());
-    const certificates: Uint8Array[] = [];
-    while (!reader.isAtEnd) certificates.push(reader.readRaw(Tag.sequence, 'a certificate'));
-    return certificates;
-  }
+    test('a JWT-SVID of the leaf is valid by the bundle of the root, and to an agent of the root', async () => {
+      const { token: svid, by } = await verifier.verifyJwt(chain.level(2), chain.level(0));
+      expect(by).toBe(WORKLOAD);
+      const api = workloadApi(chain.level(0).agent);
+      const validate = () => api.validateJWTSVID({ audience: AUDIENCE, svid }, AS_WORKLOAD).catch(String);
+      await expect.poll(validate, REACHES_LEAF).toMatchObject({ spiffeId: WORKLOAD });
+    });
 
-  const pem = (ders: readonly Uint8Array[]) => ders.map((der) => encodePem('CERTIFICATE', der)).join('');
+    test('every server knows the JWT keys of all', async () => {
+      const [root = [], ...below] = chain.levels.map(keyIdsOf);
+      expect(root).toHaveLength(3);
+      await expect.poll(() => chain.levels.slice(1).map(keyIdsOf), REACHES_LEAF).toEqual(below.map(() => root));
+    });
 
-  /** By openssl and go-spiffe, against roots that no part of ours wrote. */
-  async function verify(roots: string): Promise<{ readonly length: number; readonly by: readonly string[] }> {
-    const certificates = split((await workloadSvid(leaf))?.x509Svid);
-    const [svid = new Uint8Array(), ...above] = certificates;
-    const [svidFile, aboveFile] = [files.write('svid.pem', pem([svid])), files.write('above.pem', pem(above))];
-    const byOpenSsl = attempt(() =>
-      files.run('verify', '-x509_strict', '-CAfile', roots, '-untrusted', aboveFile, svidFile).replace(svidFile, ''),
-    );
-    const byGo = attempt(() => go('x509', 'example.org', roots, files.write('chain.pem', pem(certificates))));
-    return { length: certificates.length, by: [byOpenSsl, byGo] };
-  }
+    test('another CA on disk: in every bundle at once; what hangs on the one before stays valid until that is tainted', async () => {
+      const leaf = chain.level(2);
+      replaceBy(second);
+      const both = read(first.certificate) + read(second.certificate);
+      await expect.poll(() => chain.levels.map(rootsOf), REACHES_LEAF).toEqual([both, both, both]);
+      expect(await verifier.verifyX509(leaf, both)).toEqual(verified(4));
 
-  const verified = (length: number) => ({ length, by: [': OK', 'spiffe://example.org/workload'] });
-  const go = (...args: readonly string[]) => execFileSync(verifier, args, { encoding: 'utf8' });
+      const admin = chain.level(0).domain.server.admin(LocalAuthorityDefinition);
+      const subjectKeyId = subjectKeyIdOf(first);
+      await vi.waitUntil(async () => {
+        const { active } = await admin.getX509AuthorityState({});
+        return active?.upstreamAuthoritySubjectKeyId === subjectKeyIdOf(second);
+      }, REACHES_LEAF);
+      await admin.taintX509UpstreamAuthority({ subjectKeyId });
+      const bySecond = () => verifier.verifyX509(leaf, read(second.certificate));
+      await expect.poll(bySecond, REACHES_LEAF).toEqual(verified(4));
 
-  function attempt(work: () => string): string {
-    try {
-      return work().trim();
-    } catch (error) {
-      return String(error);
-    }
-  }
-
-  const rootsOf = ({ domain }: Level) => formatBundlePem(domain.server.running.bundle);
-  const keyIdsOf = ({ domain }: Level) =>
-    domain.server.running.bundle.jwtAuthorities.map(({ keyId }) => keyId).toSorted();
-
-  test('an SVID of the leaf verifies by the CA on disk alone', async () => {
-    expect(await verify(first.certificate)).toEqual(verified(4)); // the SVID, and the CAs of leaf, middle and root
-    for (const level of chain.levels) expect(rootsOf(level)).toBe(readFileSync(first.certificate, 'utf8'));
+      await admin.revokeX509UpstreamAuthority({ subjectKeyId });
+      const onlySecond = chain.levels.map(() => read(second.certificate));
+      await expect.poll(() => chain.levels.map(rootsOf), REACHES_LEAF).toEqual(onlySecond);
+      expect(await bySecond()).toEqual(verified(4));
+    });
   });
 
-  test('a JWT-SVID of the leaf is valid by the bundle of the root, and to an agent of the root', async () => {
-    const { svids } = await workloadApi(leaf.agent).fetchJWTSVID({ audience: [AUDIENCE], spiffeId: '' }, AS_WORKLOAD);
-    const svid = svids[0]?.svid ?? '';
-    const bundle = files.write('root.json', formatBundleDocument(root.domain.server.running.bundle));
-    expect(go('jwt', 'example.org', bundle, AUDIENCE, files.write('token', svid)).trim()).toBe(
-      'spiffe://example.org/workload',
-    );
-    await expect
-      .poll(
-        () => workloadApi(root.agent).validateJWTSVID({ audience: AUDIENCE, svid }, AS_WORKLOAD).catch(String),
-        REACHES_LEAF,
-      )
-      .toMatchObject({ spiffeId: 'spiffe://example.org/workload' });
-  });
+  describe('whose root signs its own CA', () => {
+    const resources = new AsyncDisposableStack();
+    let chain: NestedServers;
+    beforeAll(async () => {
+      chain = resources.use(await startChain(verifier));
+    });
+    afterAll(() => resources.disposeAsync());
 
-  test('every server knows the JWT keys of all', async () => {
-    expect(keyIdsOf(root)).toHaveLength(3);
-    await expect.poll(() => [keyIdsOf(middle), keyIdsOf(leaf)], REACHES_LEAF).toEqual([keyIdsOf(root), keyIdsOf(root)]);
-  });
+    test('another CA of the root, the former tainted and then revoked, all reach the leaf', async () => {
+      const [root, leaf] = [chain.level(0), chain.level(2)];
+      const steps = authoritySteps(root.domain.server, 'X509');
+      const former = { id: await steps.active(), pem: rootsOf(root) };
+      expect(await verifier.verifyX509(leaf, former.pem)).toEqual(verified(3));
 
-  test('another CA on disk is in every bundle, and what hangs on the one before stays valid', async () => {
-    replaceBy(second);
-    const both = `${readFileSync(first.certificate, 'utf8')}${readFileSync(second.certificate, 'utf8')}`;
-    await expect.poll(() => chain.levels.map(rootsOf), REACHES_LEAF).toEqual([both, both, both]);
-    expect(await verify(files.write('both.pem', both))).toEqual(verified(4));
+      const next = await steps.prepare();
+      const both = rootsOf(root);
+      await expect.poll(() => chain.levels.map(rootsOf), REACHES_LEAF).toEqual([both, both, both]);
+      await steps.activate(next);
+      expect(await verifier.verifyX509(leaf, former.pem)).toEqual(verified(3));
+
+      await steps.taint(former.id);
+      const nextPem = both.replace(former.pem, '');
+      const byNext = () => verifier.verifyX509(leaf, nextPem);
+      await expect.poll(byNext, REACHES_LEAF).toEqual(verified(3));
+
+      await steps.revoke(former.id);
+      await expect.poll(() => chain.levels.map(rootsOf), REACHES_LEAF).toEqual([nextPem, nextPem, nextPem]);
+      expect(await byNext()).toEqual(verified(3));
+    });
+
+    test('another JWT key of the root is known to the leaf', async () => {
+      const [root, leaf] = [chain.level(0), chain.level(2)];
+      const steps = authoritySteps(root.domain.server, 'JWT');
+      await steps.activate(await steps.prepare());
+      await expect.poll(() => keyIdsOf(leaf), REACHES_LEAF).toEqual(keyIdsOf(root));
+      expect((await verifier.verifyJwt(leaf, root)).by).toBe(WORKLOAD);
+    });
   });
 });
+
+function subjectKeyIdOf({ certificate }: MadeCa): string {
+  const [der = new Uint8Array()] = decodePem(read(certificate), 'CERTIFICATE');
+  return Buffer.from(parseCertificate(der).subjectKeyId ?? []).toString('hex');
+}

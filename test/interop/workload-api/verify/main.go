@@ -11,7 +11,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
+	"github.com/spiffe/go-spiffe/v2/bundle/spiffebundle"
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
@@ -68,7 +68,7 @@ func verifyJWT(trustDomain, bundlePath, audience, tokenPath string) (spiffeid.ID
 	if err != nil {
 		return spiffeid.ID{}, err
 	}
-	bundle, err := jwtbundle.Load(td, bundlePath)
+	bundle, err := spiffebundle.Load(td, bundlePath)
 	if err != nil {
 		return spiffeid.ID{}, err
 	}
