@@ -23,6 +23,8 @@ export interface MigrateOptions {
   readonly hasHistory: boolean;
   /** Refuse what is not up to date. */
   readonly disabled: boolean;
+  /** Where a database has several. */
+  readonly schema?: string;
 }
 
 /**
@@ -33,7 +35,7 @@ export interface MigrateOptions {
  */
 export async function migrate(
   db: Kysely<DatastoreSchema>,
-  { hasHistory, disabled }: MigrateOptions,
+  { hasHistory, disabled, schema }: MigrateOptions,
 ): Promise<readonly string[]> {
   const known = Object.keys(MIGRATIONS);
   const applied = hasHistory ? await appliedMigrations(db) : [];
@@ -58,6 +60,7 @@ export async function migrate(
     provider: { getMigrations: async () => MIGRATIONS },
     migrationTableName: MIGRATION_TABLE,
     migrationLockTableName: 'schema_migration_lock',
+    ...(schema === undefined ? {} : { migrationTableSchema: schema }),
   });
   const { error, results = [] } = await migrator.migrateToLatest();
   if (error !== undefined) {

@@ -1,4 +1,6 @@
 import type { BundleRepository } from '../datastore/bundle-repository.ts';
+import type { Datastore } from '../datastore/datastore.ts';
+import type { Logger } from '../log/logger.ts';
 import { type Bundle, emptyBundle, type JwtAuthority, type X509Authority } from '../spiffe/bundle.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 
@@ -25,6 +27,21 @@ export class BundleKeeper {
   subscribe(listener: (bundle: Bundle) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Takes over what others store: other servers of the same database, or another part of this one. @returns what stops it. */
+  follow(changes: Datastore['changes'], log: Pick<Logger, 'warning'>): () => void {
+    return changes.subscribe((change) => {
+      if (change.log !== 'bundle') return;
+      this.refresh().catch((error: unknown) => {
+        log.warning('the bundle is read again at its next change', { reason: String(error) });
+      });
+    });
+  }
+
+  async refresh(): Promise<void> {
+    const stored = await this.#repository.find(this.#current.trustDomain);
+    if (stored !== undefined) this.#replace(stored);
   }
 
   async append(added: { x509?: readonly X509Authority[]; jwt?: readonly JwtAuthority[] }): Promise<void> {
@@ -66,7 +83,8 @@ export class BundleKeeper {
   }
 
   #replace(bundle: Bundle): void {
-    if (bundle.sequenceNumber === this.#current.sequenceNumber && this.#current.x509Authorities.length > 0) return;
+    const isKnown = bundle.sequenceNumber <= this.#current.sequenceNumber; // an answer may overtake another
+    if (isKnown && this.#current.x509Authorities.length > 0) return;
     this.#current = bundle;
     for (const listener of this.#listeners) listener(bundle);
   }

@@ -54,6 +54,7 @@ export class Housekeeping implements AsyncDisposable {
 
   async #prune(): Promise<void> {
     const { config, datastore, entries, metrics, clock } = this.#options;
+    if (!datastore.leads) return; // another server of the same database does
     await datastore.joinTokens.pruneExpired();
     const meter = callMeter(metrics, ['registration_entry', 'manager', 'prune']);
     const pruned = await observed(meter, () => datastore.entries.pruneExpired());

@@ -92,6 +92,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   );
   telemetry.watch(() => catalog.plugins);
   const bundle = await BundleKeeper.open(datastore.bundles, trustDomain);
+  stack.defer(bundle.follow(datastore.changes, log));
   const { keyManager, upstreamAuthority: upstream } = catalog;
   const { manager: authorities } = stack.use(
     await openAuthorities({ config, datastore, keyManager, upstream, bundle, metrics, log, clock, signal }),

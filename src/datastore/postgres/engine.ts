@@ -53,8 +53,8 @@ async function prepare(db: Kysely<DatastoreSchema>, disabled: boolean) {
     await sql`select set_config('lock_timeout', '0', false)`.execute(locking); // as long as another server migrates
     await lockSchema().execute(locking);
     try {
-      const { hasHistory, schemaOid } = await requireOurs(locking);
-      const migrations = await migrate(locking.withPlugin(new TextInByteOrder()), { hasHistory, disabled });
+      const { hasHistory, schema, schemaOid } = await requireOurs(locking);
+      const migrations = await migrate(locking.withPlugin(new TextInByteOrder()), { hasHistory, disabled, schema });
       return { migrationsRun: migrations.length, schemaOid };
     } finally {
       await unlockSchema().execute(locking);

@@ -8,6 +8,7 @@ const OLDEST_VERSION = 140_000;
 
 export interface FoundDatabase {
   readonly hasHistory: boolean;
+  readonly schema: string;
   /** Of the schema: what servers share by name has this number in it. */
   readonly schemaOid: number;
 }
@@ -44,7 +45,7 @@ export async function requireOurs(db: Kysely<DatastoreSchema>): Promise<FoundDat
       `datastore belongs to another program (it has a table "${tables[0]}"): name another database or schema in connection_string`,
     );
   }
-  return { hasHistory, schemaOid: Number(found.oid) };
+  return { hasHistory, schema: found.schema, schemaOid: Number(found.oid) };
 }
 
 async function tablesOf(db: Kysely<DatastoreSchema>, schema: string): Promise<readonly string[]> {
