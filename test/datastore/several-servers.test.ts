@@ -10,7 +10,7 @@ let schema: string;
 let stack: AsyncDisposableStack;
 
 beforeAll(async () => {
-  postgres = await PostgresServer.start();
+  postgres = await PostgresServer.start({ settings: ['fsync = off'] });
 }, 60_000);
 afterAll(() => postgres[Symbol.asyncDispose]());
 beforeEach(async () => {
@@ -66,6 +66,16 @@ describe('changes of another server', () => {
     datastore.changes.subscribe((it) => heard.push(it.log));
     await postgres.query(`update ${schema}.change_log set last_sequence = last_sequence + 1 where name = 'bundle'`);
     await expect.poll(() => heard, SOON).toEqual(['bundle']);
+  });
+
+  test('that take the database back to an earlier state are found too', async () => {
+    const datastore = await open();
+    for (const name of ['a', 'b', 'c']) await datastore.entries.create(newEntry({ id: name, spiffeId: id(name) }));
+    const heard = new Set<string>();
+    datastore.changes.subscribe((it) => heard.add(it.log));
+    await postgres.query(`update ${schema}.change_log set last_sequence = 1 where name = 'entry'`);
+    await expect.poll(() => heard.has('entry'), SOON).toBe(true);
+    expect(await datastore.entries.eventsAfter(3)).toMatchObject({ missed: true });
   });
 
   test.each(['', 'entry', 'entry=', 'entry=-1', 'entry=9e9', 'ENTRY=1', 'entry=1'.repeat(100), '\u{1f511}=1'])(

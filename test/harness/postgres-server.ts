@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
-import { appendFile, chmod, chown, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { appendFile, chmod, chown, copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import type { PostgresConfig } from '../../src/config/datastore-config.ts';
@@ -19,6 +19,8 @@ export interface PostgresServerOptions {
   readonly settings?: readonly string[];
   /** Lines of pg_hba.conf before its own. */
   readonly access?: readonly string[];
+  /** Copied into its data. */
+  readonly files?: readonly string[];
 }
 
 /** A real PostgreSQL in a temporary folder: its socket trusts everybody, over TCP it wants the password. */
@@ -34,12 +36,13 @@ export class PostgresServer implements AsyncDisposable {
     this.port = port;
   }
 
-  static async start({ settings = [], access = [] }: PostgresServerOptions = {}): Promise<PostgresServer> {
+  static async start({ settings = [], access = [], files = [] }: PostgresServerOptions = {}): Promise<PostgresServer> {
     const server = new PostgresServer(await mkdtemp(join(tmpdir(), 'postgres-')), await freePort());
     try {
       await chmod(server.folder, 0o711);
       await ownedByPostgres(server.folder);
       await server.#command('initdb', '-U', USER, '-E', 'UTF8', '--locale=C.UTF-8', '-N', '-A', 'trust');
+      for (const file of files) await server.#take(file);
       const own = [
         "listen_addresses = '127.0.0.1'",
         `port = ${server.port}`,
@@ -119,6 +122,13 @@ export class PostgresServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (existsSync(join(this.#data, 'postmaster.pid'))) await this.stop('immediate').catch(() => {});
     await rm(this.folder, { recursive: true, force: true });
+  }
+
+  async #take(file: string): Promise<void> {
+    const path = join(this.#data, basename(file));
+    await copyFile(file, path);
+    await chmod(path, 0o600);
+    await ownedByPostgres(path);
   }
 
   async #writeAccess(rules: readonly string[]): Promise<void> {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Client, Pool, type PoolClient } from 'pg';
 import { SpiffeError } from '../../spiffe/error.ts';
-import { isConnectionLost, toPostgresError } from './error.ts';
+import { isWorthWaiting, toPostgresError } from './error.ts';
 
 export interface ConnectionPoolOptions {
   readonly clients: new () => Client;
@@ -61,7 +61,7 @@ export class ConnectionPool {
         this.#awaySince = undefined;
         return client;
       } catch (error) {
-        if (!isConnectionLost(error) || error instanceof SpiffeError) throw toPostgresError(error);
+        if (!isWorthWaiting(error)) throw toPostgresError(error);
         this.#awaySince ??= performance.now();
         if (performance.now() - this.#awaySince > PATIENCE_MS) throw toPostgresError(error);
         await delay(RETRY_MS);

@@ -37,6 +37,13 @@ export function isConnectionLost(error: unknown): boolean {
   return code.startsWith('08') || code.startsWith('57P') || code === READ_ONLY || code === IDLE_IN_TRANSACTION;
 }
 
+/** Whether a connection that failed may go well soon: a certificate that is not trusted stays that. */
+export function isWorthWaiting(error: unknown): boolean {
+  if (!isConnectionLost(error) || error instanceof SpiffeError) return false;
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return error instanceof DatabaseError || code === undefined || /^E(?!RR_)/.test(String(code));
+}
+
 /** Whether the same transaction would likely go well if it ran again: it was undone because of others. */
 export function isWorthAnother(error: unknown): boolean {
   if (!(error instanceof SpiffeError)) return false;

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from 'pg';
 import type { ChangedLog, ChangedLogs } from '../changes.ts';
@@ -30,6 +29,7 @@ export class Follower implements AsyncDisposable {
   readonly #stop = new AbortController();
   #leads = false;
   #isLost = false;
+  #wasBehind = false;
   readonly #running: Promise<void>;
 
   private constructor(options: FollowerOptions, known: ChangedLogs) {
@@ -79,8 +79,8 @@ export class Follower implements AsyncDisposable {
     const { clients, settings, channel } = this.#options;
     const { signal } = this.#stop;
     const client = new clients();
-    const lost = once(client, 'end').then(() => undefined);
-    client.on('error', () => {});
+    const lost = new Promise<void>((resolve) => client.on('end', resolve));
+    client.on('error', () => {}); // the end follows
     client.on('notification', ({ payload = '' }) => this.#announce(readPayload(payload)));
     try {
       await client.connect();
@@ -108,7 +108,18 @@ export class Follower implements AsyncDisposable {
     });
     if (this.#isLost) this.#options.log?.info('datastore is back');
     this.#isLost = false;
-    this.#announce(new Map(rows.map(({ name, last_sequence }) => [name, last_sequence])));
+    const found = new Map(rows.map(({ name, last_sequence }) => [name, last_sequence]));
+    this.#lookBack(found);
+    this.#announce(found);
+  }
+
+  /** A database that stays behind what is known of it is another copy, such as a backup: all of it is news. */
+  #lookBack(found: ChangedLogs): void {
+    const isBehind = [...found].some(([log, sequence]) => sequence < (this.#known.get(log) ?? 0));
+    if (isBehind && this.#wasBehind) {
+      for (const [log, sequence] of found) this.#known.set(log, sequence - 1);
+    }
+    this.#wasBehind = isBehind; // once, a change of the moment may have overtaken the answer
   }
 
   #announce(changed: ChangedLogs): void {
