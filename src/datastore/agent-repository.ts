@@ -1,8 +1,15 @@
 import { SpiffeError } from '../spiffe/error.ts';
-import type { Selector } from '../spiffe/selector.ts';
+import { distinctSelectors, type Selector } from '../spiffe/selector.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import { type AgentFilter, agentCondition } from './agent-filter.ts';
-import { type AttestedAgent, loadAgents, replaceAgentSelectors, toAgentRow } from './agent-rows.ts';
+import {
+  type AttestedAgent,
+  insertAgentSelectors,
+  loadAgents,
+  newAgentRows,
+  replaceAgentSelectors,
+  toAgentRow,
+} from './agent-rows.ts';
 import { EventLog, type EventPage } from './event-log.ts';
 import { type Page, type PageRequest, readPage } from './page.ts';
 import { QueryByKeys } from './prepared-query.ts';
@@ -41,24 +48,20 @@ export class AgentRepository {
   /** @throws SpiffeError `ALREADY_EXISTS` */
   async create(agent: NewAgent): Promise<AttestedAgent> {
     return atomically(this.#session, async (session) => {
-      const row = toAgentRow({
+      const created = {
         ...agent,
+        selectors: distinctSelectors(agent.selectors),
         newSerialNumber: '',
         newExpiresAt: 0,
         banned: false,
         agentVersion: '',
         lastSeenAt: 0,
-      });
-      const inserted = await session.db
-        .insertInto('agent')
-        .values(row)
-        .onConflict((conflict) => conflict.doNothing())
-        .returning('spiffe_id')
-        .executeTakeFirst();
-      if (inserted === undefined) throw new SpiffeError('ALREADY_EXISTS', `agent "${agent.spiffeId}" exists already`);
-      await replaceAgentSelectors(session.db, agent.spiffeId, agent.selectors);
+      };
+      const inserted = await newAgentRows.insert(session.db, [toAgentRow(created)]);
+      if (inserted.length === 0) throw new SpiffeError('ALREADY_EXISTS', `agent "${agent.spiffeId}" exists already`);
+      await insertAgentSelectors(session.db, agent.spiffeId, created.selectors);
       await new EventLog(session, 'agent').append('created', [agent.spiffeId]);
-      return new AgentRepository(session).get(agent.spiffeId);
+      return created;
     });
   }
 

@@ -1,10 +1,11 @@
 import type { Kysely } from 'kysely';
-import type { Selector } from '../spiffe/selector.ts';
+import { distinctSelectors, type Selector } from '../spiffe/selector.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
+import { RowInserter } from './insert-rows.ts';
 import { Lists } from './lists.ts';
 import { QueryByKeys } from './prepared-query.ts';
 import type { DatastoreSchema } from './schema.ts';
-import { chunksOf, toFlag } from './session.ts';
+import { toFlag } from './session.ts';
 
 /** An attested node. Times are Unix seconds. */
 export interface AttestedAgent {
@@ -75,6 +76,32 @@ export function toAgentRow(agent: AttestedAgent): AgentRow {
   };
 }
 
+/** Leaves out those that are there. */
+export const newAgentRows = new RowInserter<'agent', Pick<AgentRow, 'spiffe_id'>>(
+  [
+    'spiffe_id',
+    'attestation_type',
+    'serial_number',
+    'expires_at',
+    'new_serial_number',
+    'new_expires_at',
+    'banned',
+    'can_reattest',
+    'agent_version',
+    'last_seen_at',
+  ],
+  (db, rows) =>
+    db
+      .insertInto('agent')
+      .values(rows)
+      .onConflict((conflict) => conflict.doNothing())
+      .returning('spiffe_id'),
+);
+
+const agentSelectorRows = new RowInserter<'agent_selector'>(['spiffe_id', 'position', 'type', 'value'], (db, rows) =>
+  db.insertInto('agent_selector').values(rows),
+);
+
 /** Puts `selectors` in the place of those that are stored; a repeated one counts once. */
 export async function replaceAgentSelectors(
   db: Kysely<DatastoreSchema>,
@@ -82,12 +109,17 @@ export async function replaceAgentSelectors(
   selectors: readonly Selector[],
 ): Promise<void> {
   await db.deleteFrom('agent_selector').where('spiffe_id', '=', spiffe_id).execute();
-  const rows = selectors.map(({ type, value }, position) => ({ spiffe_id, position, type, value }));
-  for (const chunk of chunksOf(rows)) {
-    await db
-      .insertInto('agent_selector')
-      .values(chunk)
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
-  }
+  await insertAgentSelectors(db, spiffe_id, distinctSelectors(selectors));
+}
+
+/** Writes the selectors of an agent that has none stored. */
+export async function insertAgentSelectors(
+  db: Kysely<DatastoreSchema>,
+  spiffe_id: SpiffeId,
+  selectors: readonly Selector[],
+): Promise<void> {
+  await agentSelectorRows.insert(
+    db,
+    selectors.map(({ type, value }, position) => ({ spiffe_id, position, type, value })),
+  );
 }

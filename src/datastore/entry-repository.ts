@@ -1,6 +1,6 @@
 import type { RegistrationEntry } from '../spiffe/entry.ts';
 import { SpiffeError } from '../spiffe/error.ts';
-import { formatSelector, type Selector } from '../spiffe/selector.ts';
+import { distinctSelectors } from '../spiffe/selector.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { type EntryFilter, entryCondition } from './entry-filter.ts';
 import { EntryIds } from './entry-id.ts';
@@ -370,10 +370,6 @@ function withoutRepetition<C extends EntryChanges>(changes: C): C {
     ...(selectors === undefined ? {} : { selectors: distinctSelectors(selectors) }),
     ...(federatesWith === undefined ? {} : { federatesWith: [...new Set(federatesWith)] }),
   };
-}
-
-function distinctSelectors(selectors: readonly Selector[]): readonly Selector[] {
-  return [...new Map(selectors.map((selector) => [formatSelector(selector), selector])).values()];
 }
 
 function notFound(id: string): SpiffeError {

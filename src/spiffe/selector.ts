@@ -50,3 +50,8 @@ export function compareSelectors(a: Selector, b: Selector): number {
 export function containsAllSelectors(have: readonly Selector[], wanted: readonly Selector[]): boolean {
   return wanted.every((w) => have.some((h) => h.type === w.type && h.value === w.value));
 }
+
+/** Each once, in the order in which they come first. */
+export function distinctSelectors(selectors: readonly Selector[]): readonly Selector[] {
+  return [...new Map(selectors.map((selector) => [formatSelector(selector), selector])).values()];
+}

@@ -1,3 +1,4 @@
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openDatastore } from '../../src/datastore/datastore.ts';
 import {
@@ -73,6 +74,17 @@ describe('AttestAgent by join token', () => {
     const results = await Promise.allSettled([1, 2, 3].map(() => attestByJoinToken(server, token)));
     expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected', 'rejected']);
     for (const result of results) if (result.status === 'fulfilled') resources.use(result.value);
+  });
+
+  test('one whose agent cannot be remembered is not taken', async () => {
+    const token = await newJoinToken(server);
+    const direct = new DatabaseSync(server.datastorePath);
+    direct.exec("create trigger refuse before insert on agent begin select raise(abort, 'no room'); end");
+    await expect(attestByJoinToken(server, token)).rejects.toThrow();
+    direct.exec('drop trigger refuse');
+    direct.close();
+    resources.use(await attestByJoinToken(server, token));
+    await expect(attestByJoinToken(server, token)).rejects.toMatchObject({ status: wrong });
   });
 
   test('an expired one is gone', async () => {

@@ -1,6 +1,5 @@
 import type { AgentFilter } from '../../datastore/agent-filter.ts';
 import type { AttestedAgent } from '../../datastore/agent-rows.ts';
-import type { Datastore } from '../../datastore/datastore.ts';
 import type { NewEntry } from '../../datastore/entry-repository.ts';
 import { AgentDefinition, type ListAgentsRequest_Filter as Filter } from '../../gen/spire/api/server/agent/v1/agent.ts';
 import { PermissionDeniedDetails_Reason as Reason, type SPIFFEID } from '../../gen/spire/api/types/types.ts';
@@ -24,7 +23,6 @@ import { requireCsr } from './require-csr.ts';
 import { fromSelectorMatch } from './selector-match.ts';
 
 export interface AgentServiceOptions extends AttestAgentOptions {
-  readonly transaction: Datastore['transaction'];
   readonly cache: EntryCache;
   readonly trustDomain: TrustDomain;
   readonly clock: () => Date;

@@ -1,7 +1,7 @@
-import type { AgentRepository } from '../../datastore/agent-repository.ts';
+import type { AgentRepository, AttestedAgent } from '../../datastore/agent-repository.ts';
+import type { Datastore } from '../../datastore/datastore.ts';
 import { PermissionDeniedDetails_Reason as Reason } from '../../gen/spire/api/types/types.ts';
 import type { Logger } from '../../log/logger.ts';
-import { isSpiffeError } from '../../spiffe/error.ts';
 import { denied } from '../authorization/agent-caller.ts';
 import { decimalSerialNumber } from '../ca/serial-number.ts';
 import type { IssuedX509Svid, SvidIssuer } from '../ca/svid-issuer.ts';
@@ -9,6 +9,7 @@ import type { AttestedNode } from './attestors.ts';
 
 export interface AdmissionOptions {
   readonly agents: AgentRepository;
+  readonly transaction: Datastore['transaction'];
   readonly issuer: SvidIssuer;
   readonly agentTtlSeconds: number;
   /** Whether an agent has its own SPIFFE ID as a selector, for node aliases to ask for. */
@@ -21,12 +22,13 @@ export async function admitAgent(
   node: AttestedNode,
   attestationType: string,
   publicKey: Uint8Array,
-  { agents, issuer, agentTtlSeconds, agentIdAsSelector, log }: AdmissionOptions,
+  { agents, transaction, issuer, agentTtlSeconds, agentIdAsSelector, log }: AdmissionOptions,
 ): Promise<IssuedX509Svid> {
-  const { spiffeId, canReattest } = node;
+  const { spiffeId, canReattest, claim } = node;
   const selectors = agentIdAsSelector ? [...node.selectors, { type: 'spiffe_id', value: spiffeId }] : node.selectors;
-  const known = await agents.find(spiffeId);
-  if (known?.banned) throw denied(`failed to attest: agent "${spiffeId}" is banned`, Reason.AGENT_BANNED);
+  const before = await agents.find(spiffeId);
+  if (before?.banned && claim !== undefined) await transaction(claim); // what it showed is used up all the same
+  requireNotBanned(before);
   const svid = await issuer.issueX509({ spiffeId, publicKey, dnsNames: [], ttlSeconds: agentTtlSeconds });
   const record = {
     attestationType,
@@ -35,14 +37,17 @@ export async function admitAgent(
     canReattest,
     selectors,
   };
-  const renewed = { ...record, newSerialNumber: '', newExpiresAt: 0 };
-  try {
-    await (known === undefined ? agents.create({ spiffeId, ...record }) : agents.update(spiffeId, renewed));
-  } catch (error) {
-    // The same node attested on another connection meanwhile.
-    if (!isSpiffeError(error, 'ALREADY_EXISTS')) throw error;
-    await agents.update(spiffeId, renewed);
-  }
+  await transaction(async (repositories) => {
+    await claim?.(repositories);
+    const known = await repositories.agents.find(spiffeId);
+    requireNotBanned(known); // nor has it been meanwhile
+    if (known === undefined) await repositories.agents.create({ spiffeId, ...record });
+    else await repositories.agents.update(spiffeId, { ...record, newSerialNumber: '', newExpiresAt: 0 });
+  });
   log.info('agent attested', { agent_id: spiffeId, attestor: attestationType, expires_at: svid.expiresAt });
   return svid;
+}
+
+function requireNotBanned(agent: AttestedAgent | undefined): void {
+  if (agent?.banned) throw denied(`failed to attest: agent "${agent.spiffeId}" is banned`, Reason.AGENT_BANNED);
 }

@@ -1,3 +1,4 @@
+import type { Repositories } from '../../datastore/datastore.ts';
 import type { ServerNodeAttestor } from '../../plugin-host/kinds/server-node-attestor.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { Selector } from '../../spiffe/selector.ts';
@@ -10,6 +11,8 @@ export interface AttestedNode {
   readonly spiffeId: SpiffeId;
   readonly selectors: readonly Selector[];
   readonly canReattest: boolean;
+  /** Takes what is good for one attestation, in the transaction that remembers the agent. Throws where another one has it. */
+  readonly claim?: (repositories: Repositories) => Promise<void>;
 }
 
 /** One attestation, as its stream of messages goes on. */

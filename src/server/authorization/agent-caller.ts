@@ -3,8 +3,8 @@ import type { AttestedAgent } from '../../datastore/agent-rows.ts';
 import { PermissionDeniedDetails, PermissionDeniedDetails_Reason as Reason } from '../../gen/spire/api/types/types.ts';
 import type { TlsPeer } from '../../rpc/peer.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
-import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
 import { decimalSerialNumber } from '../ca/serial-number.ts';
+import { leafCertificateOf } from './leaf-certificate.ts';
 
 /**
  * The agent behind a TLS connection: attested, not banned, and with the SVID that was issued to it last or
@@ -13,11 +13,10 @@ import { decimalSerialNumber } from '../ca/serial-number.ts';
  * @throws SpiffeError `PERMISSION_DENIED` with the details that tell an agent what to do.
  */
 export async function requireAgent(peer: TlsPeer, agents: AgentRepository, now: Date): Promise<AttestedAgent> {
-  const [leaf] = peer.certificates;
-  if (peer.spiffeId === undefined || leaf === undefined) {
+  const certificate = peer.spiffeId === undefined ? undefined : leafCertificateOf(peer);
+  if (peer.spiffeId === undefined || certificate === undefined) {
     throw new SpiffeError('PERMISSION_DENIED', 'the caller is not an agent: it showed no X.509-SVID');
   }
-  const certificate = leafOf(peer, leaf);
   if (certificate.notAfter <= now) {
     throw denied(`the X.509-SVID of agent "${peer.spiffeId}" has expired`, Reason.AGENT_EXPIRED);
   }
@@ -36,17 +35,6 @@ export async function requireAgent(peer: TlsPeer, agents: AgentRepository, now: 
     `agent "${peer.spiffeId}" is not active with the X.509-SVID it showed: another one was issued since`,
     Reason.AGENT_NOT_ACTIVE,
   );
-}
-
-const leaves = new WeakMap<TlsPeer, Certificate>();
-
-/** Parsed once a connection. */
-function leafOf(peer: TlsPeer, der: Uint8Array): Certificate {
-  const known = leaves.get(peer);
-  if (known !== undefined) return known;
-  const leaf = parseCertificate(der);
-  leaves.set(peer, leaf);
-  return leaf;
 }
 
 /** A refusal with the reason that agents act on. */

@@ -4,11 +4,11 @@ import type { TlsPeer } from '../../rpc/peer.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { type SpiffeId, trustDomainOf } from '../../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
-import { parseCertificate } from '../../x509/certificate.ts';
 import type { EntryCache } from '../entry-cache.ts';
 import { type Access, accessByRoles, FULL_ACCESS } from './access.ts';
 import { requireAgent } from './agent-caller.ts';
 import type { Caller } from './caller.ts';
+import { leafCertificateOf } from './leaf-certificate.ts';
 import { CALL_POLICY, type CallerClass } from './policy.ts';
 import { findPrivilege } from './privileges.ts';
 import type { Roles } from './roles.ts';
@@ -123,8 +123,9 @@ export class Authorizer implements Interceptor {
   }
 
   /** A handshake proved that the SVID was valid then; its connection may outlive it. */
-  #hasExpired({ certificates: [leaf] }: TlsPeer): boolean {
-    return leaf !== undefined && parseCertificate(leaf).notAfter <= this.#options.clock();
+  #hasExpired(peer: TlsPeer): boolean {
+    const leaf = leafCertificateOf(peer);
+    return leaf !== undefined && leaf.notAfter <= this.#options.clock();
   }
 
   #adminVia(spiffeId: SpiffeId): 'config' | 'entries' | undefined {
