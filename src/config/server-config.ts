@@ -34,6 +34,9 @@ export interface ServerConfig {
   readonly roles: readonly RoleConfig[];
   readonly caKeyType: ServerKeyType;
   readonly jwtKeyType: ServerKeyType;
+  /** What signs SVIDs: the CA's key in the key manager, or keys in memory below it. */
+  readonly caSigning: 'key_manager' | 'intermediate';
+  readonly caIntermediateTtlSeconds: number;
   readonly caSubject: CaSubjectConfig;
   readonly caTtlSeconds: number;
   readonly agentTtlSeconds: number;
@@ -162,6 +165,8 @@ function toServerConfig(
     roles: raw.authorization ?? [],
     caKeyType,
     jwtKeyType: raw.jwt_key_type ?? caKeyType,
+    caSigning: raw.ca_signing ?? 'key_manager',
+    caIntermediateTtlSeconds: raw.ca_intermediate_ttl || 28_800,
     caSubject: toCaSubject(raw.ca_subject),
     caTtlSeconds: raw.ca_ttl || 86_400,
     agentTtlSeconds: raw.agent_ttl || defaultX509SvidTtlSeconds,

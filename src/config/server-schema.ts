@@ -24,6 +24,7 @@ import { logFields } from './log-config.ts';
 import { profilingFields } from './profiling-config.ts';
 
 export const keyType = choice(['ec-p256', 'ec-p384', 'rsa-2048', 'rsa-4096']);
+const caSigning = choice(['key_manager', 'intermediate']);
 export const featureFlags = z.array(choice(['wit-svid'])).default([]);
 
 const caSubject = z.strictObject({ country: textList, organization: textList, common_name: optionalText });
@@ -62,7 +63,9 @@ export const serverSection = z
     authorization: authorizationConfig.optional(),
     bind_address: optionalText,
     bind_port: optionalPort,
+    ca_intermediate_ttl: orUnset(duration),
     ca_key_type: orUnset(keyType),
+    ca_signing: orUnset(caSigning),
     ca_subject: caSubject.optional(),
     ca_ttl: orUnset(duration),
     data_dir: requiredText,

@@ -14,6 +14,7 @@ export function findServerWarnings(config: Omit<ServerConfig, 'warnings'>, raw: 
     ...ttlWarnings('default_jwt_svid_ttl', config.defaultJwtSvidTtlSeconds, config.caTtlSeconds),
   ];
   if (raw.agent_ttl) warnings.push(...ttlWarnings('agent_ttl', raw.agent_ttl, config.caTtlSeconds));
+  warnings.push(...intermediateWarnings(config, raw));
   const subject = raw.ca_subject;
   if (subject && subject.country.length + subject.organization.length === 0 && subject.common_name === undefined) {
     warnings.push('ca_subject is empty: the default subject is used');
@@ -35,6 +36,25 @@ export function findServerWarnings(config: Omit<ServerConfig, 'warnings'>, raw: 
   }
   for (const name of raw.experimental.feature_flags) warnings.push(`feature flag "${name}" is experimental`);
   return warnings;
+}
+
+/** An intermediate CA is replaced at half of its life, so what it signs must fit in the other half. */
+function intermediateWarnings(config: Omit<ServerConfig, 'warnings'>, raw: ServerSection): readonly string[] {
+  if (config.caSigning !== 'intermediate') {
+    return raw.ca_intermediate_ttl === undefined
+      ? []
+      : ['ca_intermediate_ttl has no effect without ca_signing = "intermediate"'];
+  }
+  const most = config.caIntermediateTtlSeconds / 2;
+  const ttls = { default_x509_svid_ttl: config.defaultX509SvidTtlSeconds, agent_ttl: config.agentTtlSeconds };
+  return Object.entries(ttls).flatMap(([name, ttlSeconds]) =>
+    ttlSeconds <= most
+      ? []
+      : [
+          `${name} is too high for a ca_intermediate_ttl of ${formatDurationSeconds(config.caIntermediateTtlSeconds)}, SVIDs may get shorter lives: ` +
+            `set ${name} to ${formatDurationSeconds(most)} or less, or ca_intermediate_ttl to ${formatDurationSeconds(ttlSeconds * 2)} or more`,
+        ],
+  );
 }
 
 function ttlWarnings(name: string, ttlSeconds: number, caTtlSeconds: number): readonly string[] {

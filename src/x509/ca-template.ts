@@ -9,7 +9,7 @@ import {
   signCertificate,
   subjectKeyIdExtension,
 } from './certificate-template.ts';
-import { boolean, oid, sequence } from './der.ts';
+import { boolean, oid, sequence, Tag } from './der.ts';
 import { EMPTY_NAME, encodeName, isSameName } from './name.ts';
 import { OID } from './oids.ts';
 import type { Signer } from './signer.ts';
@@ -24,6 +24,8 @@ export type CaCertificateKey =
 export type CaCertificateOptions = CaCertificateKey & {
   /** Such as `example.org`; it becomes the URI name `spiffe://example.org`. */
   readonly trustDomain: string;
+  /** So many CA certificates may follow below it. Default: any number. */
+  readonly pathLength?: 0;
   /** Name element. Default: C=US, O=SPIFFE. */
   readonly subject?: Uint8Array;
   /** 16 to 20 octets of random. */
@@ -34,6 +36,7 @@ export type CaCertificateOptions = CaCertificateKey & {
 
 const KEY_USAGE = critical(oid(OID.keyUsage), Uint8Array.of(0x03, 0x02, 0x01, 0x06)); // X509-SVID §4.3: keyCertSign, cRLSign
 const BASIC_CONSTRAINTS = critical(oid(OID.basicConstraints), sequence(boolean(true))); // §4.1: cA TRUE, path length absent
+const LAST_CA = critical(oid(OID.basicConstraints), sequence(boolean(true), Uint8Array.of(Tag.integer, 1, 0)));
 const SUBJECT_ALT_NAME = oid(OID.subjectAltName);
 /** C=US, O=SPIFFE. */
 export const DEFAULT_CA_SUBJECT: Uint8Array = encodeName({ country: 'US', organization: 'SPIFFE' });
@@ -61,7 +64,7 @@ export async function issueCaCertificate(options: CaCertificateOptions): Promise
       : issuerPartsOf(issuer).authorityKeyId;
   const extensions = [
     KEY_USAGE,
-    BASIC_CONSTRAINTS,
+    options.pathLength === undefined ? BASIC_CONSTRAINTS : LAST_CA,
     subjectKeyIdExtension(subjectPublicKeyInfo),
     ...authorityKeyId,
     subjectAltName(SUBJECT_ALT_NAME, generalNames([`spiffe://${trustDomain}`], [])),

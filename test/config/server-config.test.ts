@@ -21,6 +21,8 @@ test('every key of a full file arrives (C001 to C071, C137 to C159)', () => {
     auditLogEnabled: true,
     caKeyType: 'ec-p384',
     jwtKeyType: 'rsa-4096',
+    caSigning: 'key_manager',
+    caIntermediateTtlSeconds: 28_800,
     caSubject: { country: ['DE', 'FR'], organization: ['Example'], commonName: 'Example CA' },
     caTtlSeconds: 604_800,
     agentTtlSeconds: 14_400,
@@ -203,6 +205,8 @@ describe('defaults that follow other keys', () => {
     ['ca_key_type = "RSA-2048"', { caKeyType: 'rsa-2048', jwtKeyType: 'rsa-2048' }],
     ['default_x509_svid_ttl = "30m"', { agentTtlSeconds: 1800 }],
     ['jwt_key_type = ""\nbind_port = 0\nlog_level = ""', { jwtKeyType: 'ec-p256', bindPort: 8081 }],
+    ['ca_signing = "intermediate"', { caSigning: 'intermediate', caIntermediateTtlSeconds: 28_800 }],
+    ['ca_signing = "intermediate"\nca_intermediate_ttl = "2h"', { caIntermediateTtlSeconds: 7200 }],
     ['BIND_PORT = 9000', { bindPort: 9000 }],
     ['bind_address = "[::1]"', { bindAddress: '::1' }],
     [
@@ -296,6 +300,14 @@ test.each([
     'federation { bundle_endpoint { port = 1 } }',
     ['federation.bundle_endpoint has no profile: "https_spiffe" is taken, write it down'],
   ],
+  ['ca_signing = "intermediate"\nca_intermediate_ttl = "2h"', []],
+  [
+    'ca_signing = "intermediate"\nca_intermediate_ttl = "1h"\nagent_ttl = "10m"',
+    [
+      'default_x509_svid_ttl is too high for a ca_intermediate_ttl of 1h, SVIDs may get shorter lives: set default_x509_svid_ttl to 30m or less, or ca_intermediate_ttl to 2h or more',
+    ],
+  ],
+  ['ca_intermediate_ttl = "4h"', ['ca_intermediate_ttl has no effect without ca_signing = "intermediate"']],
 ])('%s warns', (lines, warnings) => {
   expect(readServerConfigText(server(lines)).warnings).toEqual(warnings);
 });

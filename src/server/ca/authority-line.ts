@@ -13,7 +13,7 @@ import type { CaJournal } from './ca-journal.ts';
 import { failedBecause, refused } from './refusals.ts';
 import { rotationTimes } from './rotation.ts';
 
-export interface AuthorityLineOptions {
+export interface AuthorityLineOptions<Authority> {
   readonly journal: CaJournal;
   readonly log: Logger;
   readonly clock: () => Date;
@@ -22,6 +22,8 @@ export interface AuthorityLineOptions {
   /** Counts and times a preparation. */
   measurePreparation<Result>(work: () => Promise<Result>): Promise<Result>;
   onActivation(record: AuthorityRecord): void;
+  /** Makes what an authority needs before it signs; where it throws, the authority does not take over. */
+  beforeActivation?(authority: Authority): Promise<void>;
 }
 
 export interface AuthorityStates<Record extends AuthorityRecord> {
@@ -43,11 +45,11 @@ export const GRACE_SECONDS = 24 * 3600;
  */
 export class AuthorityLine<Record extends AuthorityRecord, Authority extends { readonly notAfter: number }> {
   readonly #kind: AuthorityKind<Record, Authority>;
-  readonly #options: AuthorityLineOptions;
+  readonly #options: AuthorityLineOptions<Authority>;
   #active: Authority | undefined;
   #prepared: { readonly record: Record; readonly authority: Authority } | undefined;
 
-  constructor(kind: AuthorityKind<Record, Authority>, options: AuthorityLineOptions) {
+  constructor(kind: AuthorityKind<Record, Authority>, options: AuthorityLineOptions<Authority>) {
     this.#kind = kind;
     this.#options = options;
   }
@@ -182,6 +184,7 @@ export class AuthorityLine<Record extends AuthorityRecord, Authority extends { r
   async #activate(): Promise<Record> {
     const prepared = this.#prepared;
     if (prepared === undefined) throw new SpiffeError('INTERNAL', 'no authority is prepared');
+    await this.#options.beforeActivation?.(prepared.authority);
     await this.#write(withActivated(this.records));
     this.#active = prepared.authority;
     this.#prepared = undefined;

@@ -10,6 +10,7 @@ import type { JwtRecord, X509Record } from './authority-records.ts';
 import type { CaAnchor } from './ca-anchor.ts';
 import type { CaJournal } from './ca-journal.ts';
 import { CaMetrics } from './ca-metrics.ts';
+import type { IntermediateCa } from './intermediate-ca.ts';
 import { type JwtSigningAuthority, jwtAuthorities } from './jwt-authorities.ts';
 import { failedBecause, refused } from './refusals.ts';
 import { findUpstreamProblem } from './upstream-authorities.ts';
@@ -17,6 +18,8 @@ import { type X509SigningAuthority, x509Authorities } from './x509-authorities.t
 
 export interface CaManagerOptions {
   readonly keys: AuthorityKeys;
+  /** Of JWT authorities, where they are others. */
+  readonly jwtKeys?: AuthorityKeys | undefined;
   readonly keyType: KeyType;
   readonly jwtKeyType: KeyType;
   /** Of JWT authorities, and of X.509 CAs where the anchor does not say otherwise. */
@@ -24,6 +27,8 @@ export interface CaManagerOptions {
   /** Whether it signs no JWT-SVIDs: then it has no JWT authority. */
   readonly disableJwt: boolean;
   readonly anchor: CaAnchor;
+  /** Signs SVIDs below the CA; absent, the CA does so itself. */
+  readonly intermediate?: IntermediateCa | undefined;
   readonly journal: CaJournal;
   readonly bundle: BundleKeeper;
   readonly trustDomain: string;
@@ -54,8 +59,13 @@ export class CaManager implements AsyncDisposable {
     const { log, clock, metrics, journal, trustDomain } = options;
     this.#metrics = new CaMetrics(metrics, { trustDomain, clock });
     const common = { journal, log, clock, serially: <Result>(work: () => Promise<Result>) => this.#serially(work) };
-    this.x509Authorities = new AuthorityLine(x509Authorities(options), { ...common, ...this.#metrics.x509 });
-    this.jwtAuthorities = new AuthorityLine(jwtAuthorities({ ...options, keyType: options.jwtKeyType }), {
+    const { intermediate, jwtKeys = options.keys, jwtKeyType } = options;
+    this.x509Authorities = new AuthorityLine(x509Authorities(options), {
+      ...common,
+      ...this.#metrics.x509,
+      beforeActivation: async (authority) => await intermediate?.prepare(authority),
+    });
+    this.jwtAuthorities = new AuthorityLine(jwtAuthorities({ ...options, keys: jwtKeys, keyType: jwtKeyType }), {
       ...common,
       ...this.#metrics.jwt,
     });
@@ -71,7 +81,8 @@ export class CaManager implements AsyncDisposable {
 
   /** What signs X509-SVIDs. @throws SpiffeError `FAILED_PRECONDITION` */
   get x509(): X509SigningAuthority {
-    return this.x509Authorities.active;
+    const { active } = this.x509Authorities;
+    return this.#options.intermediate?.below(active) ?? active;
   }
 
   /** What signs the CAs of servers below. @throws SpiffeError `FAILED_PRECONDITION` */
@@ -144,11 +155,26 @@ export class CaManager implements AsyncDisposable {
   }
 
   async #rotate(): Promise<Date> {
+    const { disableJwt, bundle } = this.#options;
     const now = Math.floor(this.#options.clock().getTime() / 1000);
-    const due = [await this.x509Authorities.rotate(now)];
-    if (!this.#options.disableJwt) due.push(await this.jwtAuthorities.rotate(now));
-    await this.#metrics.measurePruning(() => this.#options.bundle.prune(now - GRACE_SECONDS));
-    return new Date(Math.min(...due.map((date) => date.getTime()), now * 1000 + KEY_CHECK_MS));
+    const results = [
+      await settled(this.#rotateX509(now)),
+      ...(disableJwt ? [] : [await settled(this.jwtAuthorities.rotate(now))]), // one that fails does not stop the other
+      await settled(this.#metrics.measurePruning(() => bundle.prune(now - GRACE_SECONDS))),
+    ];
+    const due = results.flatMap((result) => {
+      if (result.status === 'rejected') throw result.reason;
+      return result.value === undefined ? [] : [result.value.getTime()];
+    });
+    return new Date(Math.min(...due, now * 1000 + KEY_CHECK_MS));
+  }
+
+  async #rotateX509(now: number): Promise<Date> {
+    const { intermediate } = this.#options;
+    const due = await this.x509Authorities.rotate(now);
+    if (intermediate === undefined) return due;
+    const intermediateDue = (await intermediate.keep(this.x509Authorities.active)) * 1000;
+    return new Date(Math.min(due.getTime(), intermediateDue));
   }
 
   /** Works share the journal: one at a time. */
@@ -157,4 +183,9 @@ export class CaManager implements AsyncDisposable {
     this.#running = running.catch(() => {}); // its callers learn of it
     return running;
   }
+}
+
+async function settled<Value>(work: Promise<Value>): Promise<PromiseSettledResult<Value>> {
+  const [result] = await Promise.allSettled([work]);
+  return result;
 }

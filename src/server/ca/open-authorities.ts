@@ -8,7 +8,9 @@ import type { DistinguishedName } from '../../x509/name.ts';
 import type { BundleKeeper } from '../bundle-keeper.ts';
 import { CaJournal } from './ca-journal.ts';
 import { CaManager } from './ca-manager.ts';
+import { IntermediateCa } from './intermediate-ca.ts';
 import { JournalNameFile } from './journal-name-file.ts';
+import { MemoryKeys } from './memory-keys.ts';
 import { SelfSignedAnchor } from './self-signed-anchor.ts';
 import { UpstreamAnchor } from './upstream/upstream-anchor.ts';
 
@@ -45,6 +47,7 @@ export async function openAuthorities(options: OpenAuthoritiesOptions): Promise<
   const manager = stack.use(
     await CaManager.open({
       keys: keyManager,
+      ...(config.caSigning === 'intermediate' ? inMemory(options, anchorOptions.subject) : {}),
       keyType: config.caKeyType,
       jwtKeyType: config.jwtKeyType,
       ttlSeconds,
@@ -67,6 +70,15 @@ export async function openAuthorities(options: OpenAuthoritiesOptions): Promise<
   stack.defer(() => above?.[Symbol.asyncDispose]()); // first: the manager waits for what is under way above
   const owned = stack.move();
   return { manager, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** SVIDs are signed by keys in memory: X509-SVIDs below the CA, and JWT-SVIDs by keys that the bundle has. */
+function inMemory({ config, bundle, log, clock }: OpenAuthoritiesOptions, subject: DistinguishedName) {
+  const { trustDomain, caKeyType: keyType, caIntermediateTtlSeconds: ttlSeconds } = config;
+  return {
+    jwtKeys: new MemoryKeys(),
+    intermediate: new IntermediateCa({ trustDomain, keyType, ttlSeconds, subject, bundle, log, clock }),
+  };
 }
 
 /** Names that are not given are left out: an empty one is no name. */

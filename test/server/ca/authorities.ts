@@ -4,6 +4,7 @@ import type { KeyManager } from '../../../src/plugin-host/kinds/key-manager.ts';
 import { BundleKeeper } from '../../../src/server/bundle-keeper.ts';
 import { CaJournal } from '../../../src/server/ca/ca-journal.ts';
 import { CaManager } from '../../../src/server/ca/ca-manager.ts';
+import { IntermediateCa } from '../../../src/server/ca/intermediate-ca.ts';
 import { JournalNameFile } from '../../../src/server/ca/journal-name-file.ts';
 import { MemoryKeys } from '../../../src/server/ca/memory-keys.ts';
 import { SelfSignedAnchor } from '../../../src/server/ca/self-signed-anchor.ts';
@@ -27,6 +28,9 @@ export interface AuthoritiesOptions {
   readonly dataFolder?: string;
   readonly keyType?: KeyType;
   readonly ttlSeconds?: number;
+  readonly jwtKeyType?: KeyType;
+  /** `ca_signing = "intermediate"`, with this lifetime. */
+  readonly intermediateTtlSeconds?: number;
 }
 
 /** A CA with its datastore and a key manager's process, as a server has them. */
@@ -72,15 +76,32 @@ export class Authorities implements AsyncDisposable {
     });
     const filter = new MetricFilter({ allowedPrefixes: [], blockedPrefixes: [], allowedLabels: [], blockedLabels: [] });
     const metrics = new Metrics({ prefix: 'spire_server', labels: [], filter });
+    const subject = { country: 'US' };
+    const inMemory =
+      options.intermediateTtlSeconds === undefined
+        ? {}
+        : {
+            jwtKeys: new MemoryKeys(),
+            intermediate: new IntermediateCa({
+              trustDomain,
+              keyType,
+              ttlSeconds: options.intermediateTtlSeconds,
+              subject,
+              bundle,
+              log: host.log,
+              clock,
+            }),
+          };
     const manager = resources.use(
       await CaManager.open({
         keys,
+        ...inMemory,
         journal,
         bundle,
-        anchor: new SelfSignedAnchor({ bundle, trustDomain, ttlSeconds, subject: { country: 'US' } }),
+        anchor: new SelfSignedAnchor({ bundle, trustDomain, ttlSeconds, subject }),
         trustDomain,
         keyType,
-        jwtKeyType: keyType,
+        jwtKeyType: options.jwtKeyType ?? keyType,
         disableJwt: false,
         ttlSeconds,
         metrics,
