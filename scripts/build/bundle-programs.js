@@ -48,6 +48,7 @@ function programs() {
   const entries = {
     assayer: 'src/cli/main.ts',
     'managed-tls-key-worker': 'src/rpc/managed-tls-key-worker.ts',
+    'acme-library': 'src/server/federation/acme/acme-library.ts',
     'open-telemetry': 'src/tracing/open-telemetry.ts',
   };
   const plugins = join(checkout, 'src', 'plugins');

@@ -173,7 +173,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     }),
   );
   stack.defer(() => watch.hub[Symbol.asyncDispose]()); // streams without an end, before the endpoints wait for calls
-  const bundleEndpoint = stack.use(await openBundleEndpoint({ config, bundle, identity, log }));
+  const bundleEndpoint = stack.use(await openBundleEndpoint({ config, bundle, identity, log, clock }));
   stack.use(await serveHealth({ config, datastore, authorities, issuer, catalog, log }));
   log.info('server is ready', { trust_domain: trustDomain, port: endpoints.port, socket: config.socketPath });
   const running = stack.move();

@@ -42,8 +42,15 @@ export class ProgramProcess implements AsyncDisposable {
   #text = '';
 
   /** @param observed the stream that {@link waitFor} looks at; the other one is not kept */
-  constructor(args: readonly string[], observed: 'stdout' | 'stderr' = 'stderr') {
-    this.#child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  constructor(
+    args: readonly string[],
+    observed: 'stdout' | 'stderr' = 'stderr',
+    env: Readonly<Record<string, string>> = {},
+  ) {
+    this.#child = spawn(process.execPath, [MAIN, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     if (this.#child.pid === undefined) throw new Error('the program has no process id');
     this.pid = this.#child.pid;
     this.#closed = once(this.#child, 'close');

@@ -11,6 +11,7 @@ export interface ServerConf {
   readonly settings?: string;
   /** The section `plugins`, without its DataStore. */
   readonly plugins?: string;
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 const PLUGINS = 'KeyManager "memory" {}\n  NodeAttestor "join_token" {}';
@@ -60,7 +61,7 @@ export class ServerProcess implements AsyncDisposable {
 
   static async start(conf: ServerConf): Promise<ServerProcess> {
     const path = await writeServerConf({ bindPort: await findFreePort(), ...conf });
-    const program = new ProgramProcess(['server', 'run', '-config', path]);
+    const program = new ProgramProcess(['server', 'run', '-config', path], 'stderr', conf.env);
     await program.waitFor('server is ready');
     return new ServerProcess(program, conf.socketPath ?? `${conf.folder}/admin.sock`);
   }

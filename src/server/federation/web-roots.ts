@@ -16,7 +16,8 @@ export function webContextOf(roots: readonly string[]): SecureContext {
   return createSecureContext({ ca: [...roots], minVersion: 'TLSv1.2' });
 }
 
-function machineRoots(): readonly string[] {
+/** PEM. */
+export function machineRoots(): readonly string[] {
   const system = getCACertificates('system');
   return [...new Set([...(system.length > 0 ? system : getCACertificates('bundled')), ...getCACertificates('extra')])];
 }

@@ -4,9 +4,9 @@ import { CertificateFiles } from '../../../http/certificate-files.ts';
 import { PageServer } from '../../../http/page-server.ts';
 import { listenWithTls, type ShownIdentity } from '../../../http/tls-listener.ts';
 import type { Logger } from '../../../log/logger.ts';
-import { SpiffeError } from '../../../spiffe/error.ts';
 import type { BundleKeeper } from '../../bundle-keeper.ts';
 import type { ServerIdentity } from '../../server-identity.ts';
+import { AcmeCertificates } from '../acme/acme-certificates.ts';
 import { BundlePage } from './bundle-page.ts';
 import { shownSvid } from './shown-svid.ts';
 
@@ -15,6 +15,7 @@ export interface BundleEndpointOptions {
   readonly bundle: BundleKeeper;
   readonly identity: ServerIdentity;
   readonly log: Logger;
+  readonly clock: () => Date;
 }
 
 export interface BundleEndpoint extends AsyncDisposable {
@@ -45,8 +46,10 @@ export async function openBundleEndpoint(options: BundleEndpointOptions): Promis
       maxConnections: MAX_CONNECTIONS,
     }),
   );
+  const shown = await shownIdentity(endpoint, options, stack);
+  const acme = shown instanceof AcmeCertificates ? shown : undefined;
   const { port } = stack.use(
-    await listenWithTls(await shownIdentity(endpoint, options, stack), {
+    await listenWithTls(shown, {
       host: endpoint.address,
       port: endpoint.port,
       setting: SETTING,
@@ -54,8 +57,10 @@ export async function openBundleEndpoint(options: BundleEndpointOptions): Promis
       maxConnections: 2 * MAX_CONNECTIONS,
       requirePqKem: config.experimental.requirePqKem,
       onConnection: server.accept.bind(server),
+      ...(acme && { divert: (socket) => acme.challenge.divert(socket) }),
     }),
   );
+  acme?.start();
   log.info('the bundle endpoint is open', {
     host: endpoint.address,
     port,
@@ -68,9 +73,9 @@ export async function openBundleEndpoint(options: BundleEndpointOptions): Promis
 
 async function shownIdentity(
   { profile }: BundleEndpointConfig,
-  { identity, log }: BundleEndpointOptions,
+  { config, identity, log, clock }: BundleEndpointOptions,
   stack: AsyncDisposableStack,
-): Promise<ShownIdentity> {
+): Promise<ShownIdentity | AcmeCertificates> {
   if (profile.type === 'https_spiffe') return shownSvid(identity);
   if ('servingCertFile' in profile) {
     const { certFilePath, keyFilePath, fileSyncIntervalSeconds } = profile.servingCertFile;
@@ -86,8 +91,5 @@ async function shownIdentity(
       }),
     );
   }
-  throw new SpiffeError(
-    'CONFIG_INVALID',
-    `${SETTING}.profile.https_web.acme: this version takes serving_cert_file only`,
-  );
+  return stack.use(await AcmeCertificates.open({ config: profile.acme, dataDir: config.dataDir, log, clock }));
 }
