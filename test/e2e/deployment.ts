@@ -1,6 +1,4 @@
-import { once } from 'node:events';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.ts';
 import { Entry } from '../../src/gen/spire/api/types/types.ts';
@@ -8,6 +6,7 @@ import { RpcChannel } from '../../src/rpc/channel.ts';
 import { createClient } from '../../src/rpc/client.ts';
 import type { Swtpm } from '../../src/testing/swtpm.ts';
 import { startSwtpm } from '../../src/testing/swtpm.ts';
+import { freePort } from '../harness/free-port.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { type Finished, Program, runAssayer } from './program.ts';
 
@@ -202,17 +201,6 @@ plugins {
 }
 `;
   }
-}
-
-/** In a configuration file 0 is SPIRE's port, so a number is needed. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 /** The path of a file in one of the data folders. */

@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { appendFile, chmod, chown, copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import type { PostgresConfig } from '../../src/config/datastore-config.ts';
+import { freePort } from './free-port.ts';
 
 const run = promisify(execFile);
 /** Debian's place, a folder a version. */
@@ -162,14 +162,4 @@ function programs(): string {
   const [newest] = readdirSync(VERSIONS).sort((a, b) => Number(b) - Number(a));
   if (newest === undefined) throw new Error(`no PostgreSQL in ${VERSIONS}: npm run setup installs it`);
   return join(VERSIONS, newest, 'bin');
-}
-
-async function freePort(): Promise<number> {
-  const { promise, resolve } = Promise.withResolvers<number>();
-  const server = createServer().listen(0, '127.0.0.1', () => {
-    const address = server.address();
-    const port = typeof address === 'object' && address !== null ? address.port : 0;
-    server.close(() => resolve(port));
-  });
-  return promise;
 }
