@@ -1,6 +1,7 @@
 import { findNearest } from '../config/suggest.ts';
 import type { Command } from './command.ts';
 import { COMMANDS } from './command-table.ts';
+import { ExitCode } from './exit-code.ts';
 import { parseFlags } from './flags.ts';
 import { formatFailure } from './output.ts';
 import type { Terminal } from './terminal.ts';
@@ -32,6 +33,7 @@ export async function runCommandLine(args: readonly string[], terminal: Terminal
     await command.run(values, terminal, operands);
     return EXIT.ok;
   } catch (error) {
+    if (error instanceof ExitCode) return error.code;
     terminal.printError(formatFailure(error));
     return EXIT.failed;
   }

@@ -11,6 +11,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['server entry show', async () => (await import('./commands/server/entry-show.ts')).entryShow],
   ['server entry count', async () => (await import('./commands/server/entry-count.ts')).entryCount],
   ['server entry delete', async () => (await import('./commands/server/entry-delete.ts')).entryDelete],
+  ['server entry apply', async () => (await import('./commands/server/entry-apply.ts')).entryApply],
   ['server entry explain', async () => (await import('./commands/server/entry-explain.ts')).entryExplain],
   ['server agent list', async () => (await import('./commands/server/agent-list.ts')).agentList],
   ['server agent show', async () => (await import('./commands/server/agent-show.ts')).agentShow],

@@ -29,15 +29,25 @@ export async function readEntryFile(path: string, terminal: Terminal): Promise<r
   const fields = new JsonFields(parseJsonObject(await readInputFile(path, terminal), source), source);
   const entries = fields.list('entries');
   if (entries.length === 0) throw new SpiffeError('ARGUMENT_INVALID', `${source} has no "entries"`);
-  return entries.map((value, index) => {
-    const where = `${source}: entries[${index}]`;
-    if (!isObject(value)) throw new SpiffeError('ARGUMENT_INVALID', `${where} is no JSON object`);
-    warnOfUnknownKeys(value, where, terminal);
-    return toEntry(new JsonFields(value, where), where);
-  });
+  return entries.map((value, index) =>
+    toEntry(value, `${source}: entries[${index}]`, (warning) => terminal.printError(`Warning: ${warning}\n`)),
+  );
 }
 
-function toEntry(fields: JsonFields, where: string): Entry {
+/**
+ * An entry as SPIRE takes it for `-data`.
+ *
+ * @param where it stands, for messages
+ * @param warn hears of each key that is not known and has no effect
+ * @throws SpiffeError naming the key
+ */
+export function toEntry(value: unknown, where: string, warn: (warning: string) => void): Entry {
+  if (!isObject(value)) throw new SpiffeError('ARGUMENT_INVALID', `${where} is no JSON object`);
+  warnOfUnknownKeys(value, where, warn);
+  return readEntry(new JsonFields(value, where), where);
+}
+
+function readEntry(fields: JsonFields, where: string): Entry {
   const attributes = fields.object('additional_attributes');
   const entry = Entry.create({
     id: fields.text('entry_id'),
@@ -75,11 +85,11 @@ function toSelector(value: unknown, where: string): Selector {
   return selector;
 }
 
-function warnOfUnknownKeys(value: object, where: string, terminal: Terminal): void {
+function warnOfUnknownKeys(value: object, where: string, warn: (warning: string) => void): void {
   const known = KEYS.map((key) => key.toLowerCase());
   for (const key of Object.keys(value).filter((name) => !known.includes(name.toLowerCase()))) {
     const nearest = findNearest(key, KEYS);
     const advice = nearest === undefined ? '' : `, did you mean "${nearest}"?`;
-    terminal.printError(`Warning: ${where}: the key ${JSON.stringify(key)} is not known and has no effect${advice}\n`);
+    warn(`${where}: the key ${JSON.stringify(key)} is not known and has no effect${advice}`);
   }
 }

@@ -8,6 +8,7 @@ import { BundleRepository } from './bundle-repository.ts';
 import { CaJournalRepository } from './ca-journal-repository.ts';
 import { Changes } from './changes.ts';
 import { EntryRepository } from './entry-repository.ts';
+import { EntrySetRepository } from './entry-set-repository.ts';
 import { FederationRelationshipRepository } from './federation-relationship-repository.ts';
 import { JoinTokenRepository } from './join-token-repository.ts';
 import { openPostgresEngine } from './postgres/engine.ts';
@@ -23,6 +24,7 @@ export interface Repositories {
   readonly caJournal: CaJournalRepository;
   readonly federationRelationships: FederationRelationshipRepository;
   readonly attempts: AttemptRepository;
+  readonly entrySets: EntrySetRepository;
 }
 
 export interface Datastore extends Repositories, AsyncDisposable {
@@ -99,6 +101,7 @@ class OpenDatastore implements Datastore {
   readonly caJournal: CaJournalRepository;
   readonly federationRelationships: FederationRelationshipRepository;
   readonly attempts: AttemptRepository;
+  readonly entrySets: EntrySetRepository;
   readonly changes: Changes;
   readonly #session: Session;
   readonly #running: AsyncLocalStorage<RunningTransaction>;
@@ -112,6 +115,7 @@ class OpenDatastore implements Datastore {
     this.caJournal = repositories.caJournal;
     this.federationRelationships = repositories.federationRelationships;
     this.attempts = repositories.attempts;
+    this.entrySets = repositories.entrySets;
     this.changes = session.changes;
     this.#session = session;
     this.#running = running;
@@ -147,5 +151,6 @@ function repositoriesOf(session: Session): Repositories {
     caJournal: new CaJournalRepository(session),
     federationRelationships: new FederationRelationshipRepository(session),
     attempts: new AttemptRepository(session),
+    entrySets: new EntrySetRepository(session),
   };
 }

@@ -142,6 +142,12 @@ export class EntryRepository {
     return loadEntries(db, await entriesById.run(db, ids));
   }
 
+  /** Those that have the parent ID, SPIFFE ID and selector set of one of `entries`. */
+  async findSimilar(entries: readonly NewEntry[]): Promise<readonly RegistrationEntry[]> {
+    const wanted = entries.map((entry) => ({ ...withoutRepetition(entry), revisionNumber: 0, createdAt: 0 }));
+    return [...(await findSame(this.#session, wanted)).values()];
+  }
+
   /** In the order of their IDs; without a page, all. */
   async list(filter: EntryFilter = {}, page?: PageRequest): Promise<Page<RegistrationEntry>> {
     const { db } = this.#session;
@@ -203,6 +209,11 @@ export class EntryRepository {
       if (entry === undefined) throw notFound(id);
       return entry;
     });
+  }
+
+  /** @returns those of `ids` that were there and are deleted. */
+  async deleteMany(ids: readonly string[]): Promise<readonly RegistrationEntry[]> {
+    return atomically(this.#session, (session) => deleteEntries(session, ids));
   }
 
   /** Deletes what expired before now. @returns what it deleted. */

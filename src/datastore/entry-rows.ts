@@ -1,9 +1,9 @@
-import { hash } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import type { RegistrationEntry } from '../spiffe/entry.ts';
-import { compareSelectors, type Selector } from '../spiffe/selector.ts';
+import type { Selector } from '../spiffe/selector.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
+import { entryIdentity } from './entry-identity.ts';
 import { RowInserter } from './insert-rows.ts';
 import { Lists } from './lists.ts';
 import { QueryByKeys } from './prepared-query.ts';
@@ -139,10 +139,4 @@ export async function deleteEntryLists(db: Kysely<DatastoreSchema>, id: string):
   await db.deleteFrom('entry_selector').where('entry_id', '=', id).execute();
   await db.deleteFrom('entry_federates_with').where('entry_id', '=', id).execute();
   await db.deleteFrom('entry_dns_name').where('entry_id', '=', id).execute();
-}
-
-/** Two entries with the same parent ID, SPIFFE ID and selector set are the same entry. */
-function entryIdentity({ parentId, spiffeId, selectors }: RegistrationEntry): string {
-  const sorted = [...selectors].sort(compareSelectors).map(({ type, value }) => [type, value]);
-  return hash('sha256', JSON.stringify([parentId, spiffeId, sorted]));
 }

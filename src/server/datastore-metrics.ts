@@ -14,6 +14,8 @@ const KEYS: { readonly [Aggregate in keyof Repositories]: { readonly name: strin
       get: 'fetch',
       find: 'fetch',
       findMany: 'fetch',
+      findSimilar: 'fetch',
+      deleteMany: 'delete',
       listIds: 'list',
       pruneExpired: 'prune',
       deleteFederated: 'delete',
@@ -44,6 +46,7 @@ const KEYS: { readonly [Aggregate in keyof Repositories]: { readonly name: strin
   caJournal: { name: 'ca_journal', methods: { find: 'fetch', findByActiveX509Authority: 'fetch' } },
   federationRelationships: { name: 'federation_relationship', methods: { get: 'fetch', find: 'fetch' } },
   attempts: { name: 'attestation_attempt', methods: {} },
+  entrySets: { name: 'entry_set', methods: {} },
 };
 
 type Methods = Readonly<Record<string, string>>;
@@ -87,6 +90,7 @@ export function measuredDatastore(datastore: Datastore, metrics: Metrics, tracin
     caJournal: measuredRepository('caJournal', repositories.caJournal),
     federationRelationships: measuredRepository('federationRelationships', repositories.federationRelationships),
     attempts: measuredRepository('attempts', repositories.attempts),
+    entrySets: measuredRepository('entrySets', repositories.entrySets),
   });
   const own: Partial<Datastore> = {
     ...measuredRepositories(datastore),

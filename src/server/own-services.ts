@@ -1,6 +1,7 @@
 import type { AttestedAgent } from '../datastore/agent-rows.ts';
 import type { CallContext } from '../rpc/call.ts';
 import type { BoundService } from '../rpc/service.ts';
+import { applyService } from './apply/apply-service.ts';
 import { attemptsService } from './attempts/attempts-service.ts';
 import { explainService } from './explain/explain-service.ts';
 import type { ServerServicesOptions } from './services.ts';
@@ -8,7 +9,7 @@ import { watchService } from './watch/watch-service.ts';
 
 /** What agents and administrators of ours can ask, and SPIRE's server does not answer. */
 export function ownServices(
-  { config, datastore, entries, watch, attempts, clock }: ServerServicesOptions,
+  { config, datastore, entries, watch, attempts, clock, log }: ServerServicesOptions,
   callingAgent: (context: CallContext) => AttestedAgent,
 ): readonly BoundService[] {
   const { trustDomain } = config;
@@ -18,5 +19,6 @@ export function ownServices(
     watchService({ hub, entryRevision: () => entries.sequence, callingAgent }),
     explainService({ agents, bundles, cache: entries, trustDomain, hub, syncs, clock }),
     attemptsService(attempts),
+    applyService({ datastore, cache: entries, trustDomain, log }),
   ];
 }
