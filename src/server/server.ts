@@ -20,6 +20,7 @@ import { Authorizer } from './authorization/authorizer.ts';
 import { Roles } from './authorization/roles.ts';
 import { BundleAnnouncer } from './bundle-announcer.ts';
 import { BundleKeeper } from './bundle-keeper.ts';
+import { Composers } from './ca/composing/composers.ts';
 import { caSubject, openAuthorities } from './ca/open-authorities.ts';
 import { SvidIssuer } from './ca/svid-issuer.ts';
 import { CallerBundles } from './caller-bundles.ts';
@@ -94,12 +95,14 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   const bundle = await BundleKeeper.open(datastore.bundles, trustDomain);
   stack.defer(bundle.follow(datastore.changes, log));
   const { keyManager, upstreamAuthority: upstream } = catalog;
+  const composers = new Composers(catalog.credentialComposers);
   const { manager: authorities } = stack.use(
-    await openAuthorities({ config, datastore, keyManager, upstream, bundle, metrics, log, clock, signal }),
+    await openAuthorities({ config, datastore, keyManager, upstream, composers, bundle, metrics, log, clock, signal }),
   );
   const issuer = new SvidIssuer(authorities, {
     clock,
     metrics,
+    composers,
     downstreamCa: { trustDomain, subject: caSubject(config.caSubject), ttlSeconds: config.caTtlSeconds },
     ...(config.jwtIssuer === undefined ? {} : { jwtIssuer: config.jwtIssuer }),
   });

@@ -1,22 +1,11 @@
-import type { DistinguishedName } from '../x509/name.ts';
+import type { ExtraExtension } from '../x509/certificate-template.ts';
+import type { DistinguishedName, OtherAttribute } from '../x509/name.ts';
 
-/** An attribute of a name, for what {@link DistinguishedName} has no field. */
-export interface NamedAttribute {
-  /** Dotted decimal. */
-  readonly oid: string;
-  readonly value: string;
-}
+export type { ExtraExtension } from '../x509/certificate-template.ts';
+export type { OtherAttribute as NamedAttribute } from '../x509/name.ts';
 
 export interface CredentialSubject extends DistinguishedName {
-  readonly extraNames?: readonly NamedAttribute[];
-}
-
-export interface ExtraExtension {
-  /** Dotted decimal. */
-  readonly oid: string;
-  /** DER, what goes into the OCTET STRING. */
-  readonly value: Uint8Array;
-  readonly critical: boolean;
+  readonly extraNames?: readonly OtherAttribute[];
 }
 
 /** What may be chosen about the certificate of a server's CA. */

@@ -1,7 +1,10 @@
 import { SpiffeError } from '../spiffe/error.ts';
 import {
   authorityKeyIdExtension,
+  certificatePolicies,
   critical,
+  type ExtraExtension,
+  extraExtension,
   generalNames,
   type Issuer,
   issuerPartsOf,
@@ -32,6 +35,9 @@ export type CaCertificateOptions = CaCertificateKey & {
   readonly serialNumber: Uint8Array;
   readonly notBefore: Date;
   readonly notAfter: Date;
+  /** OIDs, dotted decimal. */
+  readonly policyIdentifiers?: readonly string[];
+  readonly extraExtensions?: readonly ExtraExtension[];
 };
 
 const KEY_USAGE = critical(oid(OID.keyUsage), Uint8Array.of(0x03, 0x02, 0x01, 0x06)); // X509-SVID §4.3: keyCertSign, cRLSign
@@ -50,7 +56,15 @@ export const DEFAULT_CA_SUBJECT: Uint8Array = encodeName({ country: 'US', organi
  * @see X509-SVID §2 (a signing certificate may have a SPIFFE ID, without path), §3.1, §4; RFC 5280 §4.1
  */
 export async function issueCaCertificate(options: CaCertificateOptions): Promise<Uint8Array> {
-  const { issuer, trustDomain, serialNumber, notBefore, notAfter } = options;
+  const {
+    issuer,
+    trustDomain,
+    serialNumber,
+    notBefore,
+    notAfter,
+    policyIdentifiers = [],
+    extraExtensions = [],
+  } = options;
   if (!/^[a-z0-9._-]+$/.test(trustDomain)) {
     throw new SpiffeError('ARGUMENT_INVALID', `"${trustDomain}" is no trust domain, such as example.org`);
   }
@@ -68,6 +82,8 @@ export async function issueCaCertificate(options: CaCertificateOptions): Promise
     subjectKeyIdExtension(subjectPublicKeyInfo),
     ...authorityKeyId,
     subjectAltName(SUBJECT_ALT_NAME, generalNames([`spiffe://${trustDomain}`], [])),
+    ...certificatePolicies(policyIdentifiers),
+    ...extraExtensions.map(extraExtension),
   ];
   const issuerName = issuer === 'self' ? subject : issuer.certificate.subject;
   const fields = { serialNumber, issuer: issuerName, notBefore, notAfter, subject, subjectPublicKeyInfo, extensions };

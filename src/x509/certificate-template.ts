@@ -76,6 +76,24 @@ export const critical = (extension: Uint8Array, value: Uint8Array): Uint8Array =
 export const optional = (extension: Uint8Array, value: Uint8Array): Uint8Array =>
   sequence(extension, octetString(value));
 
+/** An extension that the templates know nothing of. */
+export interface ExtraExtension {
+  /** Dotted decimal. */
+  readonly oid: string;
+  /** What goes into the OCTET STRING. */
+  readonly value: Uint8Array;
+  readonly critical: boolean;
+}
+
+export const extraExtension = ({ oid: type, value, critical: isCritical }: ExtraExtension): Uint8Array =>
+  (isCritical ? critical : optional)(oid(type), value);
+
+/** RFC 5280 §4.2.1.4: PolicyInformation without qualifiers. @param policies dotted decimal */
+export const certificatePolicies = (policies: readonly string[]): readonly Uint8Array[] =>
+  policies.length === 0
+    ? []
+    : [optional(oid(OID.certificatePolicies), sequence(...policies.map((policy) => sequence(oid(policy)))))];
+
 const subjectKeyIdentifier = oid(OID.subjectKeyIdentifier);
 const authorityKeyIdentifier = oid(OID.authorityKeyIdentifier);
 

@@ -17,6 +17,15 @@ export interface DistinguishedName {
   readonly serialNumber?: string;
 }
 
+/** One that {@link DistinguishedName} has no field for. */
+export interface OtherAttribute {
+  /** Dotted decimal. */
+  readonly oid: string;
+  readonly value: string;
+}
+
+const MAX_OTHER_CHARACTERS = 256;
+
 /** Wire order and upper bounds in characters. Source: RFC 5280 appendix A.1. */
 const ATTRIBUTES = [
   ['country', OID.countryName, 2],
@@ -51,20 +60,48 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
  *
  * @throws SpiffeError `DER_INVALID` for a value that is empty or longer than RFC 5280 allows.
  */
-export function encodeName(attributes: DistinguishedName): Uint8Array {
+export function encodeName(attributes: DistinguishedName, others: readonly OtherAttribute[] = []): Uint8Array {
   const rdns = ATTRIBUTES.flatMap(([name, type, maxLength]) => {
     const values = [attributes[name] ?? []].flat();
     if (values.length === 0) return [];
-    const encoded = values.map((value) => {
-      if (value.length === 0 || value.length > maxLength) {
-        derInvalid(`${name} "${value}" has ${value.length} characters, not 1 to ${maxLength}`);
-      }
-      const string = PRINTABLE.test(value) ? tlv(Tag.printableString, Buffer.from(value, 'latin1')) : utf8String(value);
-      return sequence(oid(type), string);
-    });
-    return [setOf(...encoded)];
+    return [setOf(...values.map((value) => encodeAttribute(name, type, value, maxLength)))];
   });
-  return sequence(...rdns);
+  const more = others.map(({ oid: type, value }) => setOf(encodeAttribute(type, type, value, MAX_OTHER_CHARACTERS)));
+  return sequence(...rdns, ...more);
+}
+
+function encodeAttribute(name: string, type: string, value: string, maxLength: number): Uint8Array {
+  if (value.length === 0 || value.length > maxLength) {
+    derInvalid(`${name} "${value}" has ${value.length} characters, not 1 to ${maxLength}`);
+  }
+  const string = PRINTABLE.test(value) ? tlv(Tag.printableString, Buffer.from(value, 'latin1')) : utf8String(value);
+  return sequence(oid(type), string);
+}
+
+/**
+ * The inverse of {@link encodeName}, also for names of others: what has no field is among `others`.
+ *
+ * @throws SpiffeError `DER_INVALID` where a value is no text
+ */
+export function decodeName(name: Uint8Array): {
+  readonly attributes: DistinguishedName;
+  readonly others: readonly OtherAttribute[];
+} {
+  const known = new Map<string, string[]>();
+  const others: OtherAttribute[] = [];
+  for (const attribute of parseName(name).flat()) {
+    const { type } = attribute;
+    const value = attributeText(attribute) ?? derInvalid(`the value of the attribute ${type} is no text`);
+    const field = ATTRIBUTES.find(([, oidOfField]) => oidOfField === type)?.[0];
+    const isSingle = field === 'commonName' || field === 'serialNumber';
+    if (field === undefined || (isSingle && known.has(field))) others.push({ oid: type, value });
+    else known.set(field, [...(known.get(field) ?? []), value]);
+  }
+  const attributes = [...known].map(([field, values]) => [
+    field,
+    field === 'commonName' || field === 'serialNumber' ? values[0] : values,
+  ]);
+  return { attributes: Object.fromEntries(attributes), others };
 }
 
 /** The name without attributes: a certificate with it has its identity in a critical SAN. RFC 5280 §4.1.2.6 */

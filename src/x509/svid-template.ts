@@ -1,6 +1,8 @@
 import { SpiffeError } from '../spiffe/error.ts';
 import {
   critical,
+  type ExtraExtension,
+  extraExtension,
   generalNames,
   type Issuer,
   issuerPartsOf,
@@ -9,7 +11,7 @@ import {
   subjectKeyIdExtension,
 } from './certificate-template.ts';
 import { oid, sequence } from './der.ts';
-import { EMPTY_NAME, encodeName, isSameName } from './name.ts';
+import { type DistinguishedName, EMPTY_NAME, encodeName, isSameName } from './name.ts';
 import { OID } from './oids.ts';
 import { parseSpki } from './spki.ts';
 
@@ -25,13 +27,15 @@ export interface X509SvidOptions {
   readonly serialNumber: Uint8Array;
   readonly notBefore: Date;
   readonly notAfter: Date;
+  readonly extraExtensions?: readonly ExtraExtension[];
 }
 
 const KEY_USAGE = critical(oid(OID.keyUsage), Uint8Array.of(0x03, 0x02, 0x03, 0xa8)); // X509-SVID §4.3: signature, encipherment, agreement
 const EXTENDED_KEY_USAGE = optional(oid(OID.extKeyUsage), sequence(oid(OID.serverAuth), oid(OID.clientAuth))); // §4.4
 const BASIC_CONSTRAINTS = critical(oid(OID.basicConstraints), sequence()); // §4.1: cA FALSE is the DER default, so absent
 const SUBJECT_ALT_NAME = oid(OID.subjectAltName);
-const DEFAULT_SUBJECT = encodeName({ country: 'US', organization: 'SPIRE' });
+const SUBJECT = { country: 'US', organization: 'SPIRE' } as const;
+const DEFAULT_SUBJECT = encodeName(SUBJECT);
 const MAX_COMMON_NAME = 64; // RFC 5280 appendix A.1, ub-common-name
 
 /**
@@ -57,12 +61,18 @@ export async function issueX509Svid(options: X509SvidOptions): Promise<Uint8Arra
     subjectKeyIdExtension(subjectPublicKeyInfo),
     ...authorityKeyId,
     subjectAltName(SUBJECT_ALT_NAME, generalNames([spiffeId], dnsNames)), // X509-SVID §2: exactly one URI
+    ...(options.extraExtensions ?? []).map(extraExtension),
   ];
   const fields = { serialNumber, issuer: issuer.certificate.subject, notBefore, notAfter, subject, extensions };
   return await signCertificate({ ...fields, subjectPublicKeyInfo }, issuer.signer);
 }
 
-function defaultSubject([commonName]: readonly string[]): Uint8Array {
-  if (commonName === undefined || commonName.length > MAX_COMMON_NAME) return DEFAULT_SUBJECT;
-  return encodeName({ country: 'US', organization: 'SPIRE', commonName });
+function defaultSubject(dnsNames: readonly string[]): Uint8Array {
+  const subject = svidSubject(dnsNames);
+  return subject.commonName === undefined ? DEFAULT_SUBJECT : encodeName(subject);
+}
+
+/** The subject of an X.509-SVID where nobody says what it is. */
+export function svidSubject([commonName]: readonly string[]): DistinguishedName {
+  return commonName === undefined || commonName.length > MAX_COMMON_NAME ? SUBJECT : { ...SUBJECT, commonName };
 }

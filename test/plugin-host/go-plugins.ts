@@ -23,6 +23,7 @@ export type GoPlugin =
   | 'notifier'
   | 'bundle-publisher'
   | 'credential-composer'
+  | 'naming-composer'
   | 'svid-store';
 
 /** Each with spire-plugin-sdk v1.15.2; the first go-plugin is the one that this SDK asks for. */

@@ -33,15 +33,6 @@ test.each([
   expect(findUnsupported(await read(settings, sections))).toEqual([key]);
 });
 
-test('a plugin that is told nothing yet is told', async () => {
-  const config = await read(
-    '',
-    '',
-    'CredentialComposer "n" { plugin_cmd = "/n" }\nCredentialComposer "off" { plugin_cmd = "/n" enabled = false }',
-  );
-  expect(findUnsupported(config)).toEqual(['plugins.CredentialComposer.n']);
-});
-
 test('rate limits and trusted proxies are in effect', async () => {
   const settings = 'proxy_protocol_trusted_cidrs = ["10.0.0.0/8"] ratelimit { attestation = true signing = true }';
   expect(findUnsupported(await read(settings))).toEqual([]);

@@ -1,6 +1,7 @@
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { issueCaCertificate } from '../../x509/ca-template.ts';
-import { type DistinguishedName, encodeName } from '../../x509/name.ts';
+import type { DistinguishedName } from '../../x509/name.ts';
+import type { ComposedCa } from './composing/composers.ts';
 import { decimalSerialNumber, randomSerialNumber } from './serial-number.ts';
 import { BACKDATE_SECONDS, type X509SigningAuthority } from './x509-authorities.ts';
 
@@ -23,25 +24,26 @@ export interface DownstreamCaRequest {
   readonly ttlSeconds?: number | undefined;
 }
 
+/** What the CA of a server below is called, before anybody else has a say. */
+export function downstreamCaSubject({ subject }: DownstreamCaOptions): DistinguishedName {
+  // The serial number keeps the subjects of two generations apart, which verifiers look issuers up by.
+  const serialNumber = decimalSerialNumber(randomSerialNumber());
+  return { ...subject, organizationalUnit: ORGANIZATIONAL_UNIT, serialNumber };
+}
+
 /** Signs the CA of a server below; it ends with the authority that signed it at the latest. @returns DER, the new CA first */
 export async function issueDownstreamCa(
-  { publicKey, ttlSeconds }: DownstreamCaRequest,
+  { publicKey, ttlSeconds, composed }: DownstreamCaRequest & { readonly composed: ComposedCa },
   { signer, certificate, intermediates, notAfter }: X509SigningAuthority,
-  { trustDomain, subject, ttlSeconds: usualTtlSeconds }: DownstreamCaOptions,
+  { trustDomain, ttlSeconds: usualTtlSeconds }: DownstreamCaOptions,
   now: number,
 ): Promise<readonly Uint8Array[]> {
-  const serialNumber = randomSerialNumber();
   const downstream = await issueCaCertificate({
     issuer: { signer, certificate },
     subjectPublicKeyInfo: publicKey,
-    // The serial number keeps the subjects of two generations apart, which verifiers look issuers up by.
-    subject: encodeName({
-      ...subject,
-      organizationalUnit: ORGANIZATIONAL_UNIT,
-      serialNumber: decimalSerialNumber(serialNumber),
-    }),
+    ...composed,
     trustDomain,
-    serialNumber,
+    serialNumber: randomSerialNumber(),
     notBefore: new Date((now - BACKDATE_SECONDS) * 1000),
     notAfter: new Date(Math.min(now + (ttlSeconds ?? usualTtlSeconds), notAfter) * 1000),
   });

@@ -8,6 +8,7 @@ import type { DistinguishedName } from '../../x509/name.ts';
 import type { BundleKeeper } from '../bundle-keeper.ts';
 import { CaJournal } from './ca-journal.ts';
 import { CaManager } from './ca-manager.ts';
+import type { Composers } from './composing/composers.ts';
 import { IntermediateCa } from './intermediate-ca.ts';
 import { JournalNameFile } from './journal-name-file.ts';
 import { MemoryKeys } from './memory-keys.ts';
@@ -20,6 +21,8 @@ export interface OpenAuthoritiesOptions {
   readonly keyManager: KeyManager;
   /** What signs the server's CA; absent, each CA signs itself. */
   readonly upstream: UpstreamAuthority | undefined;
+  /** Who has a say in what the CA's certificate contains. */
+  readonly composers: Composers;
   readonly bundle: BundleKeeper;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -35,10 +38,10 @@ export interface OpenAuthorities extends AsyncDisposable {
 
 /** The authorities as the configuration has them, ready to sign. */
 export async function openAuthorities(options: OpenAuthoritiesOptions): Promise<OpenAuthorities> {
-  const { config, datastore, keyManager, upstream, bundle, metrics, log, clock, signal } = options;
+  const { config, datastore, keyManager, upstream, composers, bundle, metrics, log, clock, signal } = options;
   const { trustDomain, caTtlSeconds: ttlSeconds } = config;
   await using stack = new AsyncDisposableStack();
-  const anchorOptions = { bundle, trustDomain, ttlSeconds, subject: caSubject(config.caSubject) };
+  const anchorOptions = { bundle, trustDomain, ttlSeconds, subject: caSubject(config.caSubject), composers };
   const above =
     upstream &&
     stack.use(

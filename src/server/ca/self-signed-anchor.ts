@@ -2,10 +2,10 @@ import type { JwtAuthority } from '../../spiffe/bundle.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { issueCaCertificate } from '../../x509/ca-template.ts';
 import type { DistinguishedName } from '../../x509/name.ts';
-import { encodeName } from '../../x509/name.ts';
 import type { Signer } from '../../x509/signer.ts';
 import type { BundleKeeper } from '../bundle-keeper.ts';
 import type { CaAnchor, CertifiedCa } from './ca-anchor.ts';
+import type { Composers } from './composing/composers.ts';
 import { decimalSerialNumber, randomSerialNumber } from './serial-number.ts';
 import { BACKDATE_SECONDS } from './x509-authorities.ts';
 
@@ -14,6 +14,7 @@ export interface SelfSignedAnchorOptions {
   readonly trustDomain: TrustDomain;
   readonly ttlSeconds: number;
   readonly subject: DistinguishedName;
+  readonly composers: Composers;
 }
 
 /** Each CA is its own root. */
@@ -26,14 +27,15 @@ export class SelfSignedAnchor implements CaAnchor {
   }
 
   async certify(signer: Signer, now: number): Promise<CertifiedCa> {
-    const { bundle, trustDomain, ttlSeconds, subject } = this.#options;
+    const { bundle, trustDomain, ttlSeconds, subject, composers } = this.#options;
     const serialNumber = randomSerialNumber();
     const notAfter = now + ttlSeconds;
+    // The serial number keeps the subjects of two generations apart, which verifiers look issuers up by.
+    const composed = await composers.composeCa({ ...subject, serialNumber: decimalSerialNumber(serialNumber) });
     const certificate = await issueCaCertificate({
       issuer: 'self',
       signer,
-      // The serial number keeps the subjects of two generations apart, which verifiers look issuers up by.
-      subject: encodeName({ ...subject, serialNumber: decimalSerialNumber(serialNumber) }),
+      ...composed,
       trustDomain,
       serialNumber,
       notBefore: new Date((now - BACKDATE_SECONDS) * 1000),

@@ -1,13 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { isSpiffeError } from '../../spiffe/error.ts';
-import { signJwtSvid } from '../../spiffe/jwt-svid.ts';
+import { type JwtSvidClaims, signJwtSvid } from '../../spiffe/jwt-svid.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import { Status } from '../../spiffe/status.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Counter } from '../../telemetry/series.ts';
 import { issueX509Svid } from '../../x509/svid-template.ts';
 import type { CaManager } from './ca-manager.ts';
-import { type DownstreamCaOptions, type DownstreamCaRequest, issueDownstreamCa } from './downstream-ca.ts';
+import { type ComposedX509SvidRequest, composeX509Svid } from './composing/compose-x509-svid.ts';
+import type { Composers } from './composing/composers.ts';
+import {
+  type DownstreamCaOptions,
+  type DownstreamCaRequest,
+  downstreamCaSubject,
+  issueDownstreamCa,
+} from './downstream-ca.ts';
 import type { JwtSigningAuthority } from './jwt-authorities.ts';
 import { randomSerialNumber } from './serial-number.ts';
 import { BACKDATE_SECONDS, type X509SigningAuthority } from './x509-authorities.ts';
@@ -50,13 +57,21 @@ export class SvidIssuer {
   readonly #clock: () => Date;
   readonly #jwtIssuer: string | undefined;
   readonly #downstreamCa: DownstreamCaOptions;
+  readonly #composers: Composers;
   /** Inventory M056 to M058. */
   readonly #signed: Readonly<Record<'jwt' | 'x509Ca' | 'x509', Counter>>;
 
   constructor(
     authorities: CaManager,
-    options: { clock: () => Date; metrics: Metrics; jwtIssuer?: string; downstreamCa: DownstreamCaOptions },
+    options: {
+      clock: () => Date;
+      metrics: Metrics;
+      jwtIssuer?: string;
+      composers: Composers;
+      downstreamCa: DownstreamCaOptions;
+    },
   ) {
+    this.#composers = options.composers;
     this.#authorities = authorities;
     this.#clock = options.clock;
     this.#jwtIssuer = options.jwtIssuer;
@@ -66,24 +81,28 @@ export class SvidIssuer {
   }
 
   async issueX509(request: X509SvidRequest): Promise<IssuedX509Svid> {
+    const composed = this.#composers.isEmpty ? request : await composeX509Svid(request, this.#composers);
     return this.#sign(
       () => this.#authorities.x509,
-      (authority) => this.#issueX509(request, authority),
+      (authority) => this.#issueX509(composed, authority),
     );
   }
 
   async issueJwt(request: JwtSvidRequest): Promise<IssuedJwtSvid> {
+    const given = this.#claimsOf(request);
+    const claims = this.#composers.isEmpty ? given : await this.#composers.composeJwtSvid(given);
     return this.#sign(
       () => this.#authorities.jwt,
-      (authority) => this.#issueJwt(request, authority),
+      (authority) => this.#issueJwt(claims, authority),
     );
   }
 
   /** @returns DER, the CA of the server below first, then what links it to the bundle */
   async issueDownstreamCa(request: DownstreamCaRequest): Promise<readonly Uint8Array[]> {
+    const composed = await this.#composers.composeCa(downstreamCaSubject(this.#downstreamCa));
     const chain = await this.#sign(
       () => this.#authorities.x509Ca,
-      (authority) => issueDownstreamCa(request, authority, this.#downstreamCa, this.#now()),
+      (authority) => issueDownstreamCa({ ...request, composed }, authority, this.#downstreamCa, this.#now()),
     );
     this.#signed.x509Ca.add(1);
     return chain;
@@ -107,7 +126,7 @@ export class SvidIssuer {
   }
 
   async #issueX509(
-    { spiffeId, publicKey, dnsNames, subject, ttlSeconds }: X509SvidRequest,
+    { spiffeId, publicKey, dnsNames, subject, extraExtensions, ttlSeconds }: ComposedX509SvidRequest,
     { signer, certificate, intermediates, notAfter }: X509SigningAuthority,
   ): Promise<IssuedX509Svid> {
     const now = this.#now();
@@ -119,6 +138,7 @@ export class SvidIssuer {
       spiffeId,
       dnsNames,
       ...(subject === undefined ? {} : { subject }),
+      ...(extraExtensions === undefined ? {} : { extraExtensions }),
       serialNumber,
       notBefore: new Date((now - BACKDATE_SECONDS) * 1000),
       notAfter: new Date(expiresAt * 1000),
@@ -128,22 +148,25 @@ export class SvidIssuer {
   }
 
   async #issueJwt(
-    { spiffeId, audience, ttlSeconds, includeJti }: JwtSvidRequest,
+    claims: JwtSvidClaims & { readonly iat: number },
     { signer, keyId, notAfter }: JwtSigningAuthority,
   ): Promise<IssuedJwtSvid> {
+    const expiresAt = Math.min(claims.exp, notAfter);
+    const token = await signJwtSvid({ ...claims, exp: expiresAt }, keyId, signer);
+    this.#signed.jwt.add(1);
+    return { token, issuedAt: claims.iat, expiresAt };
+  }
+
+  #claimsOf({ spiffeId, audience, ttlSeconds, includeJti }: JwtSvidRequest) {
     const issuedAt = this.#now();
-    const expiresAt = Math.min(issuedAt + ttlSeconds, notAfter);
-    const claims = {
+    return {
       sub: spiffeId,
       aud: audience,
       iat: issuedAt,
-      exp: expiresAt,
+      exp: Math.min(issuedAt + ttlSeconds, this.#authorities.jwt.notAfter),
       ...(this.#jwtIssuer === undefined ? {} : { iss: this.#jwtIssuer }),
       ...(includeJti ? { jti: randomUUID() } : {}),
     };
-    const token = await signJwtSvid(claims, keyId, signer);
-    this.#signed.jwt.add(1);
-    return { token, issuedAt, expiresAt };
   }
 
   #now(): number {

@@ -4,6 +4,7 @@ import type { KeyManager } from '../../../src/plugin-host/kinds/key-manager.ts';
 import { BundleKeeper } from '../../../src/server/bundle-keeper.ts';
 import { CaJournal } from '../../../src/server/ca/ca-journal.ts';
 import { CaManager } from '../../../src/server/ca/ca-manager.ts';
+import { Composers } from '../../../src/server/ca/composing/composers.ts';
 import { IntermediateCa } from '../../../src/server/ca/intermediate-ca.ts';
 import { JournalNameFile } from '../../../src/server/ca/journal-name-file.ts';
 import { MemoryKeys } from '../../../src/server/ca/memory-keys.ts';
@@ -57,6 +58,7 @@ export class Authorities implements AsyncDisposable {
     this.issuer = new SvidIssuer(parts.manager, {
       clock,
       metrics: parts.metrics,
+      composers: new Composers([]),
       downstreamCa: { trustDomain, subject: {}, ttlSeconds: 3600 },
     });
   }
@@ -98,7 +100,7 @@ export class Authorities implements AsyncDisposable {
         ...inMemory,
         journal,
         bundle,
-        anchor: new SelfSignedAnchor({ bundle, trustDomain, ttlSeconds, subject }),
+        anchor: new SelfSignedAnchor({ bundle, trustDomain, ttlSeconds, composers: new Composers([]), subject }),
         trustDomain,
         keyType,
         jwtKeyType: options.jwtKeyType ?? keyType,

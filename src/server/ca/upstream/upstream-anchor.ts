@@ -9,10 +9,11 @@ import type { JwtAuthority, X509Authority } from '../../../spiffe/bundle.ts';
 import { SpiffeError } from '../../../spiffe/error.ts';
 import type { TrustDomain } from '../../../spiffe/trust-domain.ts';
 import { createCsr } from '../../../x509/csr.ts';
-import { type DistinguishedName, encodeName } from '../../../x509/name.ts';
+import type { DistinguishedName } from '../../../x509/name.ts';
 import type { Signer } from '../../../x509/signer.ts';
 import type { BundleKeeper } from '../../bundle-keeper.ts';
 import type { CaAnchor, CertifiedCa } from '../ca-anchor.ts';
+import type { Composers } from '../composing/composers.ts';
 import { decimalSerialNumber, randomSerialNumber } from '../serial-number.ts';
 import { authorityIdOf } from '../x509-authorities.ts';
 import { type Dependent, DependentWatch } from './dependent-watch.ts';
@@ -26,6 +27,7 @@ export interface UpstreamAnchorOptions {
   readonly trustDomain: TrustDomain;
   readonly ttlSeconds: number;
   readonly subject: DistinguishedName;
+  readonly composers: Composers;
   readonly log: Logger;
   readonly clock: () => Date;
   /** Ends what is under way. */
@@ -69,13 +71,8 @@ export class UpstreamAnchor implements CaAnchor, AsyncDisposable {
   }
 
   async certify(signer: Signer, _now: number): Promise<CertifiedCa> {
-    const { upstream, trustDomain, ttlSeconds, subject, clock } = this.#options;
-    const csr = await createCsr({
-      signer,
-      // The serial number keeps the subjects of two generations apart, which verifiers look issuers up by.
-      subject: encodeName({ ...subject, serialNumber: decimalSerialNumber(randomSerialNumber()) }),
-      uriNames: [`spiffe://${trustDomain}`],
-    });
+    const { upstream, trustDomain, ttlSeconds, clock } = this.#options;
+    const csr = await createCsr({ signer, subject: await this.#subject(), uriNames: [`spiffe://${trustDomain}`] });
     const certified = await this.#explained(() =>
       this.#minted.replace(
         (signal) => upstream.mintX509Ca({ csr, preferredTtlSeconds: ttlSeconds }, signal),
@@ -123,6 +120,14 @@ export class UpstreamAnchor implements CaAnchor, AsyncDisposable {
   async #takeTrusted({ x509Authorities, jwtAuthorities }: Trusted): Promise<void> {
     await this.#takeRoots(x509Authorities);
     await this.#bundle.takeJwtAuthorities(jwtAuthorities);
+  }
+
+  /** All that a request says beside its key: what else composers would have in the CA is for the PKI above to say. */
+  async #subject(): Promise<Uint8Array> {
+    const { subject, composers } = this.#options;
+    // The serial number keeps the subjects of two generations apart, which verifiers look issuers up by.
+    const serialNumber = decimalSerialNumber(randomSerialNumber());
+    return (await composers.composeCa({ ...subject, serialNumber })).subject;
   }
 
   /** Where the CA is replaced because its root is tainted, another one below it is of no use. */
