@@ -15,7 +15,12 @@ import {
 import { parseSubjectAltName, readExtensions } from './extensions.ts';
 import { EMPTY_NAME, parseName } from './name.ts';
 import { OID } from './oids.ts';
-import { readSignatureAlgorithm, signatureAlgorithmDer, verifySignature } from './signature-algorithm.ts';
+import {
+  readSignatureAlgorithm,
+  signatureAlgorithmDer,
+  verifySignature,
+  verifySignatureAside,
+} from './signature-algorithm.ts';
 import { type Signer, signMessage } from './signer.ts';
 import { publicKeyOfSpki } from './spki.ts';
 
@@ -43,15 +48,45 @@ const VERSION_1 = Uint8Array.of(Tag.integer, 1, 0);
  */
 export function parseCsr(der: Uint8Array): CertificateRequest {
   try {
-    if (der.length > MAX_CSR_LENGTH) derInvalid(`it has ${der.length} octets, more than ${MAX_CSR_LENGTH}`);
-    return parseDer(new Uint8Array(der), Tag.sequence, 'CertificationRequest', readRequest);
+    const { request, proof } = readCsr(der);
+    return requireProof(request, verifySignature(...proof));
   } catch (error) {
-    if (!(error instanceof SpiffeError)) throw error;
-    throw new SpiffeError('CSR_INVALID', `the CSR cannot be used: ${error.message}`, { cause: error });
+    throw csrInvalid(error);
   }
 }
 
-function readRequest(reader: DerReader): CertificateRequest {
+/** As {@link parseCsr}, with the signature checked on another thread. */
+export async function parseCsrAside(der: Uint8Array): Promise<CertificateRequest> {
+  try {
+    const { request, proof } = readCsr(der);
+    return requireProof(request, await verifySignatureAside(...proof));
+  } catch (error) {
+    throw csrInvalid(error);
+  }
+}
+
+interface ReadCsr {
+  readonly request: CertificateRequest;
+  /** What shows that the requester holds the key. */
+  readonly proof: Parameters<typeof verifySignature>;
+}
+
+function readCsr(der: Uint8Array): ReadCsr {
+  if (der.length > MAX_CSR_LENGTH) derInvalid(`it has ${der.length} octets, more than ${MAX_CSR_LENGTH}`);
+  return parseDer(new Uint8Array(der), Tag.sequence, 'CertificationRequest', readRequest);
+}
+
+function requireProof(request: CertificateRequest, isProved: boolean): CertificateRequest {
+  if (!isProved) derInvalid('it is not signed by the key that it holds');
+  return request;
+}
+
+function csrInvalid(error: unknown): unknown {
+  if (!(error instanceof SpiffeError)) return error;
+  return new SpiffeError('CSR_INVALID', `the CSR cannot be used: ${error.message}`, { cause: error });
+}
+
+function readRequest(reader: DerReader): ReadCsr {
   const info = reader.readRaw(Tag.sequence, 'CertificationRequestInfo');
   const algorithm = readSignatureAlgorithm(reader);
   const signature = reader.readOctetsInBitString('the signature');
@@ -63,10 +98,8 @@ function readRequest(reader: DerReader): CertificateRequest {
   const subjectPublicKeyInfo = body.readRaw(Tag.sequence, 'the public key');
   const names = readRequestedNames(body.enter(constructedContext(0), 'the attributes'));
   body.requireEnd('CertificationRequestInfo');
-  if (!verifySignature(algorithm, publicKeyOfSpki(subjectPublicKeyInfo), info, signature)) {
-    derInvalid('it is not signed by the key that it holds');
-  }
-  return { subjectPublicKeyInfo, subject, ...names };
+  const proof = [algorithm, publicKeyOfSpki(subjectPublicKeyInfo), info, signature] as const;
+  return { request: { subjectPublicKeyInfo, subject, ...names }, proof: [...proof] };
 }
 
 /** The SAN of the one extensionRequest attribute there may be; other attributes are passed over. */

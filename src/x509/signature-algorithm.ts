@@ -1,4 +1,4 @@
-import { constants, type KeyObject, verify } from 'node:crypto';
+import { constants, type KeyObject, type VerifyKeyObjectInput, verify } from 'node:crypto';
 import { SpiffeError } from '../spiffe/error.ts';
 import { type DerReader, derInvalid, derNull, oid, sequence, Tag } from './der.ts';
 import { OID } from './oids.ts';
@@ -117,22 +117,63 @@ export function verifySignature(
   message: Uint8Array,
   signature: Uint8Array,
 ): boolean {
-  if (algorithm.scheme === 'unknown') derInvalid(`signatures of algorithm ${algorithm.oid} are not accepted`);
+  const check = checkOf(algorithm, key);
   try {
-    switch (algorithm.scheme) {
-      case 'ecdsa':
-        return key.asymmetricKeyType === 'ec' && verify(algorithm.hash, message, key, signature);
-      case 'ed25519':
-        return key.asymmetricKeyType === 'ed25519' && verify(null, message, key, signature);
-      case 'rsaPkcs1':
-        return key.asymmetricKeyType === 'rsa' && verify(algorithm.hash, message, key, signature);
-      case 'rsaPss': {
-        if (key.asymmetricKeyType !== 'rsa' && key.asymmetricKeyType !== 'rsa-pss') return false;
-        const padding = constants.RSA_PKCS1_PSS_PADDING;
-        return verify(algorithm.hash, message, { key, padding, saltLength: algorithm.saltLength }, signature);
-      }
-    }
+    return check !== undefined && verify(check.hash, message, check.key, signature);
   } catch (cause) {
-    throw new SpiffeError('DER_INVALID', `a signature of algorithm ${algorithm.oid} cannot be checked`, { cause });
+    throw uncheckable(algorithm, cause);
   }
+}
+
+/**
+ * As {@link verifySignature}, on a thread of libuv's pool: a P-256 signature takes longer than all else there is to do
+ * for an SVID, and other calls go on meanwhile.
+ */
+export async function verifySignatureAside(
+  algorithm: SignatureAlgorithm,
+  key: KeyObject,
+  message: Uint8Array,
+  signature: Uint8Array,
+): Promise<boolean> {
+  const check = checkOf(algorithm, key);
+  if (check === undefined) return false;
+  try {
+    return await new Promise<boolean>((resolve, reject) => {
+      verify(check.hash, message, check.key, signature, (error, isValid) => {
+        if (error === null) resolve(isValid);
+        else reject(error);
+      });
+    });
+  } catch (cause) {
+    throw uncheckable(algorithm, cause);
+  }
+}
+
+interface SignatureCheck {
+  readonly hash: HashName | null;
+  readonly key: KeyObject | VerifyKeyObjectInput;
+}
+
+/** Nothing where the key is of another kind than the algorithm's. @throws SpiffeError `DER_INVALID` */
+function checkOf(algorithm: SignatureAlgorithm, key: KeyObject): SignatureCheck | undefined {
+  const { asymmetricKeyType: type } = key;
+  switch (algorithm.scheme) {
+    case 'unknown':
+      return derInvalid(`signatures of algorithm ${algorithm.oid} are not accepted`);
+    case 'ecdsa':
+      return type === 'ec' ? { hash: algorithm.hash, key } : undefined;
+    case 'ed25519':
+      return type === 'ed25519' ? { hash: null, key } : undefined;
+    case 'rsaPkcs1':
+      return type === 'rsa' ? { hash: algorithm.hash, key } : undefined;
+    case 'rsaPss': {
+      if (type !== 'rsa' && type !== 'rsa-pss') return undefined;
+      const padding = constants.RSA_PKCS1_PSS_PADDING;
+      return { hash: algorithm.hash, key: { key, padding, saltLength: algorithm.saltLength } };
+    }
+  }
+}
+
+function uncheckable(algorithm: SignatureAlgorithm, cause: unknown): SpiffeError {
+  return new SpiffeError('DER_INVALID', `a signature of algorithm ${algorithm.oid} cannot be checked`, { cause });
 }

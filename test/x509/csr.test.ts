@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { createCsr, parseCsr } from '../../src/x509/csr.ts';
+import { createCsr, parseCsr, parseCsrAside } from '../../src/x509/csr.ts';
 import { bitString, derNull, octetString, oid, sequence, setOf, tlv, utf8String } from '../../src/x509/der.ts';
 import { EMPTY_NAME, encodeName, formatName } from '../../src/x509/name.ts';
 import { OID } from '../../src/x509/oids.ts';
@@ -27,6 +27,7 @@ describe.each(signers)('%s', (_keyType, signer) => {
       uriNames,
       dnsNames: ['a.example', 'b.example'],
     });
+    expect(await parseCsrAside(der)).toEqual(parseCsr(der));
     using folder = new OpenSslFolder();
     folder.write('r.der', der);
     const text = folder.run('req', '-inform', 'DER', '-in', 'r.der', '-verify', '-text', '-noout');
@@ -52,12 +53,13 @@ test.each([
   ['ec', 'ec_paramgen_curve:P-521', []],
   ['rsa', 'rsa_keygen_bits:3072', ['-sigopt', 'rsa_padding_mode:pss', '-sigopt', 'rsa_pss_saltlen:32']],
   ['ed25519', undefined, []],
-] as const)('takes what openssl makes: %s %s', (algorithm, parameter, signing) => {
+] as const)('takes what openssl makes: %s %s', async (algorithm, parameter, signing) => {
   using folder = new OpenSslFolder();
   const key = ['-newkey', algorithm, ...(parameter ? ['-pkeyopt', parameter] : []), '-nodes', '-keyout', 'key.pem'];
   const extensions = ['-addext', 'subjectAltName=URI:spiffe://example.org/a', '-addext', 'keyUsage=digitalSignature'];
   folder.run('req', '-new', ...key, '-outform', 'DER', '-out', 'r.der', '-subj', '/O=x', ...extensions, ...signing);
   const request = parseCsr(readFileSync(`${folder.path}/r.der`));
+  expect(await parseCsrAside(readFileSync(`${folder.path}/r.der`))).toEqual(request);
   expect(request.uriNames).toEqual(['spiffe://example.org/a']);
   expect(formatName(request.subject)).toBe('O=x');
 });
@@ -171,9 +173,9 @@ test.each([
   ['nothing', 'RFC 2986 §4.2', async () => new Uint8Array(), /DER ends/],
 ] as const)('rejects %s (%s)', async (_rule, _section, make, message) => {
   const der = await make();
-  expect(() => parseCsr(der)).toThrow(
-    expect.objectContaining({ code: 'CSR_INVALID', message: expect.stringMatching(message) }),
-  );
+  const refusal = expect.objectContaining({ code: 'CSR_INVALID', message: expect.stringMatching(message) });
+  expect(() => parseCsr(der)).toThrow(refusal);
+  await expect(parseCsrAside(der)).rejects.toThrow(refusal);
 });
 
 test('refuses to ask for a name outside ASCII', async () => {

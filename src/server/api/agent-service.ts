@@ -76,7 +76,7 @@ export function agentService(options: AgentServiceOptions): BoundService {
     async renewAgent({ params }, context) {
       const { spiffeId, canReattest, serialNumber: shown } = callingAgent(context);
       if (canReattest) throw denied(`agent "${spiffeId}" has to attest again to renew`, Reason.AGENT_MUST_REATTEST);
-      const { subjectPublicKeyInfo: publicKey } = requireCsr(params?.csr);
+      const { subjectPublicKeyInfo: publicKey } = await requireCsr(params?.csr);
       const svid = await issuer.issueX509({ spiffeId, publicKey, dnsNames: [], ttlSeconds: agentTtlSeconds });
       const { serialNumber, expiresAt } = svid;
       await agents.renew(spiffeId, shown, { serialNumber: decimalSerialNumber(serialNumber), expiresAt });

@@ -37,7 +37,7 @@ export async function* attestAgent(
   try {
     const { data, csr } = await receiveParams(incoming);
     attempt.attestationType = data.type;
-    const { subjectPublicKeyInfo: csrPublicKey } = requireCsr(csr);
+    const { subjectPublicKeyInfo: csrPublicKey } = await requireCsr(csr);
     const challenges = new MessageQueue<Uint8Array>();
     const attestation = options.attestors
       .attest({

@@ -33,7 +33,7 @@ export async function newDownstreamX509Ca(
   { issuer, bundle, downstreamEntries }: DownstreamDeps,
 ) {
   const [entry] = downstreamEntries(context);
-  const { subjectPublicKeyInfo: publicKey } = requireCsr(csr);
+  const { subjectPublicKeyInfo: publicKey } = await requireCsr(csr);
   if (preferredTtl < 0) throw new SpiffeError('ARGUMENT_INVALID', `the preferred TTL ${preferredTtl} is negative`);
   if (entry === undefined) throw new SpiffeError('PERMISSION_DENIED', 'the caller is not a downstream server');
   const ttlSeconds = entry.x509SvidTtlSeconds || preferredTtl || undefined;

@@ -1,8 +1,8 @@
 import { SpiffeError } from '../../spiffe/error.ts';
-import { type CertificateRequest, parseCsr } from '../../x509/csr.ts';
+import { type CertificateRequest, parseCsrAside } from '../../x509/csr.ts';
 
 /** @throws SpiffeError `ARGUMENT_INVALID` where it is missing, `CSR_INVALID` where it does not parse or prove its key. */
-export function requireCsr(csr: Uint8Array | undefined): CertificateRequest {
+export async function requireCsr(csr: Uint8Array | undefined): Promise<CertificateRequest> {
   if (csr === undefined || csr.length === 0) throw new SpiffeError('ARGUMENT_INVALID', 'missing CSR');
-  return parseCsr(csr);
+  return parseCsrAside(csr);
 }

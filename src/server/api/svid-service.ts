@@ -46,7 +46,7 @@ export function svidService(options: SvidServiceOptions): BoundService {
   };
   return bindService(SVIDDefinition, {
     async mintX509SVID({ csr, ttl }, context) {
-      const { subjectPublicKeyInfo: publicKey, uriNames, dnsNames, subject: wantedSubject } = requireCsr(csr);
+      const { subjectPublicKeyInfo: publicKey, uriNames, dnsNames, subject: wantedSubject } = await requireCsr(csr);
       const [uri, ...others] = uriNames;
       if (uri === undefined || others.length > 0) {
         throw new SpiffeError(
@@ -119,7 +119,7 @@ async function newX509Svid(
     if (entryId === '') throw new SpiffeError('ARGUMENT_INVALID', 'missing entry ID');
     if (csr.length === 0) throw new SpiffeError('ARGUMENT_INVALID', 'missing CSR');
     const { spiffeId, dnsNames, x509SvidTtlSeconds: ttl, hint } = requireEntry(find, entryId);
-    const { subjectPublicKeyInfo: publicKey } = requireCsr(csr);
+    const { subjectPublicKeyInfo: publicKey } = await requireCsr(csr);
     const svid = await issuer.issueX509({ spiffeId, publicKey, dnsNames, ttlSeconds: ttlOr(ttl, x509SvidTtlSeconds) });
     return { status: ITEM_OK, svid: toApiX509Svid(svid, spiffeId, hint) };
   } catch (error) {
