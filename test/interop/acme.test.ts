@@ -78,7 +78,7 @@ describeWithGo('a bundle endpoint with a certificate of Pebble', () => {
   test('answers the challenge on its own port, and partners while it renews', { timeout: 120_000 }, async () => {
     const folder = resources.use(await createTemporaryFolder());
     const port = await findFreePort();
-    const acme = resources.use(await startAcme(port, 24));
+    const acme = resources.use(await startAcme(port, 18));
     const server = resources.use(await startServer(folder, port, acme));
     await server.program.waitFor('a certificate was had from the ACME server');
     expect(JSON.parse(await fetchBundle(port, acme))).toMatchObject({

@@ -22,7 +22,17 @@ async function load(): Promise<AcmeLibrary> {
     maxRedirects: 0,
     maxContentLength: MAX_ANSWER_BYTES,
     httpsAgent: new Agent({ ca: [...machineRoots()] }),
-    acmeSettings: { retryMaxAttempts: 0 }, // we try again by ourselves
   });
+  // The library's own handler waits and tries again, which we do ourselves, and stumbles where no answer came.
+  library.axios.interceptors.response.clear();
+  library.axios.interceptors.response.use(null, answerOf);
   return library;
+}
+
+/** Every answer is an error here, whatever its status: the library looks at that. @throws Error where there is none */
+function answerOf(error: unknown): unknown {
+  if (typeof error === 'object' && error !== null && 'response' in error && error.response !== undefined) {
+    return error.response;
+  }
+  throw new Error(`the ACME server is not reached: ${error instanceof Error ? error.message : String(error)}`);
 }
