@@ -10,7 +10,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -34,8 +33,6 @@ type state struct {
 	sync.Mutex
 	handshakes int
 	failures   []string
-	// Of the peer's certificate, as last seen.
-	peerSignedBy string
 }
 
 func main() {
@@ -65,14 +62,12 @@ func run(args []string) error {
 	}
 }
 
-func (seen *state) note(peer *x509.Certificate, err error) {
+func (seen *state) note(err error) {
 	seen.Lock()
 	defer seen.Unlock()
 	seen.handshakes++
 	if err != nil {
 		seen.failures = append(seen.failures, err.Error())
-	} else {
-		seen.peerSignedBy = hex.EncodeToString(peer.AuthorityKeyId)
 	}
 }
 
@@ -92,23 +87,23 @@ func serve(source *workloadapi.X509Source, seen *state, id spiffeid.ID) error {
 	}
 }
 
-func dial(source *workloadapi.X509Source, address string, id spiffeid.ID) (*x509.Certificate, error) {
+func dial(source *workloadapi.X509Source, address string, id spiffeid.ID) error {
 	config := tlsconfig.MTLSClientConfig(source, source, tlsconfig.AuthorizeID(id))
 	connection, err := tls.DialWithDialer(&dialer, "tcp", address, config)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	return handshake(connection, "")
 }
 
 // With TLS 1.3 a client learns that it was refused when it reads.
-func handshake(connection *tls.Conn, greeting string) (*x509.Certificate, error) {
+func handshake(connection *tls.Conn, greeting string) error {
 	defer connection.Close()
 	if err := connection.SetDeadline(time.Now().Add(dialer.Timeout)); err != nil {
-		return nil, err
+		return err
 	}
 	if err := connection.Handshake(); err != nil {
-		return nil, err
+		return err
 	}
 	var err error
 	if greeting == "" {
@@ -116,7 +111,7 @@ func handshake(connection *tls.Conn, greeting string) (*x509.Certificate, error)
 	} else {
 		_, err = io.WriteString(connection, greeting)
 	}
-	return connection.ConnectionState().PeerCertificates[0], err
+	return err
 }
 
 func answer(source *workloadapi.X509Source, seen *state, trustDomain spiffeid.TrustDomain) {
@@ -136,7 +131,7 @@ func answer(source *workloadapi.X509Source, seen *state, trustDomain spiffeid.Tr
 		last := svid.Certificates[len(svid.Certificates)-1]
 		seen.Lock()
 		print(map[string]any{
-			"handshakes": seen.handshakes, "failures": seen.failures, "peerSignedBy": seen.peerSignedBy,
+			"handshakes": seen.handshakes, "failures": seen.failures,
 			"signedBy": hex.EncodeToString(last.AuthorityKeyId), "trusted": trusted,
 		})
 		seen.Unlock()
