@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { type Datastore, openDatastore } from '../../../src/datastore/datastore.ts';
 import type { KeyManager } from '../../../src/plugin-host/kinds/key-manager.ts';
 import { BundleKeeper } from '../../../src/server/bundle-keeper.ts';
+import type { AuthorityKeys } from '../../../src/server/ca/authority-keys.ts';
 import { CaJournal } from '../../../src/server/ca/ca-journal.ts';
 import { CaManager } from '../../../src/server/ca/ca-manager.ts';
 import { Composers } from '../../../src/server/ca/composing/composers.ts';
@@ -15,9 +16,22 @@ import { MetricFilter } from '../../../src/telemetry/metric-filter.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import type { KeyType, Signer } from '../../../src/x509/signer.ts';
 import { pluginConfig, SQL, TestHost } from '../../plugin-host/go-plugins.ts';
+import { Faults } from './faults.ts';
 
 export const trustDomain = parseTrustDomain('example.org');
 const program = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+const BUNDLE_WRITES = [
+  'create',
+  'set',
+  'append',
+  'prune',
+  'delete',
+  'taintX509Authority',
+  'revokeX509Authority',
+  'taintJwtAuthority',
+  'revokeJwtAuthority',
+] as const;
 
 export interface AuthoritiesOptions {
   readonly folder: string;
@@ -25,6 +39,8 @@ export interface AuthoritiesOptions {
   readonly keyManager?: 'memory' | 'disk';
   /** In place of a key manager's process. */
   readonly keys?: LastingKeys;
+  /** Fails the writes that a test wants to fail. */
+  readonly faults?: Faults;
   /** In place of the folder's own. */
   readonly dataFolder?: string;
   readonly keyType?: KeyType;
@@ -68,12 +84,13 @@ export class Authorities implements AsyncDisposable {
     await using resources = new AsyncDisposableStack();
     const datastore = resources.use(await openDatastore({ path: `${folder}/datastore.sqlite3`, clock }));
     const host = new TestHost();
+    const { faults = new Faults() } = options;
     const keys = options.keys ?? (await openKeyManager(host, keyManager, folder, resources));
-    const bundle = await BundleKeeper.open(datastore.bundles, trustDomain);
+    const bundle = await BundleKeeper.open(faults.into(datastore.bundles, BUNDLE_WRITES), trustDomain);
     const journal = await CaJournal.open({
-      repository: datastore.caJournal,
+      repository: faults.into(datastore.caJournal, ['set', 'delete']),
       keys: await keys.getKeys(),
-      nameFile: new JournalNameFile(options.dataFolder ?? folder),
+      nameFile: faults.into(new JournalNameFile(options.dataFolder ?? folder), ['write']),
       log: host.log,
     });
     const filter = new MetricFilter({ allowedPrefixes: [], blockedPrefixes: [], allowedLabels: [], blockedLabels: [] });
@@ -96,7 +113,7 @@ export class Authorities implements AsyncDisposable {
           };
     const manager = resources.use(
       await CaManager.open({
-        keys,
+        keys: faults.into<AuthorityKeys>(keys, ['generateKey']),
         ...inMemory,
         journal,
         bundle,
