@@ -75,6 +75,19 @@ export class CaJournal {
     this.#content = content;
   }
 
+  /**
+   * Deletes the journals of servers that are no more: all that they had ended before `endedBefore` (Unix seconds). One that cannot
+   * be read may be of a newer version, and stays.
+   */
+  async pruneOthers(endedBefore: number): Promise<void> {
+    const { repository, log } = this.#options;
+    for (const { name, data } of await repository.list()) {
+      if (name === this.#name || !hasEnded(data, endedBefore)) continue;
+      await repository.delete(name);
+      log.info('the CA journal of a server that is no more was deleted', { journal: name });
+    }
+  }
+
   async #store(content: JournalContent, data: Uint8Array): Promise<void> {
     const record = {
       name: this.#name,
@@ -122,4 +135,14 @@ async function findByKeys({ keys, repository }: CaJournalOptions): Promise<Store
     if (stored !== undefined) return stored;
   }
   return undefined;
+}
+
+function hasEnded(data: Uint8Array, endedBefore: number): boolean {
+  try {
+    const { x509, jwt } = decodeJournal(data);
+    return [...x509, ...jwt].every(({ notAfter }) => notAfter < endedBefore);
+  } catch (error) {
+    if (!isSpiffeError(error, 'DATASTORE_UNUSABLE')) throw error;
+    return false;
+  }
 }

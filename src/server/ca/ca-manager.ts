@@ -40,6 +40,9 @@ export interface CaManagerOptions {
 const RETRY_MS = 5_000;
 /** How often the keys are looked for: a key manager that started again may have lost them. */
 const KEY_CHECK_MS = 30_000;
+/** SPIRE's: how long a journal is kept after all of its authorities have ended, and how often such are looked for. */
+const JOURNAL_GRACE_SECONDS = 14 * 24 * 3600;
+const JOURNAL_PRUNE_SECONDS = 8 * 3600;
 
 /**
  * Keeps one X.509 and one JWT authority that signs, makes their successors in time and lets them take over.
@@ -53,6 +56,8 @@ export class CaManager implements AsyncDisposable {
   readonly #timer: RotationTimer;
   #running: Promise<unknown> = Promise.resolve();
   #next: Promise<Date> | undefined;
+  /** Unix seconds. */
+  #prunedJournalsAt = Number.NEGATIVE_INFINITY;
 
   private constructor(options: CaManagerOptions) {
     this.#options = options;
@@ -161,12 +166,19 @@ export class CaManager implements AsyncDisposable {
       await settled(this.#rotateX509(now)),
       ...(disableJwt ? [] : [await settled(this.jwtAuthorities.rotate(now))]), // one that fails does not stop the other
       await settled(this.#metrics.measurePruning(() => bundle.prune(now - GRACE_SECONDS))),
+      await settled(this.#pruneJournals(now)),
     ];
     const due = results.flatMap((result) => {
       if (result.status === 'rejected') throw result.reason;
       return result.value === undefined ? [] : [result.value.getTime()];
     });
     return new Date(Math.min(...due, now * 1000 + KEY_CHECK_MS));
+  }
+
+  async #pruneJournals(now: number): Promise<undefined> {
+    if (now < this.#prunedJournalsAt + JOURNAL_PRUNE_SECONDS) return;
+    await this.#options.journal.pruneOthers(now - JOURNAL_GRACE_SECONDS);
+    this.#prunedJournalsAt = now;
   }
 
   async #rotateX509(now: number): Promise<Date> {

@@ -7,9 +7,10 @@ import { Authorities, LastingKeys } from './authorities.ts';
 let folder: TemporaryFolder;
 let firstFolder: TemporaryFolder;
 let secondFolder: TemporaryFolder;
-const now = new Date('2026-01-01T00:00:00Z');
+let now: Date;
 
 beforeEach(async () => {
+  now = new Date('2026-01-01T00:00:00Z');
   [folder, firstFolder, secondFolder] = await Promise.all([
     createTemporaryFolder(),
     createTemporaryFolder(),
@@ -75,6 +76,23 @@ test('a server with the copy of a data folder goes on with a journal of its own,
   expect((await first.datastore.caJournal.list()).map(({ name }) => name)).toEqual(names.toSorted());
   await using again = await open(firstKeys, firstFolder.path);
   expect(again.ids[0]).toBe(first.ids[0]);
+});
+
+test('the journal of a server that is gone is deleted two weeks after its last authority ended', async () => {
+  const gone = await (async () => {
+    await using ca = await open(new LastingKeys(), firstFolder.path);
+    return ca.journal.name;
+  })();
+  await using ca = await open(new LastingKeys(), secondFolder.path);
+  const names = async () => (await ca.datastore.caJournal.list()).map(({ name }) => name).toSorted();
+  for (const [days, expected] of [
+    [14.9, [gone, ca.journal.name].toSorted()],
+    [0.5, [ca.journal.name]],
+  ] as const) {
+    now = new Date(now.getTime() + days * 86_400_000);
+    await ca.manager.rotate();
+    expect(await names()).toEqual(expected);
+  }
 });
 
 test('a database of the version that had one journal goes on with it', async () => {
