@@ -57,10 +57,13 @@ export class EventLog {
   }
 
   async after(sequence: number, limit = DEFAULT_LIMIT): Promise<EventPage> {
-    const events = await eventsAfter.run(this.#session.db, [this.#name, sequence, limit]);
-    const [first] = events;
-    const missed = first === undefined ? (await this.latest()) !== sequence : first.sequence !== sequence + 1;
-    return { events, missed };
+    const read = () => eventsAfter.run(this.#session.db, [this.#name, sequence, limit]);
+    let events = await read();
+    if (events.length === 0) {
+      if ((await this.latest()) === sequence) return { events, missed: false };
+      events = await read(); // another server has stored some between the two
+    }
+    return { events, missed: events[0]?.sequence !== sequence + 1 };
   }
 
   async prune(olderThanSeconds: number): Promise<number> {
