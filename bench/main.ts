@@ -11,6 +11,7 @@ import { measureHandshakes } from './suites/handshakes.ts';
 import { measureNeighbours } from './suites/hostile-neighbours.ts';
 import { measureHops } from './suites/plugin-hops.ts';
 import { measurePluginStarts } from './suites/plugin-starts.ts';
+import { measurePush } from './suites/push.ts';
 import { measureServerLoads } from './suites/server-loads.ts';
 import { measureSigning } from './suites/signing.ts';
 import { measureStarts } from './suites/starts.ts';
@@ -32,6 +33,9 @@ async function run(options: BenchOptions): Promise<BenchResults> {
   const neighbours = isWanted('hostile')
     ? await measureNeighbours(dist, { seconds: seconds * 0.6, callers, report })
     : [];
+  const push = isWanted('push')
+    ? await measurePush({ folder: folder.path, dist, agents: options.agents, samples: 100, report })
+    : { pushes: [], memory: [] };
   const onServer = await measureServerLoads(driver, loadOptions);
   const onAgent = await measureWorkloadLoads(driver, loadOptions);
   return {
@@ -45,7 +49,8 @@ async function run(options: BenchOptions): Promise<BenchResults> {
     hops,
     neighbours,
     loads: [...onServer.loads, ...onAgent.loads],
-    memory: [...started.memory, ...plugins.memory, ...onServer.memory, ...onAgent.memory],
+    pushes: push.pushes,
+    memory: [...started.memory, ...plugins.memory, ...push.memory, ...onServer.memory, ...onAgent.memory],
   };
 }
 

@@ -9,6 +9,8 @@ export interface BenchOptions {
   readonly seconds: number;
   /** At once, where a load does not say otherwise. */
   readonly callers: number;
+  /** That listen to the server while changes are pushed. */
+  readonly agents: number;
   /** Starts and handshakes are measured this often. */
   readonly runs: number;
   /** The built programs. */
@@ -18,7 +20,7 @@ export interface BenchOptions {
   readonly writeDocs: boolean;
 }
 
-export const USAGE = `npm run bench -- [--only NAME,NAME] [--seconds N] [--callers N] [--runs N] [--json FILE] [--write-docs]`;
+export const USAGE = `npm run bench -- [--only NAME,NAME] [--seconds N] [--callers N] [--runs N] [--agents N] [--json FILE] [--write-docs]`;
 
 /** @throws Error that says what is wrong with the command line. */
 export function parseOptions(args: readonly string[]): BenchOptions {
@@ -29,6 +31,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       seconds: { type: 'string', default: '5' },
       callers: { type: 'string', default: '8' },
       runs: { type: 'string', default: '5' },
+      agents: { type: 'string', default: '1000' },
       dist: { type: 'string', default: join(CHECKOUT, 'dist') },
       json: { type: 'string', default: join(CHECKOUT, 'dist', 'bench.json') },
       'write-docs': { type: 'boolean', default: false },
@@ -38,6 +41,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     only: values.only.split(',').filter((name) => name !== ''),
     seconds: positive('seconds', values.seconds),
     callers: Math.round(positive('callers', values.callers)),
+    agents: Math.round(positive('agents', values.agents)),
     runs: Math.round(positive('runs', values.runs)),
     dist: values.dist,
     jsonPath: values.json,

@@ -12,6 +12,7 @@ export interface BenchResults {
   readonly signing: readonly LoadResult[];
   readonly hops: readonly LoadResult[];
   readonly neighbours: readonly NeighbourResult[];
+  readonly pushes: readonly PushResult[];
   readonly memory: readonly MemoryResult[];
 }
 
@@ -53,9 +54,18 @@ export interface TimesResult {
   readonly timesMs: readonly number[];
 }
 
+/** How long it took until a change had come to where it belongs, each time; with so many agents that listen. */
+export interface PushResult {
+  readonly name: string;
+  readonly agents: number;
+  readonly timesMs: readonly number[];
+  /** The server's, a change; of a change that concerns all agents, an agent. */
+  readonly cpuMicros?: number;
+}
+
 export interface MemoryResult extends ProcessMemory {
   readonly process: string;
-  readonly when: 'ready' | 'started' | 'first SVID' | 'after all loads';
+  readonly when: 'ready' | 'started' | 'all agents listen' | 'first SVID' | 'after all loads';
 }
 
 /** @param fraction 0.5 for the median. @param sorted ascending */

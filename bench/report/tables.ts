@@ -4,6 +4,8 @@ import {
   type MemoryResult,
   median,
   type NeighbourResult,
+  type PushResult,
+  quantile,
   type TimesResult,
 } from '../results.ts';
 import { OTHERS } from './others.ts';
@@ -16,6 +18,7 @@ export function formatResults(results: BenchResults): string {
       `load average before ${machine.loadBefore.toFixed(2)}; ${secondsALoad} s a load; ${takenAt.slice(0, 10)}.`,
     section('Start', timesTable(results.starts)),
     section('Loads', loadsTable(results.loads)),
+    section('Push: from a change to where it belongs', pushTable(results.pushes)),
     section('Signing through the key manager plugin', loadsTable(results.signing)),
     section('From the host to a plugin and back', loadsTable(results.hops)),
     section('Signing beside a plugin that does harm', neighboursTable(results.neighbours)),
@@ -82,6 +85,25 @@ function timesTable(times: readonly TimesResult[]): string {
       whole(Math.max(...timesMs)),
       String(timesMs.length),
     ]),
+  );
+}
+
+function pushTable(pushes: readonly PushResult[]): string {
+  if (pushes.length === 0) return '';
+  return table(
+    ['what', 'agents', 'times', 'p50 ms', 'p99 ms', 'most ms', "server's CPU µs"],
+    pushes.map(({ name, agents, timesMs, cpuMicros }) => {
+      const sorted = timesMs.toSorted((a, b) => a - b);
+      return [
+        name,
+        whole(agents),
+        String(sorted.length),
+        quantile(sorted, 0.5).toFixed(1),
+        quantile(sorted, 0.99).toFixed(1),
+        (sorted.at(-1) ?? Number.NaN).toFixed(1),
+        cpuMicros === undefined ? '' : whole(cpuMicros),
+      ];
+    }),
   );
 }
 

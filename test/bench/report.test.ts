@@ -49,8 +49,10 @@ test('a load counts what was answered and what failed, and becomes a row', async
     signing: [],
     hops: [],
     neighbours: [{ alone: result, beside: { ...result, name: 'burns CPU', perSecond: result.perSecond / 2 } }],
+    pushes: [{ name: 'entry created', agents: 1000, timesMs: [30, 10, 20] }],
     memory: [],
   });
   expect(text).toMatch(/^\| mint-jwt \| +2 \| +[\d,]+ \| 3,640 \|/m);
+  expect(text).toMatch(/^\| entry created \| +1,000 \| +3 \| +20\.0 \| +20\.0 \| +30\.0 \|/m);
   expect(text).toMatch(/^\| burns CPU +\|.*\| +50 \|/m);
 });
