@@ -46,9 +46,10 @@ function socketCommand<F extends Flags>(
   { summary, flags, operands, run }: AdminCommand<F>,
 ): Command {
   const adminFlags = { ...socketFlags(naming), output: outputFlag };
+  const hasFormat = !('output' in flags); // a flag of the command's own says something else
   return {
     summary,
-    flags: { ...flags, ...adminFlags },
+    flags: { ...adminFlags, ...flags },
     ...(operands === undefined ? {} : { operands, flagsFollow: true }),
     run: async (
       values: FlagValues<F> & FlagValues<typeof adminFlags>,
@@ -61,7 +62,7 @@ function socketCommand<F extends Flags>(
         import('../rpc/client.ts'),
       ]);
       using channel = RpcChannel.unix(path, { maxMessageBytes: -1 });
-      const isJson = values.output === 'json';
+      const isJson = hasFormat && values.output === 'json';
       const show = (answer: object, pretty: () => void) =>
         isJson ? terminal.print(formatProtoJson(answer)) : pretty();
       try {

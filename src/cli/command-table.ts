@@ -34,6 +34,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
     async () => (await import('./commands/server/federation-refresh.ts')).federationRefresh,
   ],
   ['server federation delete', async () => (await import('./commands/server/federation-delete.ts')).federationDelete],
+  ['server datastore backup', async () => (await import('./commands/server/datastore-backup.ts')).datastoreBackup],
   ['server x509 mint', async () => (await import('./commands/server/x509-mint.ts')).x509Mint],
   ['server jwt mint', async () => (await import('./commands/server/jwt-mint.ts')).jwtMint],
   [

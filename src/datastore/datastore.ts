@@ -13,6 +13,7 @@ import { FederationRelationshipRepository } from './federation-relationship-repo
 import { JoinTokenRepository } from './join-token-repository.ts';
 import { openPostgresEngine } from './postgres/engine.ts';
 import { inTransaction, type Session } from './session.ts';
+import type { BackupProgress, DatastoreCopy } from './sqlite-backup.ts';
 import { openSqliteEngine } from './sqlite-engine.ts';
 
 /** One repository an aggregate; each method is a transaction of its own, or a step of the one it is called in. */
@@ -33,6 +34,8 @@ export interface Datastore extends Repositories, AsyncDisposable {
   /** Whether this server, of those that share the database, is the one that prunes. It may change at any time. */
   readonly leads: boolean;
 
+  /** A copy as it is now, while others write. @throws SpiffeError `FAILED_PRECONDITION` for PostgreSQL, which has tools of its own */
+  backup(onProgress: (progress: BackupProgress) => void): Promise<DatastoreCopy>;
   /**
    * Runs `work` on repositories of one transaction: all that it did is stored, or, when it throws, nothing.
    * Others wait meanwhile, so `work` waits for nothing but these repositories, and for one call at a time.
@@ -123,6 +126,10 @@ class OpenDatastore implements Datastore {
 
   get leads(): boolean {
     return this.#session.engine.leads;
+  }
+
+  async backup(onProgress: (progress: BackupProgress) => void): Promise<DatastoreCopy> {
+    return await this.#session.engine.backup(onProgress);
   }
 
   async transaction<T>(work: (repositories: Repositories) => Promise<T>): Promise<T> {

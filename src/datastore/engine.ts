@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import type { ChangedLogs } from './changes.ts';
 import type { DatastoreSchema } from './schema.ts';
+import type { BackupProgress, DatastoreCopy } from './sqlite-backup.ts';
 
 type Work<T> = (db: Kysely<DatastoreSchema>) => Promise<T>;
 
@@ -18,6 +19,8 @@ export interface Engine extends AsyncDisposable {
   step<T>(work: Work<T>): Promise<T>;
   /** A transaction that runs once, and while no other one of any server writes. */
   alone<T>(work: Work<T>): Promise<T>;
+  /** @throws SpiffeError `FAILED_PRECONDITION` where there is no file to copy */
+  backup(onProgress: (progress: BackupProgress) => void): Promise<DatastoreCopy>;
   /** Tells other servers, in the transaction that made the changes. */
   notify(db: Kysely<DatastoreSchema>, changed: ChangedLogs): Promise<void>;
   /** Calls `announce` when something was changed, if not yet {@link notice}d. */

@@ -3,6 +3,7 @@ import type { Engine } from './engine.ts';
 import { MIGRATION_TABLE, migrate } from './migrate.ts';
 import type { DatastoreSchema } from './schema.ts';
 import { NodeSqliteDialect } from './sqlite.ts';
+import { copySqliteFile } from './sqlite-backup.ts';
 import { openSqliteFile } from './sqlite-file.ts';
 
 export interface SqliteEngineOptions {
@@ -30,6 +31,7 @@ export async function openSqliteEngine({
       place: { path },
       step: transact,
       alone: transact,
+      backup: (onProgress) => copySqliteFile(path, onProgress),
       async notify() {},
       follow() {},
       notice: (changed) => changed,

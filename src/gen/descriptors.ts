@@ -26,6 +26,23 @@ export const DESCRIBED_FILES: readonly DescribedFile[] = [
     "bytes": "Ch5hc3NheWVyL3BsdWdpbi92MS9wbHVnaW4ucHJvdG8SEWFzc2F5ZXIucGx1Z2luLnYxIj0KE1JlbG9hZFBsdWdpblJlcXVlc3QSEgoEbmFtZRgBIAEoCVIEbmFtZRISCgR0eXBlGAIgASgJUgR0eXBlIk4KFFJlbG9hZFBsdWdpblJlc3BvbnNlEjYKBnBsdWdpbhgBIAEoCzIeLmFzc2F5ZXIucGx1Z2luLnYxLlBsdWdpblN0YXRlUgZwbHVnaW4iFAoSTGlzdFBsdWdpbnNSZXF1ZXN0Ik8KE0xpc3RQbHVnaW5zUmVzcG9uc2USOAoHcGx1Z2lucxgBIAMoCzIeLmFzc2F5ZXIucGx1Z2luLnYxLlBsdWdpblN0YXRlUgdwbHVnaW5zIsgCCgtQbHVnaW5TdGF0ZRISCgRuYW1lGAEgASgJUgRuYW1lEhIKBHR5cGUYAiABKAlSBHR5cGUSGAoHYnVpbHRpbhgDIAEoCFIHYnVpbHRpbhIUCgVzdGF0ZRgEIAEoCVIFc3RhdGUSEAoDcGlkGAUgASgFUgNwaWQSHgoKZ2VuZXJhdGlvbhgGIAEoBVIKZ2VuZXJhdGlvbhIaCghyZXN0YXJ0cxgHIAEoBVIIcmVzdGFydHMSHQoKbGFzdF9lcnJvchgIIAEoCVIJbGFzdEVycm9yEh0KCnN0YXJ0ZWRfYXQYCSABKANSCXN0YXJ0ZWRBdBIhCgxtZW1vcnlfYnl0ZXMYCiABKANSC21lbW9yeUJ5dGVzEhgKB3ZlcnNpb24YCyABKAlSB3ZlcnNpb24SGAoHc2FuZGJveBgMIAMoCVIHc2FuZGJveDLIAQoHUGx1Z2lucxJcCgtMaXN0UGx1Z2lucxIlLmFzc2F5ZXIucGx1Z2luLnYxLkxpc3RQbHVnaW5zUmVxdWVzdBomLmFzc2F5ZXIucGx1Z2luLnYxLkxpc3RQbHVnaW5zUmVzcG9uc2USXwoMUmVsb2FkUGx1Z2luEiYuYXNzYXllci5wbHVnaW4udjEuUmVsb2FkUGx1Z2luUmVxdWVzdBonLmFzc2F5ZXIucGx1Z2luLnYxLlJlbG9hZFBsdWdpblJlc3BvbnNlYgZwcm90bzM="
   },
   {
+    "name": "assayer/server/apply/v1/apply.proto",
+    "imports": [
+      "spire/api/types/types.proto"
+    ],
+    "symbols": [
+      "assayer.server.apply.v1.Apply",
+      "assayer.server.apply.v1.Apply.ApplyEntries",
+      "assayer.server.apply.v1.ApplyEntriesRequest",
+      "assayer.server.apply.v1.ApplyEntriesResponse",
+      "assayer.server.apply.v1.Change",
+      "assayer.server.apply.v1.Change.Kind",
+      "assayer.server.apply.v1.Options",
+      "assayer.server.apply.v1.Problem"
+    ],
+    "bytes": "CiNhc3NheWVyL3NlcnZlci9hcHBseS92MS9hcHBseS5wcm90bxIXYXNzYXllci5zZXJ2ZXIuYXBwbHkudjEaG3NwaXJlL2FwaS90eXBlcy90eXBlcy5wcm90byKDAQoTQXBwbHlFbnRyaWVzUmVxdWVzdBI6CgdvcHRpb25zGAEgASgLMiAuYXNzYXllci5zZXJ2ZXIuYXBwbHkudjEuT3B0aW9uc1IHb3B0aW9ucxIwCgdlbnRyaWVzGAIgAygLMhYuc3BpcmUuYXBpLnR5cGVzLkVudHJ5UgdlbnRyaWVzImAKB09wdGlvbnMSEAoDc2V0GAEgASgJUgNzZXQSFAoFcHJ1bmUYAiABKAhSBXBydW5lEhcKB2RyeV9ydW4YAyABKAhSBmRyeVJ1bhIUCgVhZG9wdBgEIAEoCFIFYWRvcHQizAEKFEFwcGx5RW50cmllc1Jlc3BvbnNlEjkKB2NoYW5nZXMYASADKAsyHy5hc3NheWVyLnNlcnZlci5hcHBseS52MS5DaGFuZ2VSB2NoYW5nZXMSHAoJdW5jaGFuZ2VkGAIgASgNUgl1bmNoYW5nZWQSHQoKbm90X3BydW5lZBgDIAEoDVIJbm90UHJ1bmVkEjwKCHByb2JsZW1zGAQgAygLMiAuYXNzYXllci5zZXJ2ZXIuYXBwbHkudjEuUHJvYmxlbVIIcHJvYmxlbXMi7wEKBkNoYW5nZRI4CgRraW5kGAEgASgOMiQuYXNzYXllci5zZXJ2ZXIuYXBwbHkudjEuQ2hhbmdlLktpbmRSBGtpbmQSLgoGYmVmb3JlGAIgASgLMhYuc3BpcmUuYXBpLnR5cGVzLkVudHJ5UgZiZWZvcmUSLAoFYWZ0ZXIYAyABKAsyFi5zcGlyZS5hcGkudHlwZXMuRW50cnlSBWFmdGVyEhYKBmZpZWxkcxgEIAMoCVIGZmllbGRzIjUKBEtpbmQSCgoGQ1JFQVRFEAASCgoGVVBEQVRFEAESCQoFQURPUFQQAhIKCgZERUxFVEUQAyI5CgdQcm9ibGVtEhQKBWluZGV4GAEgASgNUgVpbmRleBIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlMnYKBUFwcGx5Em0KDEFwcGx5RW50cmllcxIsLmFzc2F5ZXIuc2VydmVyLmFwcGx5LnYxLkFwcGx5RW50cmllc1JlcXVlc3QaLS5hc3NheWVyLnNlcnZlci5hcHBseS52MS5BcHBseUVudHJpZXNSZXNwb25zZSgBYgZwcm90bzM="
+  },
+  {
     "name": "assayer/server/attempts/v1/attempts.proto",
     "imports": [],
     "symbols": [
@@ -36,6 +53,19 @@ export const DESCRIBED_FILES: readonly DescribedFile[] = [
       "assayer.server.attempts.v1.ListAttemptsResponse"
     ],
     "bytes": "Cilhc3NheWVyL3NlcnZlci9hdHRlbXB0cy92MS9hdHRlbXB0cy5wcm90bxIaYXNzYXllci5zZXJ2ZXIuYXR0ZW1wdHMudjEijAEKE0xpc3RBdHRlbXB0c1JlcXVlc3QSKQoQYXR0ZXN0YXRpb25fdHlwZRgBIAEoCVIPYXR0ZXN0YXRpb25UeXBlEhgKB2FkZHJlc3MYAiABKAlSB2FkZHJlc3MSGgoIYXR0ZXN0ZWQYAyABKAhSCGF0dGVzdGVkEhQKBWxpbWl0GAQgASgNUgVsaW1pdCJXChRMaXN0QXR0ZW1wdHNSZXNwb25zZRI/CghhdHRlbXB0cxgBIAMoCzIjLmFzc2F5ZXIuc2VydmVyLmF0dGVtcHRzLnYxLkF0dGVtcHRSCGF0dGVtcHRzIucBCgdBdHRlbXB0EhkKCGZpcnN0X2F0GAEgASgDUgdmaXJzdEF0EhcKB2xhc3RfYXQYAiABKANSBmxhc3RBdBIUCgVjb3VudBgDIAEoBFIFY291bnQSKQoQYXR0ZXN0YXRpb25fdHlwZRgEIAEoCVIPYXR0ZXN0YXRpb25UeXBlEhgKB2FkZHJlc3MYBSABKAlSB2FkZHJlc3MSGQoIYWdlbnRfaWQYBiABKAlSB2FnZW50SWQSGgoIYXR0ZXN0ZWQYByABKAhSCGF0dGVzdGVkEhYKBnJlYXNvbhgIIAEoCVIGcmVhc29uMn0KCEF0dGVtcHRzEnEKDExpc3RBdHRlbXB0cxIvLmFzc2F5ZXIuc2VydmVyLmF0dGVtcHRzLnYxLkxpc3RBdHRlbXB0c1JlcXVlc3QaMC5hc3NheWVyLnNlcnZlci5hdHRlbXB0cy52MS5MaXN0QXR0ZW1wdHNSZXNwb25zZWIGcHJvdG8z"
+  },
+  {
+    "name": "assayer/server/datastore/v1/datastore.proto",
+    "imports": [],
+    "symbols": [
+      "assayer.server.datastore.v1.BackupRequest",
+      "assayer.server.datastore.v1.BackupResponse",
+      "assayer.server.datastore.v1.BackupResponse.Done",
+      "assayer.server.datastore.v1.BackupResponse.Progress",
+      "assayer.server.datastore.v1.Datastore",
+      "assayer.server.datastore.v1.Datastore.Backup"
+    ],
+    "bytes": "Cithc3NheWVyL3NlcnZlci9kYXRhc3RvcmUvdjEvZGF0YXN0b3JlLnByb3RvEhthc3NheWVyLnNlcnZlci5kYXRhc3RvcmUudjEiDwoNQmFja3VwUmVxdWVzdCLSAgoOQmFja3VwUmVzcG9uc2USUgoIcHJvZ3Jlc3MYASABKAsyNC5hc3NheWVyLnNlcnZlci5kYXRhc3RvcmUudjEuQmFja3VwUmVzcG9uc2UuUHJvZ3Jlc3NIAFIIcHJvZ3Jlc3MSFgoFY2h1bmsYAiABKAxIAFIFY2h1bmsSRgoEZG9uZRgDIAEoCzIwLmFzc2F5ZXIuc2VydmVyLmRhdGFzdG9yZS52MS5CYWNrdXBSZXNwb25zZS5Eb25lSABSBGRvbmUaTgoIUHJvZ3Jlc3MSIQoMY29waWVkX3BhZ2VzGAEgASgEUgtjb3BpZWRQYWdlcxIfCgt0b3RhbF9wYWdlcxgCIAEoBFIKdG90YWxQYWdlcxo0CgREb25lEhQKBWJ5dGVzGAEgASgEUgVieXRlcxIWCgZzaGEyNTYYAiABKAxSBnNoYTI1NkIGCgRzdGVwMnAKCURhdGFzdG9yZRJjCgZCYWNrdXASKi5hc3NheWVyLnNlcnZlci5kYXRhc3RvcmUudjEuQmFja3VwUmVxdWVzdBorLmFzc2F5ZXIuc2VydmVyLmRhdGFzdG9yZS52MS5CYWNrdXBSZXNwb25zZTABYgZwcm90bzM="
   },
   {
     "name": "assayer/server/explain/v1/explain.proto",

@@ -2,6 +2,7 @@ import type { AttestedAgent } from '../datastore/agent-rows.ts';
 import type { CallContext } from '../rpc/call.ts';
 import type { BoundService } from '../rpc/service.ts';
 import { applyService } from './apply/apply-service.ts';
+import { datastoreService } from './api/datastore-service.ts';
 import { attemptsService } from './attempts/attempts-service.ts';
 import { explainService } from './explain/explain-service.ts';
 import type { ServerServicesOptions } from './services.ts';
@@ -20,5 +21,6 @@ export function ownServices(
     explainService({ agents, bundles, cache: entries, trustDomain, hub, syncs, clock }),
     attemptsService(attempts),
     applyService({ datastore, cache: entries, trustDomain, log }),
+    datastoreService(datastore),
   ];
 }

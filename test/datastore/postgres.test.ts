@@ -254,6 +254,14 @@ describe('what PostgreSQL says', () => {
     expect(runs).toBe(1);
   });
 
+  test('a backup is left to the tools that PostgreSQL has', async () => {
+    await using datastore = await openDatastore({ postgres: config() });
+    await expect(datastore.backup(() => {})).rejects.toMatchObject({
+      code: 'FAILED_PRECONDITION',
+      message: 'the datastore is PostgreSQL: use pg_dump',
+    });
+  });
+
   test('a character that text cannot hold is refused', async () => {
     await using datastore = await openDatastore({ postgres: config() });
     await expect(datastore.entries.create(newEntry({ hint: 'a\0b' }))).rejects.toMatchObject({

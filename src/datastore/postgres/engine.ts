@@ -103,6 +103,10 @@ class PostgresEngine implements Engine {
     return await this.#transact('alone', work);
   }
 
+  async backup(): Promise<never> {
+    throw new SpiffeError('FAILED_PRECONDITION', 'the datastore is PostgreSQL: use pg_dump');
+  }
+
   async notify(db: Kysely<DatastoreSchema>, changed: ChangedLogs): Promise<void> {
     await sql`select pg_notify(${this.#parts.follower.channel}, ${writePayload(changed)})`.execute(db);
   }

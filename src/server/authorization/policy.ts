@@ -76,6 +76,7 @@ export const CALL_POLICY: ReadonlyMap<string, readonly CallerClass[]> = new Map(
   ...methods('assayer.server.explain.v1.Explain', ADMINISTRATION, ['ExplainEntries', 'PreviewEntries']),
   ...methods('assayer.server.attempts.v1.Attempts', ADMINISTRATION, ['ListAttempts']),
   ...methods('assayer.server.apply.v1.Apply', ADMINISTRATION, ['ApplyEntries']),
+  ...methods('assayer.server.datastore.v1.Datastore', LOCAL, ['Backup']),
   ...methods('assayer.plugin.v1.Plugins', LOCAL, ['ListPlugins', 'ReloadPlugin']),
   ...methods('grpc.reflection.v1.ServerReflection', LOCAL, ['ServerReflectionInfo']),
   ...methods('grpc.reflection.v1alpha.ServerReflection', LOCAL, ['ServerReflectionInfo']),
