@@ -1,8 +1,8 @@
 import type { AttestedAgent } from '../datastore/agent-rows.ts';
 import type { CallContext } from '../rpc/call.ts';
 import type { BoundService } from '../rpc/service.ts';
-import { applyService } from './apply/apply-service.ts';
 import { datastoreService } from './api/datastore-service.ts';
+import { applyService } from './apply/apply-service.ts';
 import { attemptsService } from './attempts/attempts-service.ts';
 import { explainService } from './explain/explain-service.ts';
 import type { ServerServicesOptions } from './services.ts';
