@@ -1,9 +1,13 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { openDatastore } from '../../../src/datastore/datastore.ts';
+import {
+  BundleDefinition,
+  BatchDeleteFederatedBundleRequest_Mode as Mode,
+} from '../../../src/gen/spire/api/server/bundle/v1/bundle.ts';
 import { EntryDefinition } from '../../../src/gen/spire/api/server/entry/v1/entry.ts';
 import type { TlsIdentity } from '../../../src/rpc/tls-identity.ts';
+import { toApiBundle } from '../../../src/server/api/api-bundle.ts';
+import type { Bundle } from '../../../src/spiffe/bundle.ts';
 import { Status } from '../../../src/spiffe/status.ts';
-import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts';
 import { TestServer } from '../../harness/running-server.ts';
 import { createTemporaryFolder } from '../../harness/temporary-folder.ts';
 import { TlsCaller } from '../callers.ts';
@@ -20,7 +24,6 @@ const SETTINGS = `
       scope { spiffe_id_prefixes = ["spiffe://example.org/ns/shop"] }
     }
   }`;
-const PARTNER = parseTrustDomain('partner.test');
 
 const resources = new AsyncDisposableStack();
 let server: TestServer;
@@ -50,6 +53,13 @@ async function countBy(caller: TlsCaller): Promise<number> {
     );
 }
 
+async function federateWith(bundle: Bundle): Promise<void> {
+  const { results } = await server
+    .admin(BundleDefinition)
+    .batchSetFederatedBundle({ bundle: [toApiBundle(bundle, undefined)], outputMask: undefined });
+  expect(results.map(({ status }) => status?.code)).toEqual([Status.Ok]);
+}
+
 test('callers of a federated trust domain are let in for as long as its bundle is here', async () => {
   const registrar = await partner.identity('spiffe://partner.test/registrar');
   const operator = await partner.identity('spiffe://partner.test/operator');
@@ -57,9 +67,9 @@ test('callers of a federated trust domain are let in for as long as its bundle i
   await created(server.admin(EntryDefinition), inScope({ spiffeId: { trustDomain: 'example.org', path: '/bank' } }));
   expect(await countAs(registrar)).toBeLessThan(0);
 
-  await using datastore = await openDatastore({ path: server.datastorePath });
-  await datastore.bundles.create(partner.bundle);
-  await datastore.bundles.create(stranger.bundle);
+  const bundles = server.admin(BundleDefinition);
+  await federateWith(partner.bundle);
+  await federateWith(stranger.bundle);
   await vi.waitFor(async () => expect(await countAs(registrar)).toBe(1), 20_000);
   expect(await countAs(operator)).toBe(2); // admin_ids
   expect(await countAs(await partner.identity('spiffe://partner.test/somebody'))).toBe(-Status.PermissionDenied);
@@ -71,7 +81,7 @@ test('callers of a federated trust domain are let in for as long as its bundle i
 
   using connected = new TlsCaller(server, registrar);
   expect(await countBy(connected)).toBe(1);
-  await datastore.bundles.delete(PARTNER, 'delete');
+  await bundles.batchDeleteFederatedBundle({ trustDomains: ['partner.test'], mode: Mode.DELETE });
   await vi.waitFor(async () => expect(await countBy(connected)).toBe(-Status.PermissionDenied), 20_000);
   expect(await countAs(operator)).toBeLessThan(0);
 });
