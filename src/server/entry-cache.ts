@@ -142,6 +142,15 @@ export class EntryCache {
     }
   }
 
+  /** Reads every entry again, whatever the event log says. */
+  async reload(): Promise<void> {
+    await this.#refreshing?.catch(() => {});
+    this.#refreshing ??= observed(this.#reloaded, () => this.#reload()).finally(() => {
+      this.#refreshing = undefined;
+    });
+    await this.#refreshing;
+  }
+
   /**
    * What an agent may sign for: entries below it, below the node aliases that its selectors earn, and below
    * those in turn. Expired entries give nothing.

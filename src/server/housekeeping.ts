@@ -26,9 +26,11 @@ export class Housekeeping implements AsyncDisposable {
   private constructor(options: HousekeepingOptions) {
     this.#options = options;
     const reloadMs = options.config.experimental.cacheReloadIntervalSeconds * 1000;
+    const fullReloadMs = options.config.experimental.fullCacheReloadIntervalSeconds * 1000;
     this.#timers = [
       this.#every(PRUNE_INTERVAL_MS, () => this.#prune()),
       this.#every(reloadMs, () => options.entries.refresh()),
+      this.#every(fullReloadMs, () => options.entries.reload()),
     ];
   }
 

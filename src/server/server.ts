@@ -17,6 +17,7 @@ import { Attestors } from './attestation/attestors.ts';
 import { JOIN_TOKEN } from './attestation/join-token.ts';
 import { AuditLog } from './audit/audit-log.ts';
 import { Authorizer } from './authorization/authorizer.ts';
+import { RecentAgents } from './authorization/recent-agents.ts';
 import { Roles } from './authorization/roles.ts';
 import { BundleAnnouncer } from './bundle-announcer.ts';
 import { BundleKeeper } from './bundle-keeper.ts';
@@ -134,7 +135,10 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     trustDomains: [...adminIds, ...roles.callers].map(trustDomainOf),
   });
   const isTrusted = (caller: TrustDomain) => callerBundles.find(caller) !== undefined;
-  const authorizer = new Authorizer({ agents: datastore.agents, entries, adminIds, roles, isTrusted, clock });
+  const maxStalenessMs = config.maxAttestedNodeInfoStalenessSeconds * 1000;
+  const recentAgents = maxStalenessMs > 0 ? stack.use(new RecentAgents(maxStalenessMs, datastore.changes)) : undefined;
+  const { agents } = datastore;
+  const authorizer = new Authorizer({ agents, recentAgents, entries, adminIds, roles, isTrusted, clock });
   const rateLimits = new RateLimits(config.ratelimit);
   const watch = stack.use(await ChangeWatch.open({ datastore, cache: entries, bundle, trustDomain, log, clock }));
   const audit = config.auditLogEnabled ? auditLog(config.auditLogSkip, authorizer, log) : undefined;

@@ -52,6 +52,15 @@ describe('what an agent may sign for', () => {
     datastore = await openDatastore({ path: folder.join(`${crypto.randomUUID()}.sqlite3`) });
     return () => datastore[Symbol.asyncDispose]();
   });
+  test('is read anew by a full reload, (C038)', async () => {
+    await datastore.entries.createMany([newEntry('/spire/agent/x/1', '/a')]);
+    const cache = await EntryCache.open(datastore.entries, trustDomain);
+    await datastore.entries.createMany([newEntry('/spire/agent/x/1', '/b')]);
+    expect(cache.size).toBe(1);
+    await cache.reload();
+    expect(cache.size).toBe(2);
+  });
+
   const authorized = async (entries: readonly NewEntry[], agentSelectors = 'tpm:a:1 tpm:b:2', now = NOW) => {
     await datastore.entries.createMany(entries);
     const cache = await EntryCache.open(datastore.entries, trustDomain);

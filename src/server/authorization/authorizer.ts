@@ -11,10 +11,13 @@ import type { Caller } from './caller.ts';
 import { leafCertificateOf } from './leaf-certificate.ts';
 import { CALL_POLICY, type CallerClass } from './policy.ts';
 import { findPrivilege } from './privileges.ts';
+import type { RecentAgents } from './recent-agents.ts';
 import type { Roles } from './roles.ts';
 
 export interface AuthorizerOptions {
   readonly agents: AgentRepository;
+  /** Agents that need not be looked for at every call. */
+  readonly recentAgents?: RecentAgents | undefined;
   readonly entries: EntryCache;
   /** SPIFFE IDs that administer the server without an entry. */
   readonly adminIds: readonly SpiffeId[];
@@ -91,7 +94,8 @@ export class Authorizer implements Interceptor {
       case 'local':
         return undefined;
       case 'agent': {
-        const agent = await requireAgent(peer, this.#options.agents, this.#options.clock());
+        const { agents, recentAgents, clock } = this.#options;
+        const agent = await requireAgent(peer, agents, clock(), recentAgents);
         return { ...caller, as: 'agent', via: 'datastore', agent };
       }
       case 'admin': {
