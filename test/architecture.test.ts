@@ -25,7 +25,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   config: ['spiffe'],
   log: values,
   http: ['spiffe', 'config', 'log'],
-  telemetry: ['spiffe', 'config', 'log', 'http'],
+  telemetry: ['spiffe', 'config', 'log', 'http', 'files'],
   tracing: ['rpc', 'spiffe', 'config', 'log'],
   files: ['spiffe'],
   addon: ['spiffe'],

@@ -12,6 +12,9 @@ import { SigningThread } from '../rpc/signing-thread.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import { rpcMeters } from '../telemetry/call-metrics.ts';
+import { dumpMetrics } from '../telemetry/dump-metrics.ts';
+import { openProfiling } from '../telemetry/open-profiling.ts';
+import { openSinks } from '../telemetry/open-sinks.ts';
 import { programMetrics } from '../telemetry/program-metrics.ts';
 import { openTracing } from '../tracing/open-tracing.ts';
 import { AgentDebug } from './admin/agent-debug.ts';
@@ -174,6 +177,8 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   };
   const svid = await findOrEarnSvid(identityOptions, join, signal);
   const identity = stack.use(await NodeIdentity.open(identityOptions, svid));
+  stack.use(openSinks({ config: config.telemetry, program: 'agent', metrics, log }));
+  stack.use(await openProfiling({ config: config.profiling, dataDir: config.dataDir, log }));
   stack.use(await serveMetrics({ config, metrics, identity, trust, log }));
   const cacheFile = new CacheFile({ folder: dataDir, keyManager, log });
   const restored = await cacheFile.read(svid.spiffeId);
@@ -224,7 +229,10 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     get plugins() {
       return catalog.plugins;
     },
-    reloadChangedPlugins: () => catalog.reloader.reloadChanged(),
+    reloadChangedPlugins: async () => {
+      if (config.telemetry.inMemory) await dumpMetrics(metrics, log);
+      await catalog.reloader.reloadChanged();
+    },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }

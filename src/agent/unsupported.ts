@@ -1,5 +1,4 @@
 import type { AgentConfig } from '../config/agent-config.ts';
-import { unsupportedSinks } from '../telemetry/unsupported-sinks.ts';
 
 /** Keys of the configuration that are set and that nothing comes of yet. */
 export function findUnsupported(config: AgentConfig): readonly string[] {
@@ -11,9 +10,5 @@ export function findUnsupported(config: AgentConfig): readonly string[] {
     'experimental.ratelimit': Object.values(ratelimit).some((limit) => limit > 0),
   };
   const unused = config.plugins.filter(({ type, enabled }) => enabled && type === 'SVIDStore');
-  return [
-    ...Object.keys(set).filter((key) => set[key]),
-    ...unsupportedSinks(config.telemetry),
-    ...unused.map(({ type, name }) => `plugins.${type}.${name}`),
-  ];
+  return [...Object.keys(set).filter((key) => set[key]), ...unused.map(({ type, name }) => `plugins.${type}.${name}`)];
 }

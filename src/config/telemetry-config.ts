@@ -43,7 +43,11 @@ export interface M3Config {
   readonly env: string;
 }
 
-const statsd = z.strictObject({ address: z.string() });
+/** Of a UDP socket. */
+const address = z.string().refine((text) => /^(\[[0-9a-fA-F:.]+\]|[^\s:[\]/]+):([1-9]\d{0,4})$/.test(text), {
+  error: 'must be a host and a port, such as "localhost:8125"',
+});
+const statsd = z.strictObject({ address });
 
 const prometheusTls = z
   .strictObject({
@@ -93,7 +97,7 @@ export const telemetryConfig = z
     Traces: tracesConfig.optional(),
     DogStatsd: z.array(statsd).default([]),
     Statsd: z.array(statsd).default([]),
-    M3: z.array(z.strictObject({ address: z.string(), env: z.string() })).default([]),
+    M3: z.array(z.strictObject({ address, env: z.string() })).default([]),
     MetricPrefix: optionalText,
     EnableTrustDomainLabel: flag,
     EnableHostnameLabel: z.boolean().default(true),

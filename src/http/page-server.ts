@@ -10,8 +10,8 @@ export interface Page {
 }
 
 export interface PageServerOptions {
-  /** By path, whole and without a query. */
-  readonly pages: ReadonlyMap<string, () => Promise<Page>>;
+  /** By path, whole and without the query, which a page may look at. */
+  readonly pages: ReadonlyMap<string, (query: URLSearchParams) => Promise<Page>>;
   /** What is said of any other path, such as `metrics are at /metrics`. */
   readonly directions: string;
   readonly log: Logger;
@@ -67,13 +67,13 @@ export class PageServer implements Disposable {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pages, directions, log } = this.#options;
-    const [path = ''] = (request.url ?? '').split('?');
+    const [path = '', query = ''] = (request.url ?? '').split('?');
     const render = pages.get(path);
     if (render === undefined) return refuse(response, { status: 404, message: directions });
     const refusal = refusalOf(request);
     if (refusal !== undefined) return refuse(response, refusal);
     try {
-      const { status, contentType, text } = await render();
+      const { status, contentType, text } = await render(new URLSearchParams(query));
       const body = typeof text === 'string' ? Buffer.from(text) : text;
       response.writeHead(status, { 'Content-Type': contentType, 'Content-Length': body.length });
       response.end(request.method === 'HEAD' ? undefined : body);

@@ -11,6 +11,9 @@ import type { Bundle } from '../spiffe/bundle.ts';
 import { trustDomainOf } from '../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { rpcMeters } from '../telemetry/call-metrics.ts';
+import { dumpMetrics } from '../telemetry/dump-metrics.ts';
+import { openProfiling } from '../telemetry/open-profiling.ts';
+import { openSinks } from '../telemetry/open-sinks.ts';
 import { openTracing } from '../tracing/open-tracing.ts';
 import { AttemptLog } from './attempts/attempt-log.ts';
 import { Attestors } from './attestation/attestors.ts';
@@ -162,6 +165,8 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   });
   const { notifiers, bundlePublishers: publishers } = catalog;
   stack.use(await BundleAnnouncer.start({ notifiers, publishers, bundle, log, signal }));
+  stack.use(openSinks({ config: config.telemetry, program: 'server', metrics, log }));
+  stack.use(await openProfiling({ config: config.profiling, dataDir: config.dataDir, log }));
   stack.use(await serveMetrics({ config, metrics, identity, bundle, log }));
   const observe = rpcMeters(metrics);
   const endpoints: Endpoints = stack.use(
@@ -191,7 +196,10 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     get plugins() {
       return catalog.plugins;
     },
-    reloadChangedPlugins: () => catalog.reloader.reloadChanged(),
+    reloadChangedPlugins: async () => {
+      if (config.telemetry.inMemory) await dumpMetrics(metrics, log);
+      await catalog.reloader.reloadChanged();
+    },
     get bundle() {
       return bundle.current;
     },

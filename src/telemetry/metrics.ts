@@ -1,8 +1,8 @@
 import { formatExposition } from './exposition.ts';
 import type { Label } from './label.ts';
 import type { MetricFilter } from './metric-filter.ts';
-import { Registry, type SeriesId, type SeriesOf } from './registry.ts';
-import { Counter, Gauge, Histogram, type MetricKind } from './series.ts';
+import { Registry, type SeriesId, type SeriesOf, type SeriesWatcher } from './registry.ts';
+import { Counter, Gauge, Histogram, type MetricKind, type Series } from './series.ts';
 import type { SeriesBudget } from './series-budget.ts';
 
 export interface MetricsOptions {
@@ -61,6 +61,24 @@ export class Metrics {
     this.#collectors.push(collector);
   }
 
+  /** Calls `watcher` with every series that is there and that comes. @returns what ends it. */
+  watch(watcher: SeriesWatcher): () => void {
+    return this.#registry.watch(watcher);
+  }
+
+  /** Has measured what is only known when it is asked for. */
+  async prepare(): Promise<void> {
+    await Promise.all(this.#collectors.map(async (collector) => await collector()));
+  }
+
+  /** Every series as it is now, in the order of the names. */
+  async read(): Promise<readonly { readonly name: string; readonly labels: string; readonly series: Series }[]> {
+    await this.prepare();
+    return this.#registry.families.flatMap(({ name, series }) =>
+      [...series].map(([labels, one]) => ({ name, labels, series: one })),
+    );
+  }
+
   /** Everything, in Prometheus' text format. Whoever asks while it is being written gets the same. */
   async render(): Promise<string> {
     this.#rendering ??= this.#render().finally(() => {
@@ -70,7 +88,7 @@ export class Metrics {
   }
 
   async #render(): Promise<string> {
-    await Promise.all(this.#collectors.map(async (collector) => await collector()));
+    await this.prepare();
     return formatExposition(this.#registry.families);
   }
 
@@ -83,7 +101,13 @@ export class Metrics {
     const { prefix, filter, labels: common } = this.#options;
     const whole = [prefix, ...key];
     if (!filter.allows(whole.join('.'))) return undefined;
-    return { kind, name: toName(whole), help: key.join('.'), labels: filter.labels([...labels, ...common]) };
+    return {
+      kind,
+      name: toName(whole),
+      key: whole,
+      help: key.join('.'),
+      labels: filter.labels([...labels, ...common]),
+    };
   }
 }
 

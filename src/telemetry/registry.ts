@@ -18,8 +18,13 @@ export interface SeriesId<Kind extends MetricKind> {
   /** As the text format has it. */
   readonly name: string;
   readonly help: string;
+  /** Its parts, prefix first. */
+  readonly key: readonly string[];
   readonly labels: readonly Label[];
 }
+
+/** Told of every series, once it is there. */
+export type SeriesWatcher = (id: SeriesId<MetricKind>, series: Series) => void;
 
 export interface SeriesOf {
   readonly counter: Counter;
@@ -35,6 +40,16 @@ export class Registry {
   readonly #families = new Map<string, Family>();
   /** Every name that a line can begin with, and whose it is: a counter `x_count` beside a histogram `x` breaks a scrape. */
   readonly #lineNames = new Map<string, Family>();
+
+  readonly #ids = new Map<Series, SeriesId<MetricKind>>();
+  readonly #watchers = new Set<SeriesWatcher>();
+
+  /** Calls `watcher` with what is there and with what comes. @returns what ends it. */
+  watch(watcher: SeriesWatcher): () => void {
+    for (const [series, id] of this.#ids) watcher(id, series);
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
 
   /** In the order of their names. */
   get families(): readonly Family[] {
@@ -75,6 +90,8 @@ export class Registry {
     const family = known ?? this.#add(id, isOwn);
     const created = createSeries(id.kind);
     family.series.set(labels, created);
+    this.#ids.set(created, id);
+    for (const watcher of this.#watchers) watcher(id, created);
     return created as SeriesOf[Kind]; // made of this kind
   }
 
@@ -87,6 +104,7 @@ export class Registry {
 
   #remove(family: Family): void {
     this.#families.delete(family.name);
+    for (const series of family.series.values()) this.#ids.delete(series);
     for (const line of lineNames(family)) this.#lineNames.delete(line);
   }
 }

@@ -47,6 +47,8 @@ export class Histogram {
   /** Not cumulative; the last is for what is above every bound. */
   readonly #counts = new Float64Array(BUCKET_BOUNDS.length + 1);
   #sum = 0;
+  /** Told of every observation, for who wants them one by one. */
+  listener: ((value: number) => void) | undefined;
 
   get sum(): number {
     return this.#sum;
@@ -66,5 +68,6 @@ export class Histogram {
     while (value > (BUCKET_BOUNDS[bucket] ?? Number.POSITIVE_INFINITY)) bucket += 1;
     this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1;
     this.#sum += value;
+    this.listener?.(value);
   }
 }
