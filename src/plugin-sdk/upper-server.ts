@@ -16,7 +16,9 @@ export interface UpperServerOptions {
   readonly trustDomain: TrustDomain;
   readonly requirePqKem: boolean;
   /** What proves to it who we are, and to us who it is. */
-  readonly identity: WorkloadIdentity;
+  readonly identity: Pick<WorkloadIdentity, 'current' | 'onChange'>;
+  /** For the answer to a call; 30 s by default. */
+  readonly deadlineMs?: number;
 }
 
 export interface DownstreamCa {
@@ -40,9 +42,12 @@ const MAX_CERTIFICATES = 1_000;
 export class UpperServer implements Disposable {
   readonly #connection: SpireServerConnection<Clients>;
   readonly #trustDomain: TrustDomain;
+  readonly #deadlineMs: number;
 
-  constructor({ address, port, trustDomain, requirePqKem, identity }: UpperServerOptions) {
+  constructor(options: UpperServerOptions) {
+    const { address, port, trustDomain, requirePqKem, identity, deadlineMs = CALL_DEADLINE_MS } = options;
     this.#trustDomain = trustDomain;
+    this.#deadlineMs = deadlineMs;
     this.#connection = new SpireServerConnection(
       {
         address,
@@ -60,7 +65,7 @@ export class UpperServer implements Disposable {
   /** @param preferredTtlSeconds 0: as the server likes */
   async newDownstreamX509Ca(csr: Uint8Array, preferredTtlSeconds: number, signal: AbortSignal): Promise<DownstreamCa> {
     const { caCertChain, x509Authorities } = await this.#connection.run(({ svid }) =>
-      svid.newDownstreamX509CA({ csr, preferredTtl: preferredTtlSeconds }, { signal, deadlineMs: CALL_DEADLINE_MS }),
+      svid.newDownstreamX509CA({ csr, preferredTtl: preferredTtlSeconds }, { signal, deadlineMs: this.#deadlineMs }),
     );
     return {
       certificates: requireCertificates(caCertChain, 'the chain of the CA'),
@@ -72,14 +77,14 @@ export class UpperServer implements Disposable {
   async publishJwtAuthority(key: JwtAuthority, signal: AbortSignal): Promise<readonly JwtAuthority[]> {
     const jwtAuthority: JWTKey = { ...key, expiresAt: BigInt(key.expiresAt) };
     const { jwtAuthorities } = await this.#connection.run(({ bundle }) =>
-      bundle.publishJWTAuthority({ jwtAuthority }, { signal, deadlineMs: CALL_DEADLINE_MS }),
+      bundle.publishJWTAuthority({ jwtAuthority }, { signal, deadlineMs: this.#deadlineMs }),
     );
     return jwtAuthorities.map(fromApiJwtAuthority);
   }
 
   async getBundle(signal: AbortSignal): Promise<Bundle> {
     const answered = await this.#connection.run(({ bundle }) =>
-      bundle.getBundle({ outputMask: undefined }, { signal, deadlineMs: CALL_DEADLINE_MS }),
+      bundle.getBundle({ outputMask: undefined }, { signal, deadlineMs: this.#deadlineMs }),
     );
     return fromApiBundle(answered, this.#trustDomain);
   }

@@ -1,4 +1,4 @@
-import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SpiffeWorkloadAPIDefinition, type X509SVIDResponse } from '../gen/workload/workload.ts';
 import { RpcChannel } from '../rpc/channel.ts';
@@ -125,9 +125,14 @@ function parseDefaultSvid({ svids: [svid] }: X509SVIDResponse): WorkloadX509Svid
   const certificates = split(svid.x509Svid);
   const x509Authorities = split(svid.bundle).map((certificate) => ({ certificate, tainted: false }));
   const bundle = { ...emptyBundle(trustDomainOf(spiffeId)), x509Authorities };
-  const { spiffeId: proved } = validateX509Svid(certificates, bundle, new Date());
+  const { spiffeId: proved, leaf } = validateX509Svid(certificates, bundle, new Date());
   if (proved !== spiffeId) throw new SpiffeError('SVID_INVALID', `the X.509-SVID of ${spiffeId} is one of ${proved}`);
-  return { spiffeId, certificates, privateKey: parseKey(svid.x509SvidKey), bundle };
+  const privateKey = parseKey(svid.x509SvidKey);
+  const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
+  if (Buffer.compare(publicKey, leaf.subjectPublicKeyInfo) !== 0) {
+    throw new SpiffeError('SVID_INVALID', `the X.509-SVID of ${spiffeId}: the key is not the key of its certificate`);
+  }
+  return { spiffeId, certificates, privateKey, bundle };
 }
 
 /** DER certificates in a row. */
