@@ -29,8 +29,8 @@ export function localAuthorityService(authorities: CaManager): BoundService {
       return { taintedAuthority: toState(await jwt().taint(authorityId)) };
     },
     async revokeJWTAuthority({ authorityId }) {
-      await jwt().revoke(authorityId);
-      return { revokedAuthority: stateOf(authorityId) };
+      const record = await jwt().revoke(authorityId);
+      return { revokedAuthority: record === undefined ? stateOf(authorityId) : toState(record) };
     },
     async getX509AuthorityState() {
       return toStates(x509.states);
@@ -52,8 +52,8 @@ export function localAuthorityService(authorities: CaManager): BoundService {
     },
     async revokeX509Authority({ authorityId }) {
       requireNoUpstream(authorities, 'revoked');
-      await x509.revoke(authorityId);
-      return { revokedAuthority: stateOf(authorityId) };
+      const record = await x509.revoke(authorityId);
+      return { revokedAuthority: record === undefined ? stateOf(authorityId) : toState(record) };
     },
     async revokeX509UpstreamAuthority({ subjectKeyId }) {
       const upstreamAuthoritySubjectKeyId = requireUpstream(authorities, subjectKeyId);

@@ -133,13 +133,19 @@ export class AuthorityLine<Record extends AuthorityRecord, Authority extends { r
     });
   }
 
-  /** Takes a tainted authority out of the bundle: nothing that it signed is valid any more. */
-  async revoke(authorityId: string): Promise<void> {
-    await this.#options.serially(async () => {
+  /**
+   * Takes a tainted authority out of the bundle: nothing that it signed is valid any more.
+   *
+   * @returns its record, where it is one of this server's.
+   */
+  async revoke(authorityId: string): Promise<Record | undefined> {
+    return await this.#options.serially(async () => {
       const problem = this.#findRevocationProblem(authorityId);
+      const record = this.oldRecords.find((old) => old.authorityId === authorityId);
       if (problem !== undefined) throw refused(`invalid authority ID: ${problem}`);
       await failedBecause(`failed to revoke ${this.#kind.name} authority`, () => this.#kind.revoke(authorityId));
       this.#options.log.info(`${this.#kind.name} authority revoked`, { authority_id: authorityId });
+      return record;
     });
   }
 
