@@ -3,6 +3,7 @@ import { type Datastore, openDatastore } from '../../../src/datastore/datastore.
 import type { KeyManager } from '../../../src/plugin-host/kinds/key-manager.ts';
 import { BundleKeeper } from '../../../src/server/bundle-keeper.ts';
 import type { AuthorityKeys } from '../../../src/server/ca/authority-keys.ts';
+import type { CaAnchor } from '../../../src/server/ca/ca-anchor.ts';
 import { CaJournal } from '../../../src/server/ca/ca-journal.ts';
 import { CaManager } from '../../../src/server/ca/ca-manager.ts';
 import { Composers } from '../../../src/server/ca/composing/composers.ts';
@@ -39,6 +40,8 @@ export interface AuthoritiesOptions {
   readonly keyManager?: 'memory' | 'disk';
   /** In place of a key manager's process. */
   readonly keys?: LastingKeys;
+  /** In place of itself. */
+  readonly anchor?: (bundle: BundleKeeper) => CaAnchor;
   /** Fails the writes that a test wants to fail. */
   readonly faults?: Faults;
   /** In place of the folder's own. */
@@ -117,7 +120,9 @@ export class Authorities implements AsyncDisposable {
         ...inMemory,
         journal,
         bundle,
-        anchor: new SelfSignedAnchor({ bundle, trustDomain, ttlSeconds, composers: new Composers([]), subject }),
+        anchor:
+          options.anchor?.(bundle) ??
+          new SelfSignedAnchor({ bundle, trustDomain, ttlSeconds, composers: new Composers([]), subject }),
         trustDomain,
         keyType,
         jwtKeyType: options.jwtKeyType ?? keyType,

@@ -243,3 +243,21 @@ test('steps at once are taken one after the other', async () => {
   const activations = [results[3], results[3]].map(({ authorityId }) => x509.activate(authorityId));
   expect((await Promise.allSettled(activations)).map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
 });
+
+test('what is forgotten, and what is signed, is counted (M005, M056 to M058)', async () => {
+  await using ca = await open();
+  const counted = (...key: readonly string[]) => ca.metrics.counter(key).value;
+  await ca.manager.rotate();
+  expect(counted('ca', 'manager', 'bundle', 'pruned')).toBe(0);
+  pass(2 * DAY + 60);
+  await ca.manager.rotate();
+  expect(counted('ca', 'manager', 'bundle', 'pruned')).toBe(1);
+  await issueX509(ca);
+  await issueJwt(ca);
+  await issueJwt(ca);
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const der = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }));
+  await ca.issuer.issueDownstreamCa({ publicKey: der, ttlSeconds: 60 });
+  const signed = ['x509_svid', 'jwt_svid', 'x509_ca_svid'].map((what) => counted('server_ca', 'sign', what));
+  expect(signed).toEqual([1, 2, 1]);
+});

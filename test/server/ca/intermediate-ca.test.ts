@@ -1,11 +1,16 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { BundleKeeper } from '../../../src/server/bundle-keeper.ts';
+import type { CaAnchor } from '../../../src/server/ca/ca-anchor.ts';
+import { randomSerialNumber } from '../../../src/server/ca/serial-number.ts';
 import { parseSpiffeId } from '../../../src/spiffe/spiffe-id.ts';
 import { isTrustedX509Svid, isValidX509Svid } from '../../../src/spiffe/trusted-svid.ts';
+import { issueCaCertificate } from '../../../src/x509/ca-template.ts';
 import { parseCertificate } from '../../../src/x509/certificate.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
-import type { KeyType } from '../../../src/x509/signer.ts';
+import { type KeyType, signerOfKeyObject } from '../../../src/x509/signer.ts';
+import { keyTypeOfSpki } from '../../../src/x509/spki.ts';
 import { TestProcess } from '../../harness/child-process.ts';
 import { buildGo } from '../../harness/go.ts';
 import { describeWithGo } from '../../harness/requires.ts';
@@ -164,6 +169,41 @@ describe('an intermediate CA', () => {
     await ca.manager.jwtAuthorities.revoke(before.ids[1] ?? '');
   });
 
+  test('is refused below a CA that may have none below it', async () => {
+    const root = signerOfKeyObject(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
+    const notAfter = new Date(Math.floor(now.getTime() / 1000 + 24 * HOUR) * 1000);
+    const times = { notBefore: now, notAfter, trustDomain: 'example.org' };
+    const rootCertificate = await issueCaCertificate({
+      issuer: 'self',
+      signer: root,
+      serialNumber: randomSerialNumber(),
+      ...times,
+    });
+    const anchor = (bundle: BundleKeeper): CaAnchor => ({
+      hasUpstream: true,
+      async certify(signer) {
+        const certificate = await issueCaCertificate({
+          issuer: { signer: root, certificate: parseCertificate(rootCertificate) },
+          subjectPublicKeyInfo: signer.publicKey,
+          pathLength: 0,
+          serialNumber: randomSerialNumber(),
+          ...times,
+        });
+        await bundle.append({ x509: [{ certificate: rootCertificate, tainted: false }] });
+        return { chain: [certificate], upstreamAuthorityId: 'ab', notAfter: times.notAfter.getTime() / 1000 };
+      },
+      publishJwtAuthority: (authority) => bundle.append({ jwt: [authority] }),
+    });
+    await expect(open({ anchor })).rejects.toMatchObject({
+      code: 'FAILED_PRECONDITION',
+      message: expect.stringContaining(
+        'nothing that an intermediate CA signs would verify, set ca_signing = "key_manager"',
+      ),
+    });
+    await using ca = await Authorities.open({ folder: folder.path, clock: () => now, keys, anchor });
+    expect((await issueX509(ca)).chain).toHaveLength(2);
+  });
+
   test('can be left and taken up again: the CA stays', async () => {
     const ids: string[] = [];
     for (const intermediateTtlSeconds of [undefined, 8 * HOUR, undefined]) {
@@ -201,6 +241,14 @@ test.each(MODES)(
     expect(serials.size).toBe(500);
   },
 );
+
+test('JWT keys are of a type of their own', async () => {
+  await using ca = await open({ keyType: 'ec-p384', jwtKeyType: 'rsa-2048' });
+  const { signer, certificate } = ca.manager.x509;
+  const types = [ca.manager.x509Ca.signer, signer, ca.manager.jwt.signer].map(({ keyType }) => keyType);
+  expect(types).toEqual(['ec-p384', 'ec-p384', 'rsa-2048']);
+  expect(keyTypeOfSpki(certificate.subjectPublicKeyInfo)).toBe('ec-p384');
+});
 
 describeWithGo('strangers verify', () => {
   let verifier: TestProcess;
