@@ -6,7 +6,7 @@ import { refusalOf } from '../server-api/refusal.ts';
 import type { ServerClients, ServerConnection } from '../server-api/server-connection.ts';
 
 export interface ServerWatchOptions {
-  readonly connection: ServerConnection;
+  readonly connection: Pick<ServerConnection, 'run'>;
   /** Something has changed for this agent, or may have: it is to sync now. */
   readonly onChange: () => void;
   /** The server tells of changes no longer: they have to be asked for again. */
@@ -75,7 +75,7 @@ export class ServerWatch implements AsyncDisposable {
   /** @returns how long to wait before the next attempt. */
   async #watch(): Promise<number> {
     const stopped = this.#abort.signal;
-    return await this.#options.connection.run(async ({ watch }: ServerClients, retired: AbortSignal) => {
+    return await this.#options.connection.run(async ({ watch }: Pick<ServerClients, 'watch'>, retired) => {
       const signal = AbortSignal.any([stopped, retired]);
       const silence = new Silence(FIRST_ANSWER_MS);
       try {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type WatchChangesResponse, WatchDefinition } from '../../../src/gen/assayer/server/watch/v1/watch.ts';
 import { AgentDefinition } from '../../../src/gen/spire/api/server/agent/v1/agent.ts';
+import { BundleDefinition } from '../../../src/gen/spire/api/server/bundle/v1/bundle.ts';
 import { EntryDefinition } from '../../../src/gen/spire/api/server/entry/v1/entry.ts';
 import {
   Entry,
@@ -19,7 +20,8 @@ let server: TestServer;
 
 beforeAll(async () => {
   const folder = resources.use(await createTemporaryFolder());
-  server = resources.use(await TestServer.start({ folder: folder.path }));
+  const settings = 'experimental { agent_spiffe_id_as_selector = true }';
+  server = resources.use(await TestServer.start({ folder: folder.path, settings }));
 });
 afterAll(() => resources.disposeAsync());
 
@@ -132,6 +134,37 @@ describe('an agent that watches', () => {
     expect(await other.next()).toMatchObject({ sequence: 2n, entries: true });
   });
 
+  test('is told of an entry for nodes that its selectors match, and of what is below that', async () => {
+    await using watching = await Watching.start();
+    await using other = await Watching.start();
+    const [aliasId = ''] = await create(aliasOf(watching.agent, '/alias'));
+    expect(await watching.next()).toMatchObject({ sequence: 2n, entries: true });
+    await create(entry('/alias', '/below-alias'));
+    expect(await watching.next()).toMatchObject({ sequence: 3n, entries: true });
+    await remove(aliasId);
+    expect(await watching.next()).toMatchObject({ sequence: 4n, entries: true });
+    await create(aliasOf(other.agent, '/other-alias'));
+    expect(await other.next()).toMatchObject({ sequence: 2n, entries: true });
+  });
+
+  test('is told that another bundle of a trust domain is there which its entries federate with', async () => {
+    await using watching = await Watching.start();
+    await using other = await Watching.start();
+    const bundles = server.admin(BundleDefinition);
+    const set = async (refreshHint: bigint) => {
+      const own = await bundles.getBundle({ outputMask: undefined });
+      const federated = { ...own, trustDomain: 'watched.test', jwtAuthorities: [], refreshHint };
+      await bundles.batchSetFederatedBundle({ bundle: [federated], outputMask: undefined });
+    };
+    await set(60n);
+    await create(entry(watching.agent.id.path, '/federates', { federatesWith: ['watched.test'] }));
+    expect(await watching.next()).toMatchObject({ entries: true });
+    await set(90n);
+    expect(await watching.next()).toMatchObject({ entries: false, bundles: true });
+    await create(entry(other.agent.id.path, '/does-not'));
+    expect(await other.next()).toMatchObject({ sequence: 2n, entries: true, bundles: false });
+  });
+
   test('is told where a batch of many changes is one answer', async () => {
     await using watching = await Watching.start();
     const { path } = watching.agent.id;
@@ -185,4 +218,3 @@ test('nor does whoever is on the admin socket', async () => {
   const call = server.admin(WatchDefinition).watchChanges({}, { deadlineMs: 20_000 });
   await expect(call.receive()).rejects.toMatchObject({ status: Status.PermissionDenied });
 });
-void aliasOf;
