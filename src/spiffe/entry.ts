@@ -1,8 +1,8 @@
 import { requireDnsName } from './dns-name.ts';
 import { SpiffeError } from './error.ts';
 import { quoteText } from './quote-text.ts';
-import { requireValidSelector, type Selector } from './selector.ts';
-import { isReservedId, pathOf, type SpiffeId, trustDomainOf } from './spiffe-id.ts';
+import { requireShortSelector, requireValidSelector, type Selector } from './selector.ts';
+import { isReservedId, pathOf, requireIssuableId, type SpiffeId, trustDomainOf } from './spiffe-id.ts';
 import type { TrustDomain } from './trust-domain.ts';
 
 /** Who is entitled to which SPIFFE ID: a workload with all `selectors` on the node `parentId`. */
@@ -71,6 +71,7 @@ function requireEntryId(id: string): void {
 }
 
 function requireMember(what: string, id: SpiffeId, trustDomain: TrustDomain): void {
+  requireIssuableId(id);
   if (trustDomainOf(id) !== trustDomain) {
     throw invalid(`${what} ${quoteText(id)} is not a member of trust domain "${trustDomain}"`);
   }
@@ -83,6 +84,7 @@ function requireSelectors({ selectors, storeSvid }: RegistrationEntry): void {
   const seen = new Set<string>();
   for (const selector of selectors) {
     requireValidSelector(selector);
+    requireShortSelector(selector);
     const key = `${selector.type}:${selector.value}`;
     if (seen.has(key)) throw invalid(`selector ${quoteText(key)} is given twice`);
     seen.add(key);

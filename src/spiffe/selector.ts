@@ -34,6 +34,26 @@ export function requireValidSelector(selector: Selector): void {
   }
 }
 
+const MAX_TYPE_CHARACTERS = 256;
+/** With its type and an entry's ID it has to fit into an index of PostgreSQL, which takes 2,704 bytes. */
+const MAX_VALUE_BYTES = 2048;
+
+/** Of a selector that is kept. @throws SpiffeError `SELECTOR_INVALID` */
+export function requireShortSelector({ type, value }: Selector): void {
+  if (type.length > MAX_TYPE_CHARACTERS) {
+    throw new SpiffeError(
+      'SELECTOR_INVALID',
+      `selector type ${quoteText(type)} has ${type.length} characters: ${MAX_TYPE_CHARACTERS} at most`,
+    );
+  }
+  if (Buffer.byteLength(value) > MAX_VALUE_BYTES) {
+    throw new SpiffeError(
+      'SELECTOR_INVALID',
+      `selector of type ${quoteText(type)} has a value of ${Buffer.byteLength(value)} bytes: ${MAX_VALUE_BYTES} at most`,
+    );
+  }
+}
+
 /** `type:value`, the inverse of {@link parseSelector}. */
 export function formatSelector(selector: Selector): string {
   return `${selector.type}:${selector.value}`;

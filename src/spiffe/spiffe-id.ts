@@ -101,3 +101,15 @@ export function isReservedId(id: SpiffeId): boolean {
   const path = pathOf(id);
   return path === '/spire' || path.startsWith('/spire/');
 }
+
+/** SPIFFE-ID §2.3. Others' may be longer; nobody has to understand them. */
+const MAX_ISSUED_BYTES = 2048;
+
+/** Of an ID that is given out, or asked for. @throws SpiffeError `SPIFFE_ID_INVALID` */
+export function requireIssuableId(id: SpiffeId): void {
+  if (id.length <= MAX_ISSUED_BYTES) return; // an ID has one byte a character
+  throw new SpiffeError(
+    'SPIFFE_ID_INVALID',
+    `SPIFFE ID ${quoteText(id)} has ${id.length} bytes: ${MAX_ISSUED_BYTES} at most`,
+  );
+}

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isSpiffeError } from '../../spiffe/error.ts';
 import { type JwtSvidClaims, signJwtSvid } from '../../spiffe/jwt-svid.ts';
-import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
+import { requireIssuableId, type SpiffeId } from '../../spiffe/spiffe-id.ts';
 import { Status } from '../../spiffe/status.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Counter } from '../../telemetry/series.ts';
@@ -81,6 +81,7 @@ export class SvidIssuer {
   }
 
   async issueX509(request: X509SvidRequest): Promise<IssuedX509Svid> {
+    requireIssuableId(request.spiffeId);
     const composed = this.#composers.isEmpty ? request : await composeX509Svid(request, this.#composers);
     return this.#sign(
       () => this.#authorities.x509,
@@ -89,6 +90,7 @@ export class SvidIssuer {
   }
 
   async issueJwt(request: JwtSvidRequest): Promise<IssuedJwtSvid> {
+    requireIssuableId(request.spiffeId);
     const given = this.#claimsOf(request);
     const claims = this.#composers.isEmpty ? given : await this.#composers.composeJwtSvid(given);
     return this.#sign(
