@@ -49,9 +49,9 @@ plugins {
   return path;
 }
 
-/** @returns a token for an agent that gets `spiffe://example.org/node` too */
-export async function createJoinToken(server: ServerProcess): Promise<string> {
-  const { json } = await server.runJson(['token', 'generate', '-spiffeID', 'spiffe://example.org/node']);
+/** @returns a token for an agent that gets `/node` of its trust domain too */
+export async function createJoinToken(server: ServerProcess, trustDomain = 'example.org'): Promise<string> {
+  const { json } = await server.runJson(['token', 'generate', '-spiffeID', `spiffe://${trustDomain}/node`]);
   return String(json.value);
 }
 
@@ -67,7 +67,7 @@ export class AgentProcess implements AsyncDisposable {
 
   static async start(conf: AgentConf): Promise<AgentProcess> {
     const path = await writeAgentConf(conf);
-    const token = await createJoinToken(conf.server);
+    const token = await createJoinToken(conf.server, conf.trustDomain);
     const program = new ProgramProcess(['agent', 'run', '-config', path, '-joinToken', token]);
     await program.waitFor('agent is ready');
     return new AgentProcess(program, `${conf.folder}/agent.sock`);

@@ -5,6 +5,8 @@ import { type CliOptions, type CliResult, ProgramProcess, runCli } from './run-c
 
 export interface ServerConf {
   readonly folder: string;
+  /** `example.org` by default. */
+  readonly trustDomain?: string;
   readonly bindPort?: number;
   readonly socketPath?: string;
   /** More lines for the section `server`. */
@@ -19,11 +21,12 @@ const PLUGINS = 'KeyManager "memory" {}\n  NodeAttestor "join_token" {}';
 /** @returns the path of the file */
 export async function writeServerConf(conf: ServerConf): Promise<string> {
   const { folder, bindPort = 0, socketPath = `${folder}/admin.sock`, settings = '', plugins = PLUGINS } = conf;
+  const { trustDomain = 'example.org' } = conf;
   const path = join(folder, 'server.conf');
   await writeFile(
     path,
     `server {
-  trust_domain = "example.org"
+  trust_domain = "${trustDomain}"
   data_dir = "${folder}/data"
   bind_address = "127.0.0.1"
   bind_port = ${bindPort}
