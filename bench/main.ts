@@ -4,7 +4,8 @@ import { dirname } from 'node:path';
 import { createTemporaryFolder } from '../test/harness/temporary-folder.ts';
 import { Driver } from './driver/driver.ts';
 import { type BenchOptions, parseOptions, USAGE } from './options.ts';
-import { writeDocs } from './report/docs.ts';
+import { writePlot, writeSection } from './report/docs.ts';
+import { formatScale, plotScale } from './report/scale.ts';
 import { formatResults } from './report/tables.ts';
 import type { BenchResults, Machine } from './results.ts';
 import { measureHandshakes } from './suites/handshakes.ts';
@@ -12,6 +13,7 @@ import { measureNeighbours } from './suites/hostile-neighbours.ts';
 import { measureHops } from './suites/plugin-hops.ts';
 import { measurePluginStarts } from './suites/plugin-starts.ts';
 import { measurePush } from './suites/push.ts';
+import { measureScale } from './suites/scale.ts';
 import { measureServerLoads } from './suites/server-loads.ts';
 import { measureSigning } from './suites/signing.ts';
 import { measureStarts } from './suites/starts.ts';
@@ -20,7 +22,6 @@ import { measureWorkloadLoads } from './suites/workload-loads.ts';
 async function run(options: BenchOptions): Promise<BenchResults> {
   const { only, dist, seconds, callers, runs } = options;
   const isWanted = (name: string) => only.length === 0 || only.some((prefix) => name.startsWith(prefix));
-  const report = (line: string) => process.stderr.write(`bench: ${line}\n`);
   const machine = describeMachine();
   await using folder = await createTemporaryFolder();
   await using driver = await Driver.start();
@@ -68,13 +69,42 @@ function describeMachine(): Machine {
   };
 }
 
+/** @returns the same as text for people. */
+async function runScale({ dist, seconds, jsonPath, writeDocs }: BenchOptions): Promise<string> {
+  const machine = describeMachine();
+  const takenAt = new Date().toISOString();
+  await using folder = await createTemporaryFolder();
+  const results = await measureScale({ folder: folder.path, dist, seconds, report });
+  const text = formatScale(results, machine, takenAt);
+  writeJson(jsonPath, { takenAt, machine, scale: results });
+  if (writeDocs) {
+    writeSection('scale', text);
+    writePlot(plotScale(results));
+  }
+  return text;
+}
+
+async function runAll(options: BenchOptions): Promise<string> {
+  const results = await run(options);
+  const text = formatResults(results);
+  writeJson(options.jsonPath, results);
+  if (options.writeDocs) writeSection('figures', text);
+  return text;
+}
+
+function writeJson(path: string, value: unknown): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, `${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+function report(line: string): void {
+  process.stderr.write(`bench: ${line}\n`);
+}
+
 try {
   const options = parseOptions(process.argv.slice(2));
-  const results = await run(options);
-  mkdirSync(dirname(options.jsonPath), { recursive: true });
-  writeFileSync(options.jsonPath, `${JSON.stringify(results, undefined, 2)}\n`);
-  process.stdout.write(`${formatResults(results)}\nJSON: ${options.jsonPath}\n`);
-  if (options.writeDocs) writeDocs(results);
+  const text = await (options.scale ? runScale(options) : runAll(options));
+  process.stdout.write(`${text}\nJSON: ${options.jsonPath}\n`);
 } catch (error) {
   process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`);
   process.exitCode = 1;

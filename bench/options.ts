@@ -3,6 +3,8 @@ import { parseArgs } from 'node:util';
 import { CHECKOUT } from './process/checkout.ts';
 
 export interface BenchOptions {
+  /** What a server costs with more and more in its database, instead of all the rest. */
+  readonly scale: boolean;
   /** Measures only what has a name that begins with one of these; everything where it is empty. */
   readonly only: readonly string[];
   /** Of each load, after its warm-up. */
@@ -20,12 +22,13 @@ export interface BenchOptions {
   readonly writeDocs: boolean;
 }
 
-export const USAGE = `npm run bench -- [--only NAME,NAME] [--seconds N] [--callers N] [--runs N] [--agents N] [--json FILE] [--write-docs]`;
+export const USAGE = `npm run bench -- [scale] [--only NAME,NAME] [--seconds N] [--callers N] [--runs N] [--agents N] [--json FILE] [--write-docs]`;
 
 /** @throws Error that says what is wrong with the command line. */
 export function parseOptions(args: readonly string[]): BenchOptions {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args: [...args],
+    allowPositionals: true,
     options: {
       only: { type: 'string', default: '' },
       seconds: { type: 'string', default: '5' },
@@ -37,7 +40,12 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       'write-docs': { type: 'boolean', default: false },
     },
   });
+  const [suite, ...others] = positionals;
+  if (others.length > 0 || (suite !== undefined && suite !== 'scale')) {
+    throw new Error(`"${positionals.join(' ')}" is no suite: there is "scale"`);
+  }
   return {
+    scale: suite === 'scale',
     only: values.only.split(',').filter((name) => name !== ''),
     seconds: positive('seconds', values.seconds),
     callers: Math.round(positive('callers', values.callers)),

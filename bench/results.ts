@@ -68,6 +68,25 @@ export interface MemoryResult extends ProcessMemory {
   readonly when: 'ready' | 'started' | 'all agents listen' | 'first SVID' | 'after all loads';
 }
 
+/** A server that has found so many things of one kind in its database. */
+export interface ScalePoint {
+  readonly count: number;
+  /** From the start of the process until it answers. */
+  readonly startMs: number;
+  /** User and system time until then. */
+  readonly startCpuMs: number;
+  readonly pssMiB: number;
+  /** Of an agent with 1,000 entries, one at a time. */
+  readonly syncP50Ms: number;
+  readonly syncP99Ms: number;
+  readonly syncCpuMicros: number;
+}
+
+export interface ScaleResult {
+  readonly kind: 'entry' | 'agent' | 'federated bundle';
+  readonly points: readonly ScalePoint[];
+}
+
 /** @param fraction 0.5 for the median. @param sorted ascending */
 export function quantile(sorted: readonly number[], fraction: number): number {
   return sorted[Math.floor(fraction * (sorted.length - 1))] ?? Number.NaN;

@@ -35,6 +35,7 @@ export const SERVER_LOADS = [
   'batch-x509',
   'sync',
   'get-entries',
+  'list-entries',
   'create-entries',
 ] as const;
 export const WORKLOAD_LOADS = ['wl-x509', 'wl-x509-new', 'wl-jwt', 'wl-jwt-new'] as const;

@@ -87,6 +87,15 @@ export const LOADS: Readonly<Record<LoadName, (context: LoadContext) => Promise<
       await entries.getAuthorizedEntries({ outputMask: undefined });
     });
   },
+  'list-entries': async ({ target, resources }) => {
+    const admin = resources.use(openAdmin(target));
+    const { channel } = await attestAgentWithEntries(target, admin, MANY_ENTRIES);
+    resources.use(channel);
+    const entries = createClient(EntryDefinition, admin);
+    return single(async () => {
+      await entries.listEntries({ filter: undefined, outputMask: undefined, pageSize: MANY_ENTRIES, pageToken: '' });
+    });
+  },
   'create-entries': async ({ target, resources }) => {
     const admin = resources.use(openAdmin(target));
     let next = 0;

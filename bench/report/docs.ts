@@ -1,18 +1,33 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CHECKOUT } from '../process/checkout.ts';
-import type { BenchResults } from '../results.ts';
-import { formatResults } from './tables.ts';
 
-const BEGIN = '<!-- figures: written by npm run bench -- --write-docs -->';
-const END = '<!-- end of figures -->';
+/** Sections of docs/performance.md that a run writes anew. */
+export type FiguresSection = 'figures' | 'scale';
 
-/** Replaces the marked section of docs/performance.md. @throws Error where the marks are not there. */
-export function writeDocs(results: BenchResults): void {
-  const path = join(CHECKOUT, 'docs', 'performance.md');
+const MARKS: Readonly<Record<FiguresSection, { readonly begin: string; readonly end: string }>> = {
+  figures: {
+    begin: '<!-- figures: written by npm run bench -- --write-docs -->',
+    end: '<!-- end of figures -->',
+  },
+  scale: {
+    begin: '<!-- scale: written by npm run bench -- scale --write-docs -->',
+    end: '<!-- end of scale -->',
+  },
+};
+const docs = (name: string) => join(CHECKOUT, 'docs', name);
+
+/** Replaces a marked section. @throws Error where the marks are not there. */
+export function writeSection(section: FiguresSection, figures: string): void {
+  const path = docs('performance.md');
+  const { begin, end } = MARKS[section];
   const text = readFileSync(path, 'utf8');
-  const begin = text.indexOf(BEGIN);
-  const end = text.indexOf(END);
-  if (begin < 0 || end < begin) throw new Error(`${path} has no section between "${BEGIN}" and "${END}"`);
-  writeFileSync(path, `${text.slice(0, begin)}${BEGIN}\n\n${formatResults(results)}\n${text.slice(end)}`);
+  const from = text.indexOf(begin);
+  const to = text.indexOf(end);
+  if (from < 0 || to < from) throw new Error(`${path} has no section between "${begin}" and "${end}"`);
+  writeFileSync(path, `${text.slice(0, from)}${begin}\n\n${figures}\n${text.slice(to)}`);
+}
+
+export function writePlot(svg: string): void {
+  writeFileSync(docs('scale.svg'), svg);
 }

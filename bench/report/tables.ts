@@ -1,6 +1,7 @@
 import {
   type BenchResults,
   type LoadResult,
+  type Machine,
   type MemoryResult,
   median,
   type NeighbourResult,
@@ -14,8 +15,7 @@ import { OTHERS } from './others.ts';
 export function formatResults(results: BenchResults): string {
   const { machine, takenAt, secondsALoad } = results;
   const sections = [
-    `${machine.cores} cores of ${machine.cpu}, ${machine.memoryGiB} GiB, Linux ${machine.kernel}, Node ${machine.node}; ` +
-      `load average before ${machine.loadBefore.toFixed(2)}; ${secondsALoad} s a load; ${takenAt.slice(0, 10)}.`,
+    machineLine(machine, takenAt, `${secondsALoad} s a load; `),
     section('Start', timesTable(results.starts)),
     section('Loads', loadsTable(results.loads)),
     section('Push: from a change to where it belongs', pushTable(results.pushes)),
@@ -27,6 +27,15 @@ export function formatResults(results: BenchResults): string {
     section('Memory, MiB', memoryTable(results.memory)),
   ];
   return `${sections.filter((text) => text !== '').join('\n\n')}\n`;
+}
+
+/** Where and when it was measured. */
+export function machineLine(machine: Machine, takenAt: string, how = ''): string {
+  const { cores, cpu, memoryGiB, kernel, node, loadBefore } = machine;
+  return (
+    `${cores} cores of ${cpu}, ${memoryGiB} GiB, Linux ${kernel}, Node ${node}; ` +
+    `load average before ${loadBefore.toFixed(2)}; ${how}${takenAt.slice(0, 10)}.`
+  );
 }
 
 function section(title: string, table: string): string {
@@ -116,7 +125,7 @@ function memoryTable(memory: readonly MemoryResult[]): string {
 }
 
 /** Every column but the first is a figure, or reads well on the right. */
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell, column) => pad(cell, widths[column] ?? 0, column)).join(' | ')} |`;
