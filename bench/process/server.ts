@@ -17,6 +17,8 @@ export interface BenchServerOptions {
   readonly ekCaPath?: string;
   /** The same for TPMs that are software. */
   readonly softwareEkCaPath?: string;
+  /** What signs: the key manager's key, or one in the server's own memory below it. */
+  readonly caSigning?: 'key_manager' | 'intermediate';
 }
 
 /** A server with SQLite on disk and its keys in memory, as SPIRE's figures were taken. */
@@ -73,7 +75,7 @@ async function findFreePort(): Promise<number> {
 }
 
 function serverConf(options: BenchServerOptions, adminSocket: string, port: number): string {
-  const { folder, ekCaPath, softwareEkCaPath } = options;
+  const { folder, ekCaPath, softwareEkCaPath, caSigning = 'key_manager' } = options;
   const data = join(folder, 'data');
   const settings = [
     ...(ekCaPath === undefined ? [] : [`ca_path = "${ekCaPath}"`]),
@@ -87,6 +89,7 @@ function serverConf(options: BenchServerOptions, adminSocket: string, port: numb
   bind_port = ${port}
   socket_path = "${adminSocket}"
   log_level = "WARN"
+  ca_signing = "${caSigning}"
   ratelimit { attestation = false signing = false }
 }
 plugins {

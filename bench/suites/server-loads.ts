@@ -22,16 +22,29 @@ export interface LoadsResult {
 /** 100 entries a call, 16 calls at once: as the other figures of this load were taken. */
 const CREATE_CALLERS = 16;
 
-/** The server's API, one load after the other on one server. */
+/** The server's API, one load after the other on one server; what signs, on another one that does so in its own memory too. */
 export async function measureServerLoads(driver: Driver, options: LoadsOptions): Promise<LoadsResult> {
   const { folder, dist, isWanted } = options;
   const wanted = SERVER_LOADS.filter(isWanted);
-  if (wanted.length === 0) return { loads: [], memory: [] };
-  const ekCaPath = `${folder}/ek-ca.pem`;
-  await driver.makeTpms(ekCaPath);
-  await using server = await BenchServer.start({ folder: `${folder}/server`, dist, ekCaPath });
-  return await measureLoads(driver, wanted, [server.program], { server, workloadSocket: '' }, options);
+  const signing = SIGNING_LOADS.filter((name) => isWanted(inMemory(name)));
+  const results: LoadsResult[] = [];
+  if (wanted.length > 0) {
+    const ekCaPath = `${folder}/ek-ca.pem`;
+    await driver.makeTpms(ekCaPath);
+    await using server = await BenchServer.start({ folder: `${folder}/server`, dist, ekCaPath });
+    results.push(await measureLoads(driver, wanted, [server.program], { server, workloadSocket: '' }, options));
+  }
+  if (signing.length > 0) {
+    await using server = await BenchServer.start({ folder: `${folder}/signing`, dist, caSigning: 'intermediate' });
+    const { loads } = await measureLoads(driver, signing, [server.program], { server, workloadSocket: '' }, options);
+    results.push({ loads: loads.map((load) => ({ ...load, name: inMemory(load.name) })), memory: [] });
+  }
+  return { loads: results.flatMap(({ loads }) => loads), memory: results.flatMap(({ memory }) => memory) };
 }
+
+const SIGNING_LOADS = ['mint-x509', 'mint-jwt', 'batch-x509'] as const;
+/** `ca_signing = "intermediate"`. */
+const inMemory = (name: string): string => `intermediate, ${name}`;
 
 /** Takes the memory of `programs` before and after the loads. */
 export async function measureLoads(
