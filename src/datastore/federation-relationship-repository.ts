@@ -61,10 +61,16 @@ export class FederationRelationshipRepository {
 
   /** Replaces what is present in `changes`. @throws SpiffeError `FEDERATION_NOT_FOUND` */
   async update(trustDomain: TrustDomain, changes: FederationRelationshipChanges): Promise<FederationRelationship> {
-    return atomically(this.#session, async (session) => {
-      const repository = new FederationRelationshipRepository(session);
-      const changed = { ...(await repository.get(trustDomain)), ...changes };
-      await session.db
+    return atomically(this.#session, async ({ db }) => {
+      const locked = await db
+        .updateTable('federation_relationship')
+        .set((eb) => ({ bundle_endpoint_url: eb.ref('bundle_endpoint_url') }))
+        .where('trust_domain', '=', trustDomain)
+        .returningAll()
+        .executeTakeFirst();
+      if (locked === undefined) throw notFound(trustDomain);
+      const changed = { ...toRelationship(locked), ...changes };
+      await db
         .updateTable('federation_relationship')
         .set(toRow(changed))
         .where('trust_domain', '=', trustDomain)

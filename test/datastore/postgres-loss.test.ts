@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type Datastore, openDatastore } from '../../src/datastore/datastore.ts';
 import { isSpiffeError } from '../../src/spiffe/error.ts';
 import { PostgresServer } from '../harness/postgres-server.ts';
-import { id, newEntry } from './fixtures.ts';
+import { TcpProxy } from '../harness/tcp-proxy.ts';
+import { id, newAgent, newEntry } from './fixtures.ts';
 
 const SOON = { timeout: 30_000, interval: 50 };
 let postgres: PostgresServer;
@@ -171,4 +172,25 @@ describe('a session that PostgreSQL ends', () => {
     expect(await datastore.entries.count()).toBe(0);
     expect((await datastore.entries.create(newEntry())).created).toBe(true);
   });
+});
+
+describe('a network that is cut', () => {
+  test('is noticed within seconds by whoever follows changes, and others are heard again', async () => {
+    await using proxy = await TcpProxy.start(postgres.port);
+    const config = postgres.config();
+    const { user, password } = postgres;
+    const connection = { ...config.connection, host: '127.0.0.1', port: proxy.port, user, password, database };
+    const warnings: string[] = [];
+    const log = { info: () => {}, warning: (message: string) => warnings.push(message), error: () => {} };
+    const tlsMode = 'disable';
+    await using far = await openDatastore({ postgres: { ...config, connection: { ...connection, tlsMode } }, log });
+    const heard: string[] = [];
+    far.changes.subscribe((it) => heard.push(it.log));
+    await datastore.entries.create(newEntry());
+    await expect.poll(() => heard, SOON).toEqual(['entry']);
+    proxy.freeze();
+    await datastore.agents.create(newAgent());
+    await expect.poll(() => heard, SOON).toEqual(['entry', 'agent']);
+    expect(warnings).toEqual(['datastore is away: trying again']);
+  }, 60_000);
 });

@@ -40,6 +40,11 @@ export class TcpProxy implements AsyncDisposable {
     return address.port;
   }
 
+  /** Nothing comes through what is connected by now, and nobody is told: as when a network is cut. */
+  freeze(): void {
+    for (const socket of this.#sockets) socket.unpipe().pause();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.close();
     for (const socket of this.#sockets) socket.destroy();

@@ -17,6 +17,7 @@ const POLL_MS = 500;
 /** A connection that does not answer is as good as lost. */
 const IN_TIME = { query_timeout: 5_000 };
 const RECONNECT_MS = 250;
+const GOODBYE_MS = 500;
 const MAX_PAYLOAD = 500;
 
 /**
@@ -93,7 +94,7 @@ export class Follower implements AsyncDisposable {
         await Promise.race([lost, delay(POLL_MS, undefined, { signal }).catch(() => {})]);
       }
     } finally {
-      await client.end().catch(() => {});
+      await Promise.race([client.end().catch(() => {}), delay(GOODBYE_MS)]); // nobody may be there to take it
     }
   }
 
