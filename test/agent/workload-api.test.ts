@@ -2,13 +2,11 @@ import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { openDatastore } from '../../src/datastore/datastore.ts';
 import { HealthDefinition } from '../../src/gen/grpc/health/v1/health.ts';
+import { BundleDefinition } from '../../src/gen/spire/api/server/bundle/v1/bundle.ts';
 import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.ts';
-import { Entry, EntryMask } from '../../src/gen/spire/api/types/types.ts';
+import { Bundle, Entry, EntryMask } from '../../src/gen/spire/api/types/types.ts';
 import { SpiffeWorkloadAPIDefinition } from '../../src/gen/workload/workload.ts';
-import { Logger } from '../../src/log/logger.ts';
-import { emptyBundle } from '../../src/spiffe/bundle.ts';
 import { Status } from '../../src/spiffe/status.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
 import type { TestAgent } from '../harness/running-agent.ts';
@@ -131,10 +129,16 @@ describe('X.509', () => {
   test('bundles of federated trust domains come along', async () => {
     const partner = parseTrustDomain('partner.org');
     await using partnerDomain = await TestDomain.start();
-    const bundle = { ...partnerDomain.server.running.bundle, trustDomain: partner };
-    const path = domain.folder.join('data/datastore.sqlite3');
-    await using datastore = await openDatastore({ path, clock: () => new Date(), log: new Logger(() => {}) });
-    await datastore.bundles.append({ ...emptyBundle(partner), ...bundle });
+    const { bundle: partnerBundle } = partnerDomain.server.running;
+    const setBundle = async (authorities: Partial<Bundle>) => {
+      const given = Bundle.fromPartial({ trustDomain: partner, ...authorities });
+      const api = domain.server.admin(BundleDefinition);
+      const { results } = await api.batchSetFederatedBundle({ bundle: [given], outputMask: undefined });
+      expect(results.map((result) => result.status?.code)).toEqual([0]);
+    };
+    const x509Authorities = partnerBundle.x509Authorities.map(({ certificate: asn1, tainted }) => ({ asn1, tainted }));
+    const jwtAuthorities = partnerBundle.jwtAuthorities.map((key) => ({ ...key, expiresAt: BigInt(key.expiresAt) }));
+    await setBundle({ x509Authorities, jwtAuthorities });
     const id = await domain.createEntry('/federated', { federatesWith: ['partner.org'] });
     const federated = async () => Object.keys((await fetchX509(agent)).federatedBundles);
     await expect.poll(federated, { timeout: 15_000 }).toEqual(['spiffe://partner.org']);
@@ -142,6 +146,10 @@ describe('X.509', () => {
     expect(Object.keys(bundles)).toEqual(['spiffe://example.org', 'spiffe://partner.org']);
     const jwt = await firstOf(workloadApi(agent).fetchJWTBundles({}, AS_WORKLOAD));
     expect(JSON.parse(Buffer.from(jwt.bundles['spiffe://partner.org'] ?? []).toString()).keys).toHaveLength(1);
+    await setBundle({}); // go-spiffe's client would refuse all bundles for one that is empty
+    await expect.poll(federated, { timeout: 15_000 }).toEqual([]);
+    await setBundle({ x509Authorities, jwtAuthorities });
+    await expect.poll(federated, { timeout: 15_000 }).toEqual(['spiffe://partner.org']);
     await domain.deleteEntry(id);
     await expect.poll(federated, { timeout: 15_000 }).toEqual([]);
   });

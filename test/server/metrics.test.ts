@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { writeFileAtomically } from '../../src/files/write-file-atomically.ts';
 import { SVIDDefinition } from '../../src/gen/spire/api/server/svid/v1/svid.ts';
+import { TrustDomainDefinition } from '../../src/gen/spire/api/server/trustdomain/v1/trustdomain.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { findSeries, readExposition } from '../harness/exposition.ts';
 import { describeWithGo } from '../harness/requires.ts';
@@ -44,6 +45,26 @@ describeWithGo('a server’s metrics, as Prometheus reads them', () => {
     expect(findSeries(all, 'spire_server_plugin_rpc', { ...plugin, method: 'SignData' }).value).toBeGreaterThan(1);
     // What is part of the program has no process that could be down.
     expect(all.filter(({ labels: { plugin_name: name } }) => name === 'join_token' || name === 'sql')).toEqual([]);
+  });
+
+  test('tell of each federated trust domain (M002, M003)', async () => {
+    await using server = await start('Prometheus { port = 9988 }');
+    const federationRelationship = (trustDomain: string) => ({
+      trustDomain,
+      bundleEndpointUrl: 'https://127.0.0.1:1/',
+      bundleEndpointProfile: { $case: 'httpsWeb', value: {} } as const,
+      trustDomainBundle: undefined,
+    });
+    const api = server.admin(TrustDomainDefinition);
+    const federationRelationships = [federationRelationship('a.test')];
+    await api.batchCreateFederationRelationship({ federationRelationships, outputMask: undefined });
+    await expect(api.refreshBundle({ trustDomain: 'a.test' })).rejects.toThrow(/cannot connect/);
+    const fetched = 'spire_server_bundle_manager_fetch_federated_bundle';
+    const labels = { trust_domain_id: 'a_test', status: 'Unavailable' };
+    const all = await readExposition(await scrape(server));
+    expect(findSeries(all, fetched, labels).value).toBeGreaterThan(0);
+    expect(findSeries(all, `${fetched}_elapsed_time`, labels).kind).toBe('HISTOGRAM');
+    expect(all.filter(({ name }) => name.includes('bundle_manager_update'))).toEqual([]);
   });
 
   test('are named and labelled as configured (C153 to C159)', async () => {

@@ -17,7 +17,10 @@ export async function fetchBundle(
   return fromApiBundle(bundle, trustDomain);
 }
 
-/** The bundle of another trust domain; undefined where the server has none. */
+/**
+ * The bundle of another trust domain; undefined where the server has none, or that trust domain has withdrawn all of its
+ * X.509 authorities: clients of the Workload API take no bundle without one.
+ */
 export async function findFederatedBundle(
   connection: ServerConnection,
   trustDomain: TrustDomain,
@@ -30,7 +33,7 @@ export async function findFederatedBundle(
         { signal, deadlineMs: CALL_DEADLINE_MS },
       ),
     );
-    return fromApiBundle(bundle, trustDomain);
+    return bundle.x509Authorities.length === 0 ? undefined : fromApiBundle(bundle, trustDomain);
   } catch (error) {
     if (error instanceof RemoteError && error.status === Status.NotFound) return undefined;
     throw error;

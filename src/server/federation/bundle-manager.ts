@@ -6,6 +6,7 @@ import type { Bundle } from '../../spiffe/bundle.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { callMeter } from '../../telemetry/call-metrics.ts';
+import { toSpireLabel } from '../../telemetry/label.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { BundlePoller, type BundlePollerOptions, describe } from './bundle-poller.ts';
 import type { FederatedBundles } from './federated-bundles.ts';
@@ -120,7 +121,7 @@ function pollerOptions(options: BundleManagerOptions): BundlePollerOptions {
   const { webRoots = webRootsContext, fetchDeadlineMs: deadlineMs = FETCH_DEADLINE_MS } = options;
   const findBundle = (trustDomain: TrustDomain) =>
     trustDomain === own.current.trustDomain ? own.current : federated.find(trustDomain);
-  const labelOf = (trustDomain: TrustDomain) => [{ name: 'trust_domain_id', value: trustDomain }];
+  const labelOf = (trustDomain: TrustDomain) => [toSpireLabel({ name: 'trust_domain_id', value: trustDomain })];
   return {
     log,
     findBundle,
