@@ -35,12 +35,12 @@ export class UpperBundle {
   /** Every bundle from now on, until `signal` ends it. */
   async *follow(log: Log, signal: AbortSignal): AsyncGenerator<Bundle, void, undefined> {
     const ended = AbortSignal.any([signal, this.#link.signal]);
-    const aborted = new Promise<void>((resolve) => ended.addEventListener('abort', () => resolve(), { once: true }));
+    ended.addEventListener('abort', () => this.#wake(), { once: true });
     this.#followers += 1;
     void this.#poll(log);
     try {
       while (!ended.aborted) {
-        await Promise.race([this.#changed.promise, aborted]);
+        await this.#changed.promise;
         if (!ended.aborted && this.#current !== undefined) yield this.#current;
       }
     } finally {
@@ -72,6 +72,10 @@ export class UpperBundle {
 
   #put(bundle: Bundle): void {
     this.#current = bundle;
+    this.#wake();
+  }
+
+  #wake(): void {
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
   }

@@ -13,6 +13,7 @@ export class UpstreamStream<First, Update> implements AsyncDisposable {
   readonly #log: Logger;
   readonly #signal: AbortSignal;
   #open: OpenStream | undefined;
+  #replacing: Promise<unknown> = Promise.resolve();
 
   constructor(what: string, { log, signal }: { readonly log: Logger; readonly signal: AbortSignal }) {
     this.#what = what;
@@ -26,7 +27,17 @@ export class UpstreamStream<First, Update> implements AsyncDisposable {
    *
    * @returns what `accept` made of the first message; undefined where there is no such stream
    */
-  async replace<Result>(
+  replace<Result>(
+    subscribe: (signal: AbortSignal) => Promise<Subscription<First, Update> | undefined>,
+    accept: (first: First) => Promise<Result>,
+    take: (update: Update) => Promise<void>,
+  ): Promise<Result | undefined> {
+    const replacing = this.#replacing.then(() => this.#replace(subscribe, accept, take));
+    this.#replacing = replacing.catch(() => {}); // its caller learns of it
+    return replacing;
+  }
+
+  async #replace<Result>(
     subscribe: (signal: AbortSignal) => Promise<Subscription<First, Update> | undefined>,
     accept: (first: First) => Promise<Result>,
     take: (update: Update) => Promise<void>,
