@@ -18,6 +18,8 @@ export interface TestServerOptions {
   readonly settings?: string;
   /** The section `plugins`, without its DataStore. */
   readonly plugins?: string;
+  /** Lines of the DataStore; a file of SQLite by default. */
+  readonly datastore?: string;
   /** The section `telemetry`; its endpoint's port is one that is free. */
   readonly telemetry?: string;
   /** Whether SPIRE's limits are on, as they are by default: from one address, one node a second attests. */
@@ -48,6 +50,7 @@ export class TestServer implements AsyncDisposable {
     trustDomain = 'example.org',
     settings = '',
     plugins = MEMORY_AND_JOIN_TOKEN,
+    datastore = sqliteIn(folder),
     telemetry = '',
     rateLimits = false,
     health = '',
@@ -57,7 +60,7 @@ export class TestServer implements AsyncDisposable {
     const path = join(folder, 'server.conf');
     await writeFileAtomically(
       path,
-      `${serverConf(folder, trustDomain, `${rateLimits ? '' : NO_RATE_LIMITS}\n  ${settings}`, plugins)}telemetry {\n  ${telemetry}\n}\nhealth_checks {\n  ${health}\n}\n`,
+      `${serverConf(folder, trustDomain, `${rateLimits ? '' : NO_RATE_LIMITS}\n  ${settings}`, plugins, datastore)}telemetry {\n  ${telemetry}\n}\nhealth_checks {\n  ${health}\n}\n`,
     );
     const records: LogRecord[] = [];
     const log = new Logger((record) => records.push(record), 'debug');
@@ -95,7 +98,9 @@ export class TestServer implements AsyncDisposable {
 const NO_RATE_LIMITS = 'ratelimit { attestation = false signing = false }';
 const MEMORY_AND_JOIN_TOKEN = 'KeyManager "memory" {}\n  NodeAttestor "join_token" {}';
 
-function serverConf(folder: string, trustDomain: string, settings: string, plugins: string): string {
+const sqliteIn = (folder: string) => `database_type = "sqlite3" connection_string = "${folder}/data/datastore.sqlite3"`;
+
+function serverConf(folder: string, trustDomain: string, settings: string, plugins: string, datastore: string): string {
   return `server {
   trust_domain = "${trustDomain}"
   data_dir = "${folder}/data"
@@ -104,7 +109,7 @@ function serverConf(folder: string, trustDomain: string, settings: string, plugi
   ${settings}
 }
 plugins {
-  DataStore "sql" { plugin_data { database_type = "sqlite3" connection_string = "${folder}/data/datastore.sqlite3" } }
+  DataStore "sql" { plugin_data { ${datastore} } }
   ${plugins}
 }
 `;

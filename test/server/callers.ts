@@ -65,11 +65,18 @@ export async function mintedCaller(server: TestServer, path: string): Promise<Tl
 export class AgentCaller extends TlsCaller {
   readonly svid: X509SVID;
   readonly id: { readonly trustDomain: string; readonly path: string };
+  readonly #privateKey: KeyObject;
 
   constructor(server: TestServer, svid: X509SVID, privateKey: KeyObject) {
     super(server, identityOf(svid, privateKey));
     this.svid = svid;
+    this.#privateKey = privateKey;
     this.id = svid.id ?? { trustDomain: '', path: '' };
+  }
+
+  /** The same agent, connected to another server. */
+  at(server: TestServer): AgentCaller {
+    return new AgentCaller(server, this.svid, this.#privateKey);
   }
 
   get spiffeId(): string {
