@@ -143,7 +143,9 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   const { agents } = datastore;
   const authorizer = new Authorizer({ agents, recentAgents, entries, adminIds, roles, isTrusted, clock });
   const rateLimits = new RateLimits(config.ratelimit);
-  const watch = stack.use(await ChangeWatch.open({ datastore, cache: entries, bundle, trustDomain, log, clock }));
+  const watch = stack.use(
+    await ChangeWatch.open({ datastore, cache: entries, bundle, federated: federation.bundles, log, clock }),
+  );
   const audit = config.auditLogEnabled ? auditLog(config.auditLogSkip, authorizer, log) : undefined;
   const services = serverServices({
     config,

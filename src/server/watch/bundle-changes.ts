@@ -1,78 +1,41 @@
-import type { BundleRepository } from '../../datastore/bundle-repository.ts';
-import { type Bundle, sameBundle } from '../../spiffe/bundle.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import type { BundleKeeper } from '../bundle-keeper.ts';
 import type { CachedEntry } from '../cached-entry.ts';
-import type { EntryCache } from '../entry-cache.ts';
+import type { EntryCache, Holders } from '../entry-cache.ts';
+import type { FederatedBundles } from '../federation/federated-bundles.ts';
 import type { WatchHub } from './watch-hub.ts';
 
 const BUNDLES = { entries: false, bundles: true };
 
-/** Tells every agent of another bundle of its own trust domain, and of a federated one those whose entries federate with it. */
-export class BundleChanges {
-  readonly #bundles: BundleRepository;
-  readonly #cache: EntryCache;
-  readonly #hub: WatchHub;
-  readonly #own: TrustDomain;
-  #federated: ReadonlyMap<TrustDomain, Bundle>;
-
-  private constructor({ bundles, cache, hub, own }: BundleChangesOptions, federated: ReadonlyMap<TrustDomain, Bundle>) {
-    this.#bundles = bundles;
-    this.#cache = cache;
-    this.#hub = hub;
-    this.#own = own;
-    this.#federated = federated;
-  }
-
-  static async open(options: BundleChangesOptions): Promise<BundleChanges> {
-    return new BundleChanges(options, await federatedBundles(options.bundles, options.own));
-  }
-
-  ownChanged(): void {
-    this.#hub.tellAll(BUNDLES);
-  }
-
-  /** Looks which federated bundles have changed. */
-  async refresh(): Promise<void> {
-    const before = this.#federated;
-    const now = await federatedBundles(this.#bundles, this.#own);
-    this.#federated = now;
-    const changed = new Set(
-      [...new Set([...before.keys(), ...now.keys()])].filter((name) => !isSame(before.get(name), now.get(name))),
-    );
-    if (changed.size > 0) this.#hub.tellHolders(this.#holdersOf(changed), BUNDLES);
-  }
-
-  #holdersOf(trustDomains: ReadonlySet<TrustDomain>) {
-    const agents = new Set<SpiffeId>();
-    const aliases = new Set<CachedEntry>();
-    const parents = new Set<SpiffeId>();
-    for (const entry of this.#cache.all) {
-      if (parents.has(entry.parentId) || !entry.federatesWith.some((name) => trustDomains.has(name))) continue;
-      parents.add(entry.parentId);
-      const holders = this.#cache.holdersOf(entry);
-      for (const agent of holders.agents) agents.add(agent);
-      for (const alias of holders.aliases) aliases.add(alias);
-    }
-    return { agents, aliases };
-  }
-}
-
 export interface BundleChangesOptions {
-  readonly bundles: BundleRepository;
+  readonly own: BundleKeeper;
+  readonly federated: FederatedBundles;
   readonly cache: EntryCache;
   readonly hub: WatchHub;
-  readonly own: TrustDomain;
 }
 
-async function federatedBundles(
-  bundles: BundleRepository,
-  own: TrustDomain,
-): Promise<ReadonlyMap<TrustDomain, Bundle>> {
-  const { items } = await bundles.list();
-  return new Map(items.filter(({ trustDomain }) => trustDomain !== own).map((bundle) => [bundle.trustDomain, bundle]));
+/**
+ * Tells every agent of another bundle of its own trust domain, and of a federated one those whose entries federate with it:
+ * once an agent that asks is answered with it. @returns what ends it.
+ */
+export function followBundles({ own, federated, cache, hub }: BundleChangesOptions): Disposable {
+  const stack = new DisposableStack();
+  stack.defer(own.subscribe(() => hub.tellAll(BUNDLES)));
+  stack.defer(federated.subscribe((trustDomains) => hub.tellHolders(holdersOf(trustDomains, cache), BUNDLES)));
+  return stack;
 }
 
-function isSame(a: Bundle | undefined, b: Bundle | undefined): boolean {
-  return a !== undefined && b !== undefined && a.sequenceNumber === b.sequenceNumber && sameBundle(a, b);
+function holdersOf(trustDomains: ReadonlySet<TrustDomain>, cache: EntryCache): Holders {
+  const agents = new Set<SpiffeId>();
+  const aliases = new Set<CachedEntry>();
+  const parents = new Set<SpiffeId>();
+  for (const entry of cache.all) {
+    if (parents.has(entry.parentId) || !entry.federatesWith.some((name) => trustDomains.has(name))) continue;
+    parents.add(entry.parentId);
+    const holders = cache.holdersOf(entry);
+    for (const agent of holders.agents) agents.add(agent);
+    for (const alias of holders.aliases) aliases.add(alias);
+  }
+  return { agents, aliases };
 }

@@ -1,13 +1,13 @@
 import type { ChangedLog } from '../../datastore/changes.ts';
 import type { Datastore } from '../../datastore/datastore.ts';
 import type { Logger } from '../../log/logger.ts';
-import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import type { BundleKeeper } from '../bundle-keeper.ts';
 import type { EntryCache } from '../entry-cache.ts';
 import { SyncLog } from '../explain/sync-log.ts';
+import type { FederatedBundles } from '../federation/federated-bundles.ts';
 import { RotationTimer } from '../rotation-timer.ts';
 import { AgentChanges } from './agent-changes.ts';
-import { BundleChanges } from './bundle-changes.ts';
+import { followBundles } from './bundle-changes.ts';
 import { EntryChanges } from './entry-changes.ts';
 import { WatchHub } from './watch-hub.ts';
 
@@ -15,7 +15,7 @@ export interface ChangeWatchOptions {
   readonly datastore: Datastore;
   readonly cache: EntryCache;
   readonly bundle: BundleKeeper;
-  readonly trustDomain: TrustDomain;
+  readonly federated: FederatedBundles;
   readonly log: Logger;
   readonly clock: () => Date;
 }
@@ -31,24 +31,22 @@ export class ChangeWatch implements AsyncDisposable {
   readonly #options: ChangeWatchOptions;
   readonly #entries: EntryChanges;
   readonly #agents: AgentChanges;
-  readonly #bundles: BundleChanges;
   readonly #stack = new AsyncDisposableStack();
   #lookedAt: number;
 
-  private constructor(options: ChangeWatchOptions, hub: WatchHub, agents: AgentChanges, bundles: BundleChanges) {
-    const { datastore, bundle, log, clock } = options;
+  private constructor(options: ChangeWatchOptions, hub: WatchHub, agents: AgentChanges) {
+    const { datastore, bundle, federated, log, clock } = options;
     this.#options = options;
     this.hub = this.#stack.use(hub);
     this.syncs = this.#stack.use(new SyncLog(options.cache, clock));
     this.#agents = agents;
-    this.#bundles = bundles;
     this.#lookedAt = this.#now();
     this.#entries = this.#stack.use(new EntryChanges(options.cache, hub));
-    this.#stack.defer(bundle.subscribe(() => bundles.ownChanged()));
+    this.#stack.use(followBundles({ own: bundle, federated, cache: options.cache, hub }));
     this.#stack.defer(datastore.changes.subscribe(({ log: what }) => this.#changed(what)));
     for (const [everyMs, work] of [
       [LOOK_MS, () => this.#look()],
-      [BUNDLES_MS, () => bundles.refresh()],
+      [BUNDLES_MS, () => federated.refresh()],
     ] as const) {
       const due = () => new Date(clock().getTime() + everyMs);
       const timer = new RotationTimer({ work: () => work().then(due), log, clock, retryMs: everyMs });
@@ -58,11 +56,10 @@ export class ChangeWatch implements AsyncDisposable {
   }
 
   static async open(options: ChangeWatchOptions): Promise<ChangeWatch> {
-    const { datastore, cache, trustDomain: own, log, clock } = options;
+    const { datastore, log, clock } = options;
     const hub = new WatchHub({ agents: datastore.agents, clock, log });
     const agents = await AgentChanges.open(datastore.agents, hub);
-    const bundles = await BundleChanges.open({ bundles: datastore.bundles, cache, hub, own });
-    return new ChangeWatch(options, hub, agents, bundles);
+    return new ChangeWatch(options, hub, agents);
   }
 
   /** Ends every stream. */
@@ -76,7 +73,6 @@ export class ChangeWatch implements AsyncDisposable {
     const refresh: Partial<Record<ChangedLog, () => Promise<void>>> = {
       entry: () => cache.refresh(),
       agent: () => this.#agents.refresh(),
-      bundle: () => this.#bundles.refresh(),
     };
     refresh[what]?.().catch((error: unknown) => {
       log.warning('agents may learn of a change later', { log: what, reason: String(error) });
@@ -87,6 +83,7 @@ export class ChangeWatch implements AsyncDisposable {
     const now = this.#now();
     this.#entries.expire(this.#lookedAt, now);
     this.#lookedAt = now;
+    if (this.hub.size === 0) return;
     await this.#agents.refresh();
     await this.hub.beat();
   }
