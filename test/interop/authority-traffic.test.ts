@@ -72,9 +72,11 @@ describeWithGo('mTLS between workloads of two agents', () => {
       };
 
       const steps = authoritySteps(domain.server, 'X509');
+      const renewals = () =>
+        agents.map(({ messages }) => messages.filter((message) => message === 'agent X.509-SVID renewed').length);
       let active = await steps.active();
       await expect.poll(signedBy, WAIT).toEqual([active, active]);
-      for (const _generation of [1, 2]) {
+      for (const generation of [1, 2]) {
         await moreHandshakes();
         const prepared = await steps.prepare();
         const pair = [active, prepared].toSorted();
@@ -83,6 +85,7 @@ describeWithGo('mTLS between workloads of two agents', () => {
         await moreHandshakes();
         await steps.taint(active);
         await expect.poll(signedBy, WAIT).toEqual([prepared, prepared]);
+        await expect.poll(renewals, WAIT).toEqual([generation, generation]);
         await moreHandshakes();
         await steps.revoke(active);
         await expect.poll(trusted, WAIT).toEqual([[prepared], [prepared]]);

@@ -79,9 +79,8 @@ test('workloads get SVIDs below another root once one is tainted, and it can be 
   const answer = await api.taintX509UpstreamAuthority({ subjectKeyId: ids[0].toUpperCase() });
   expect(answer).toEqual({ upstreamAuthoritySubjectKeyId: ids[0] });
   await expect.poll(rootOfWorkload, WAIT).toBe(ids[1]);
-  await expect
-    .poll(() => server.records.some(({ message }) => message === 'server X.509-SVID rotated'), WAIT)
-    .toBe(true);
+  await expect.poll(() => server.records.map(({ message }) => message), WAIT).toContain('server X.509-SVID rotated');
+  await expect.poll(() => agent.messages, WAIT).toContain('agent X.509-SVID renewed');
 
   expect(await api.revokeX509UpstreamAuthority({ subjectKeyId: ids[0] })).toEqual(answer);
   const roots = server.running.bundle.x509Authorities.map(({ certificate }) => parseCertificate(certificate));

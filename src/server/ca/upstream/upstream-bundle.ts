@@ -12,6 +12,8 @@ export class UpstreamBundle {
   readonly #log: Logger;
   /** Key IDs that were taken over before: one of them that is missing was revoked here. */
   readonly #taken = new Set<string>();
+  /** Subject key IDs of roots that the PKI above said are tainted. */
+  readonly #toldTainted = new Set<string>();
   #roots: readonly X509Authority[] | undefined;
   #running: Promise<unknown> = Promise.resolve();
 
@@ -25,14 +27,21 @@ export class UpstreamBundle {
     return this.#roots;
   }
 
-  /** New roots are trusted at once; a tainted one that is not there any more is revoked. */
+  /**
+   * New roots are trusted at once; a tainted one that is not there any more is revoked. But not one that an administrator
+   * tainted here: agents have yet to replace what hangs on it.
+   */
   async takeRoots(roots: readonly X509Authority[]): Promise<void> {
     await this.#serially(async () => {
+      const isFirst = this.#roots === undefined; // who tainted what in the last run is not known
       this.#roots = roots;
+      for (const subjectKeyId of subjectKeyIds(roots.filter(({ tainted }) => tainted)))
+        this.#toldTainted.add(subjectKeyId);
       await this.#bundle.append({ x509: roots.map((root) => ({ ...root, tainted: false })) });
       const listed = subjectKeyIds(roots);
       const tainted = subjectKeyIds(this.#bundle.current.x509Authorities.filter((root) => root.tainted));
       for (const subjectKeyId of [...tainted].filter((id) => !listed.has(id))) {
+        if (!isFirst && !this.#toldTainted.has(subjectKeyId)) continue;
         await this.#bundle.revokeX509(subjectKeyId);
         this.#log.info('X.509 authority revoked, as the upstream authority did', { subject_key_id: subjectKeyId });
       }
