@@ -12,6 +12,7 @@ import {
 import type { CaJournal } from './ca-journal.ts';
 import { failedBecause, refused } from './refusals.ts';
 import { rotationTimes } from './rotation.ts';
+import { BACKDATE_SECONDS } from './x509-authorities.ts';
 
 export interface AuthorityLineOptions<Authority> {
   readonly journal: CaJournal;
@@ -205,7 +206,9 @@ export class AuthorityLine<Record extends AuthorityRecord, Authority extends { r
   }
 
   async #findUsable(record: Record | undefined): Promise<Authority | undefined> {
-    if (record === undefined || record.notAfter <= this.#now() || !this.#kind.isPublished(record)) return undefined;
+    if (record === undefined || !this.#kind.isPublished(record)) return undefined;
+    const now = this.#now();
+    if (record.notAfter <= now || record.issuedAt > now + BACKDATE_SECONDS) return undefined; // the clock was set back
     return await this.#kind.find(record);
   }
 

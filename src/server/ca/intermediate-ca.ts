@@ -27,6 +27,7 @@ export interface IntermediateCaOptions {
 
 interface Intermediate {
   readonly authority: X509SigningAuthority;
+  readonly madeAt: number;
   readonly renewAt: number;
 }
 
@@ -59,10 +60,11 @@ export class IntermediateCa {
   async prepare(parent: X509SigningAuthority): Promise<void> {
     const now = this.#now();
     const known = this.#byParent.get(parent.authorityId);
-    if (known !== undefined && now < known.renewAt) return;
+    const isValid = known !== undefined && now < known.renewAt && now + BACKDATE_SECONDS >= known.madeAt;
+    if (isValid) return;
     const authority = await this.#make(parent, now);
     await this.#requireUsable(authority, now);
-    this.#byParent.set(parent.authorityId, { authority, renewAt: now + (authority.notAfter - now) / 2 });
+    this.#byParent.set(parent.authorityId, { authority, madeAt: now, renewAt: now + (authority.notAfter - now) / 2 });
     this.#options.log.info('intermediate CA made', {
       authority_id: parent.authorityId,
       expires_at: authority.notAfter,
