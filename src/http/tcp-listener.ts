@@ -11,6 +11,8 @@ export interface TcpListenerOptions {
   readonly setting: string;
   readonly log: Logger;
   readonly maxConnections?: number;
+  /** So that the connections of one address never take all of the room. */
+  readonly maxConnectionsPerAddress?: number;
   onConnection(socket: Socket): void;
 }
 
@@ -35,11 +37,32 @@ export async function listenInClear(options: TcpListenerOptions): Promise<TcpLis
  */
 export async function listen(
   server: Server,
-  { host, port, setting, log, maxConnections = DEFAULT_MAX_CONNECTIONS }: Omit<TcpListenerOptions, 'onConnection'>,
+  {
+    host,
+    port,
+    setting,
+    log,
+    maxConnections = DEFAULT_MAX_CONNECTIONS,
+    ...more
+  }: Omit<TcpListenerOptions, 'onConnection'>,
 ): Promise<TcpListener> {
   server.maxConnections = maxConnections;
   const sockets = new Set<Socket>();
+  const perAddress = new Map<string, number>();
   server.on('connection', (socket: Socket) => {
+    const { remoteAddress = '' } = socket;
+    const count = (perAddress.get(remoteAddress) ?? 0) + 1;
+    if (count > (more.maxConnectionsPerAddress ?? maxConnections)) {
+      socket.destroy();
+      log.debug('a connection was refused: its address has too many', { setting, address: remoteAddress });
+      return;
+    }
+    perAddress.set(remoteAddress, count);
+    socket.once('close', () => {
+      const left = (perAddress.get(remoteAddress) ?? 1) - 1;
+      if (left === 0) perAddress.delete(remoteAddress);
+      else perAddress.set(remoteAddress, left);
+    });
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });

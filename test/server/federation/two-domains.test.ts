@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BundleDefinition } from '../../../src/gen/spire/api/server/bundle/v1/bundle.ts';
@@ -166,6 +167,19 @@ describe('the endpoint', () => {
       expect(stdout).toMatch(/No client certificate CA names sent/);
     }
   });
+});
+
+test('one address does not take all of the endpoint’s connections', async () => {
+  const port = b.running.bundleEndpointPort ?? 0;
+  const sockets = Array.from({ length: 40 }, () => connect(port, '127.0.0.1'));
+  try {
+    for (const socket of sockets) socket.on('error', () => {});
+    const closed = () => sockets.filter(({ destroyed, readableEnded }) => destroyed || readableEnded).length;
+    for (const socket of sockets) socket.resume();
+    await expect.poll(closed, WAIT).toBe(8);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
 });
 
 test('a document that goes back is taken, with a warning', async () => {

@@ -25,6 +25,7 @@ export interface BundleEndpoint extends AsyncDisposable {
 
 /** Partners ask a few times an hour, each with one connection; strangers may come too. */
 const MAX_CONNECTIONS = 256;
+const MAX_CONNECTIONS_PER_ADDRESS = 32;
 const SETTING = 'server.federation.bundle_endpoint';
 
 /**
@@ -55,6 +56,7 @@ export async function openBundleEndpoint(options: BundleEndpointOptions): Promis
       setting: SETTING,
       log,
       maxConnections: 2 * MAX_CONNECTIONS,
+      maxConnectionsPerAddress: MAX_CONNECTIONS_PER_ADDRESS,
       requirePqKem: config.experimental.requirePqKem,
       onConnection: server.accept.bind(server),
       ...(acme && { divert: (socket) => acme.challenge.divert(socket) }),
