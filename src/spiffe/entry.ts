@@ -52,9 +52,11 @@ export function requireValidEntry(entry: RegistrationEntry, trustDomain: TrustDo
   requireWholeNumber('X509-SVID TTL', entry.x509SvidTtlSeconds, MAX_TTL_SECONDS);
   requireWholeNumber('JWT-SVID TTL', entry.jwtSvidTtlSeconds, MAX_TTL_SECONDS);
   requireWholeNumber('expiry', entry.expiresAt, Number.MAX_SAFE_INTEGER);
-  for (const [index, name] of entry.dnsNames.entries()) {
+  const names = new Set<string>();
+  for (const name of entry.dnsNames) {
     requireDnsName(name);
-    if (entry.dnsNames.indexOf(name) !== index) throw invalid(`DNS name ${quoteText(name)} is given twice`);
+    if (names.has(name)) throw invalid(`DNS name ${quoteText(name)} is given twice`);
+    names.add(name);
   }
   if (Buffer.byteLength(entry.hint) > MAX_HINT_BYTES) {
     throw invalid(`hint ${quoteText(entry.hint)} is too long: ${MAX_HINT_BYTES} bytes at most`);

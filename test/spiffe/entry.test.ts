@@ -92,3 +92,10 @@ test.each(rejected)('rejects %s', (_rule, change, message) => {
     expect.objectContaining({ message: expect.stringMatching(message) }),
   );
 });
+
+test('has many DNS names looked at once each', () => {
+  const dnsNames = Array.from({ length: 200_000 }, (_, index) => `n${index}.org`);
+  const startedAt = performance.now();
+  requireValidEntry({ ...valid, dnsNames }, trustDomain);
+  expect(performance.now() - startedAt).toBeLessThan(10_000); // minutes, where each is compared with all
+});
