@@ -60,7 +60,7 @@ function textOf(entry: Entry | undefined, field: string): string {
     default: {
       const key = field.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
       const value: unknown = Object.entries(entry).find(([name]) => name === key)?.[1];
-      return JSON.stringify(value, (_, one: unknown) => (typeof one === 'bigint' ? String(one) : one)) ?? '';
+      return onOneLine(JSON.stringify(value, (_, one: unknown) => (typeof one === 'bigint' ? String(one) : one)) ?? '');
     }
   }
 }
