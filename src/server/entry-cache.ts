@@ -108,6 +108,11 @@ export class EntryCache {
     return this.#index.entriesOf(spiffeId);
   }
 
+  /** Every entry whose parent is `parentId`, in the order of their ids. */
+  entriesBelow(parentId: SpiffeId): readonly CachedEntry[] {
+    return this.#index.entriesBelow(parentId);
+  }
+
   /**
    * Runs `look` on the entries as they would be after some changes, which are then undone: it cannot wait for anything.
    *

@@ -3,6 +3,8 @@ import type { EntryScope, IdScope } from '../../datastore/scope.ts';
 import type { RegistrationEntry } from '../../spiffe/entry.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { isAgentId, isReservedId, type SpiffeId } from '../../spiffe/spiffe-id.ts';
+import type { EntryCache } from '../entry-cache.ts';
+import { IdsBelow } from './ids-below.ts';
 import type { Privilege } from './privileges.ts';
 import { findOutOfScope, isIdInScope, toEntryScope, toParentScope } from './scope.ts';
 
@@ -43,7 +45,11 @@ export const FULL_ACCESS: Access = {
 export function accessByRoles(
   roles: readonly RoleConfig[],
   privilegeOf: (id: SpiffeId) => Privilege | undefined,
+  entries: Pick<EntryCache, 'entriesBelow'>,
 ): Access {
+  const belowByRole = new Map(
+    roles.map((role) => [role, new IdsBelow(entries, (id) => isBeyond(role, id, privilegeOf))] as const),
+  );
   const entryScopes = roles.map(({ scope }) => toEntryScope(scope));
   const agentScopes = roles.flatMap(({ scope }) => (scope && toParentScope(scope)) ?? []);
   const seesAllAgents = roles.some(({ scope }) => scope === undefined);
@@ -64,7 +70,9 @@ export function accessByRoles(
       if (before !== undefined && !sees(before)) {
         throw new SpiffeError('ENTRY_NOT_FOUND', `no registration entry "${before.id}"`);
       }
-      requireOne((role) => entryProblem(role, before, privilegeOf) ?? entryProblem(role, after, privilegeOf));
+      const problemOf = (role: RoleConfig, entry: ScopedEntry | undefined) =>
+        entryProblem(role, entry, privilegeOf) ?? belowProblem(entry, belowByRole.get(role));
+      requireOne((role) => problemOf(role, before) ?? problemOf(role, after));
     },
     requireMint(spiffeId, dnsNames) {
       requireOne((role) => mintProblem(role, spiffeId, dnsNames, privilegeOf));
@@ -95,6 +103,23 @@ function entryProblem(
   const field = GRANTED_FIELDS.find(([grant, isSet]) => isSet(entry) && !grants.includes(grant));
   if (field !== undefined) return `it has ${field[0]}, which the role does not grant`;
   return privilegeProblem(entry.spiffeId, grants, privilegeOf);
+}
+
+/** Whether a role could not give a SPIFFE ID by an entry of its own. Who names the parent of aliases has them lead anywhere. */
+function isBeyond(
+  { scope, grants }: RoleConfig,
+  id: SpiffeId,
+  privilegeOf: (id: SpiffeId) => Privilege | undefined,
+): boolean {
+  if (privilegeProblem(id, grants, privilegeOf) !== undefined) return true;
+  if (scope === undefined || scope.spiffeIdPrefixes.length === 0) return false;
+  if (scope.parentIds.some((parentId) => isReservedId(parentId) && !isAgentId(parentId))) return false;
+  return !isIdInScope(id, { ids: [], prefixes: scope.spiffeIdPrefixes });
+}
+
+function belowProblem(entry: ScopedEntry | undefined, below: IdsBelow | undefined): string | undefined {
+  const found = entry && below?.findBelow(entry.spiffeId);
+  return found && `whoever has the SPIFFE ID "${entry.spiffeId}" is given "${found}" too, by entries below it`;
 }
 
 /** Below a server: agents have its SPIFFE ID by their selectors, and all that is below that. */

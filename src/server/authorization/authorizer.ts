@@ -52,7 +52,7 @@ export class Authorizer implements Interceptor {
   accessOf(context: CallContext): Access {
     const { roles } = this.callerOf(context);
     if (roles === undefined) return FULL_ACCESS;
-    return accessByRoles(roles, (id) => findPrivilege(id, this.#options));
+    return accessByRoles(roles, (id) => findPrivilege(id, this.#options), this.#options.entries);
   }
 
   async before(context: CallContext): Promise<void> {
