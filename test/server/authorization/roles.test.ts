@@ -345,31 +345,6 @@ describe('a role without a scope', () => {
     expect((await create(everything(), chief))[0]?.status?.code).toBe(Status.PermissionDenied);
   });
 
-  test('gives nobody what leads down to an administrator’s entry', async () => {
-    const admins = inScope({ spiffeId: apiId('/deep/admin'), parentId: apiId('/nodes/inner'), admin: true });
-    const adminsId = await created(admin(), admins);
-    await created(admin(), inScope({ spiffeId: apiId('/nodes/inner'), parentId: apiId('/nodes/outer') }));
-    const wanted = [
-      inScope({ spiffeId: apiId('/nodes/inner'), parentId: apiId('/spire/server') }),
-      inScope({ spiffeId: apiId('/nodes/outer') }),
-      inScope({ spiffeId: apiId('/nodes/outer'), parentId: apiId('/nodes/own') }),
-    ];
-    for (const { status } of await create(everything(), ...wanted)) {
-      expect(status?.code).toBe(Status.PermissionDenied);
-      expect(status?.message).toMatch(/is given "spiffe:\/\/example.org\/deep\/admin" too, by entries below it/);
-    }
-    const agents = as('/everything').client(AgentDefinition);
-    await expect(agents.createJoinToken({ ttl: 60, token: '', agentId: apiId('/nodes/outer') })).rejects.toEqual(
-      denied(/by entries below it/),
-    );
-    const own = await created(everything(), inScope({ spiffeId: apiId('/nodes/own') }));
-    const mask = EntryMask.fromPartial({ spiffeId: true });
-    const moved = await update(everything(), { id: own, spiffeId: apiId('/nodes/outer') }, mask);
-    expect(moved?.status?.code).toBe(Status.PermissionDenied);
-    await admin().batchDeleteEntry({ ids: [adminsId] });
-    expect((await create(everything(), ...wanted)).map(({ status }) => status?.code)).toEqual([0, 0, 0]);
-  });
-
   test('does not get to an administrator’s SPIFFE ID by a join token or by minting', async () => {
     const agents = as('/everything').client(AgentDefinition);
     const token = (agentId: ReturnType<typeof apiId> | undefined) =>
@@ -406,18 +381,4 @@ test('node aliases are for a scope that names the server', async () => {
   expect((await create(aliases, alias('/other')))[0]?.status?.code).toBe(Status.PermissionDenied);
   const names = as('/ns/shop/names').client(EntryDefinition); // no condition on parents
   expect((await create(names, alias('/ns/shop/nodes')))[0]?.status?.message).toMatch(/it is a node alias/);
-});
-
-test('what is below an entry is within the scope too, but below aliases for whom these are', async () => {
-  await created(admin(), inScope({ spiffeId: apiId('/ns/bank/web'), parentId: apiId('/ns/shop/node') }));
-  const names = as('/ns/shop/names').client(EntryDefinition);
-  const [refused] = await create(names, inScope({ spiffeId: apiId('/ns/shop/node') }));
-  expect(refused?.status?.message).toMatch(/is given "spiffe:\/\/example.org\/ns\/bank\/web" too/);
-  await created(admin(), inScope({ spiffeId: apiId('/ns/bank/app'), parentId: apiId('/nodes/bank') }));
-  const aliases = as('/aliases').client(EntryDefinition);
-  const alias = inScope({ spiffeId: apiId('/nodes/bank'), parentId: apiId('/spire/server') });
-  const id = await created(aliases, alias);
-  await created(admin(), inScope({ spiffeId: apiId('/ns/bank/chief'), parentId: apiId('/nodes/bank'), admin: true }));
-  const [kept] = (await aliases.batchDeleteEntry({ ids: [id] })).results;
-  expect(kept?.status?.code).toBe(Status.PermissionDenied);
 });
