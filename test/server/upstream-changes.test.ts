@@ -159,6 +159,34 @@ test('JWT keys of others come and go as above; one that was revoked here does no
   await expect.poll(keyIds, SOON).toEqual([own, 'third']);
 });
 
+test('a root that was revoked here does not come back while the PKI above still trusts it, and no CA below it is taken', async () => {
+  const [api, steps] = [server.admin(LocalAuthorityDefinition), authoritySteps(server, 'X509')];
+  tell({ signs: 'two', trusted: ['one', 'two'] });
+  await expect.poll(roots, SOON).toEqual(['one', 'two']);
+  await steps.activate(await steps.prepare());
+  const { old } = await api.getX509AuthorityState({});
+  const subjectKeyId = old?.upstreamAuthoritySubjectKeyId ?? '';
+  await api.taintX509UpstreamAuthority({ subjectKeyId });
+  await api.revokeX509UpstreamAuthority({ subjectKeyId });
+  expect(roots()).toEqual(['two']);
+  tell({ signs: 'one', trusted: ['two', 'one'] });
+  await expect.poll(() => logged(/trusts a root that was revoked here/), SOON).toBe(1);
+  await expect(steps.prepare()).rejects.toThrow('signs below a root that was revoked here');
+  expect([roots(), await hangsOn()]).toEqual([['two'], 'two']);
+  tell({ signs: 'two', trusted: ['one', 'two'] });
+  await steps.prepare();
+  expect([roots(), logged(/trusts a root that was revoked here/)]).toEqual([['two'], 1]);
+});
+
+test('a root without a subject key identifier is as good as others', async () => {
+  const extensions = ['basicConstraints = critical, CA:TRUE', 'keyUsage = critical, keyCertSign'];
+  cas = { ...cas, two: files.root('plain', { extensions: [...extensions, 'subjectKeyIdentifier = none'] }) };
+  tell({ signs: 'two', trusted: ['one', 'two'] });
+  const steps = authoritySteps(server, 'X509');
+  await steps.activate(await steps.prepare());
+  expect([roots(), await hangsOn()]).toEqual([['one', 'two'], 'two']);
+});
+
 test('of the steps of an authority, taint and revocation are the upstream’s', async () => {
   const api = server.admin(LocalAuthorityDefinition);
   const { active } = await api.getX509AuthorityState({});

@@ -26,6 +26,8 @@ export interface IntermediateCaOptions {
 }
 
 interface Intermediate {
+  /** DER: another CA may have the same ID, which a PKI above gives it. */
+  readonly parent: Uint8Array;
   readonly authority: X509SigningAuthority;
   readonly madeAt: number;
   readonly renewAt: number;
@@ -60,11 +62,12 @@ export class IntermediateCa {
   async prepare(parent: X509SigningAuthority): Promise<void> {
     const now = this.#now();
     const known = this.#byParent.get(parent.authorityId);
-    const isValid = known !== undefined && now < known.renewAt && now + BACKDATE_SECONDS >= known.madeAt;
-    if (isValid) return;
+    const isBelowParent = known !== undefined && Buffer.compare(known.parent, parent.certificate.der) === 0;
+    if (isBelowParent && now < known.renewAt && now + BACKDATE_SECONDS >= known.madeAt) return;
     const authority = await this.#make(parent, now);
     await this.#requireUsable(authority, now);
-    this.#byParent.set(parent.authorityId, { authority, madeAt: now, renewAt: now + (authority.notAfter - now) / 2 });
+    const renewAt = now + (authority.notAfter - now) / 2;
+    this.#byParent.set(parent.authorityId, { parent: parent.certificate.der, authority, madeAt: now, renewAt });
     this.#options.log.info('intermediate CA made', {
       authority_id: parent.authorityId,
       expires_at: authority.notAfter,

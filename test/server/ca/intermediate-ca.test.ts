@@ -1,10 +1,14 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { Logger } from '../../../src/log/logger.ts';
 import type { BundleKeeper } from '../../../src/server/bundle-keeper.ts';
 import type { CaAnchor } from '../../../src/server/ca/ca-anchor.ts';
+import { IntermediateCa } from '../../../src/server/ca/intermediate-ca.ts';
 import { randomSerialNumber } from '../../../src/server/ca/serial-number.ts';
+import { emptyBundle } from '../../../src/spiffe/bundle.ts';
 import { parseSpiffeId } from '../../../src/spiffe/spiffe-id.ts';
+import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts';
 import { isTrustedX509Svid, isValidX509Svid } from '../../../src/spiffe/trusted-svid.ts';
 import { issueCaCertificate } from '../../../src/x509/ca-template.ts';
 import { parseCertificate } from '../../../src/x509/certificate.ts';
@@ -140,6 +144,38 @@ describe('an intermediate CA', () => {
     await line.revoke(old);
     expect(trust()).toEqual([false, false]);
     expect(isTrustedX509Svid((await issueX509(ca)).chain, ca.bundle.current, now)).toBe(true);
+  });
+
+  test('is another one also where a PKI above gives two CAs the same ID', async () => {
+    const trustDomain = parseTrustDomain('example.org');
+    const notAfter = Math.floor(now.getTime() / 1000) + 24 * HOUR;
+    const times = { notBefore: now, notAfter: new Date(notAfter * 1000), trustDomain };
+    const parents = await Promise.all(
+      [1, 2].map(async () => {
+        const signer = signerOfKeyObject(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
+        const serialNumber = randomSerialNumber();
+        const certificate = parseCertificate(
+          await issueCaCertificate({ issuer: 'self', signer, serialNumber, ...times }),
+        );
+        return { signer, certificate, intermediates: [], authorityId: 'ab', notAfter };
+      }),
+    );
+    const x509Authorities = parents.map(({ certificate }) => ({ certificate: certificate.der, tainted: false }));
+    const current = { ...emptyBundle(trustDomain), x509Authorities };
+    const intermediates = new IntermediateCa({
+      trustDomain,
+      keyType: 'ec-p256',
+      ttlSeconds: HOUR,
+      subject: { organization: 'Test' },
+      bundle: { current },
+      log: new Logger(() => {}, 'error'),
+      clock: () => now,
+    });
+    for (const parent of parents) {
+      await intermediates.prepare(parent);
+      const below = intermediates.below(parent).certificate;
+      expect(below.authorityKeyId).toEqual(parent.certificate.subjectKeyId);
+    }
   });
 
   test('that cannot be made keeps the CA below which there is one', async () => {

@@ -37,6 +37,7 @@ export async function requireMintedCa({ chain, roots, signer, trustDomain, now }
   }
   if (!certificate.isCa) throw unusable('it is no CA by its basicConstraints');
   if (certificate.keyUsage?.keyCertSign !== true) throw unusable('it may not sign certificates by its keyUsage');
+  if (certificate.subjectKeyId === undefined) throw unusable('it has no subjectKeyIdentifier, which it is known by');
   const strange = certificate.uriNames.find((name) => name !== `spiffe://${trustDomain}`);
   if (strange !== undefined) throw unusable(`it has the URI name "${strange.slice(0, 200)}"`);
   const trial = parseCertificate(await signTrial(certificate, signer, trustDomain, now));

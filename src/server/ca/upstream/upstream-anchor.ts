@@ -8,14 +8,16 @@ import type {
 import type { JwtAuthority, X509Authority } from '../../../spiffe/bundle.ts';
 import { SpiffeError } from '../../../spiffe/error.ts';
 import type { TrustDomain } from '../../../spiffe/trust-domain.ts';
+import type { Certificate } from '../../../x509/certificate.ts';
 import { createCsr } from '../../../x509/csr.ts';
 import type { DistinguishedName } from '../../../x509/name.ts';
 import type { Signer } from '../../../x509/signer.ts';
+import { subjectKeyIdOfSpki } from '../../../x509/spki.ts';
 import type { BundleKeeper } from '../../bundle-keeper.ts';
 import type { CaAnchor, CertifiedCa } from '../ca-anchor.ts';
 import type { Composers } from '../composing/composers.ts';
 import { decimalSerialNumber, randomSerialNumber } from '../serial-number.ts';
-import { authorityIdOf } from '../x509-authorities.ts';
+import { authorityIdOf, isBelow } from '../x509-authorities.ts';
 import { type Dependent, DependentWatch } from './dependent-watch.ts';
 import { requireMintedCa } from './require-minted-ca.ts';
 import { UpstreamBundle } from './upstream-bundle.ts';
@@ -81,8 +83,11 @@ export class UpstreamAnchor implements CaAnchor, AsyncDisposable {
           const { certificate, root, isBelowTainted } = await requireMintedCa(check);
           this.#requireUntainted(isBelowTainted);
           await this.#takeRoots(roots);
+          if (!isBelow(this.#options.bundle.current.x509Authorities, check.chain, clock())) {
+            throw new SpiffeError('FAILED_PRECONDITION', 'it signs below a root that was revoked here');
+          }
           const notAfter = Math.floor(certificate.notAfter.getTime() / 1000);
-          return { chain: check.chain, upstreamAuthorityId: authorityIdOf(root), notAfter };
+          return { chain: check.chain, upstreamAuthorityId: upstreamAuthorityIdOf(root), notAfter };
         },
         (roots) => this.#takeRoots(roots),
       ),
@@ -177,6 +182,11 @@ export class UpstreamAnchor implements CaAnchor, AsyncDisposable {
       await sleep(pauseMs, undefined, { signal }).catch(() => {});
     }
   }
+}
+
+/** Never empty: that would say that the CA is its own root. Old roots have no subject key identifier. */
+function upstreamAuthorityIdOf(root: Certificate): string {
+  return authorityIdOf(root) || Buffer.from(subjectKeyIdOfSpki(root.subjectPublicKeyInfo)).toString('hex');
 }
 
 /** Some upstreams answer the whole chain. */

@@ -1,5 +1,5 @@
 import type { Logger } from '../../../log/logger.ts';
-import type { JwtAuthority, X509Authority } from '../../../spiffe/bundle.ts';
+import { type Bundle, hasX509Authority, type JwtAuthority, type X509Authority } from '../../../spiffe/bundle.ts';
 import { parseCertificate } from '../../../x509/certificate.ts';
 import type { BundleKeeper } from '../../bundle-keeper.ts';
 
@@ -14,30 +14,36 @@ export class UpstreamBundle {
   readonly #taken = new Set<string>();
   /** Subject key IDs of roots that the PKI above said are tainted. */
   readonly #toldTainted = new Set<string>();
+  /** Roots that the bundle had as tainted, and whether the log says that they stay out: one of them that is missing was revoked. */
+  readonly #everTainted = new Map<string, { isTold: boolean }>();
   #roots: readonly X509Authority[] | undefined;
   #running: Promise<unknown> = Promise.resolve();
 
   constructor(bundle: BundleKeeper, log: Logger) {
     this.#bundle = bundle;
     this.#log = log;
+    this.#remember(bundle.current);
+    bundle.subscribe((current) => this.#remember(current));
   }
 
-  /** What the PKI above trusts, as it said last; undefined before it said anything. */
+  /** What the PKI above trusts, as it said last, without what was revoked here; undefined before it said anything. */
   get roots(): readonly X509Authority[] | undefined {
     return this.#roots;
   }
 
   /**
-   * New roots are trusted at once; a tainted one that is not there any more is revoked. But not one that an administrator
-   * tainted here: agents have yet to replace what hangs on it.
+   * New roots are trusted at once, but none that was revoked here or by another server of the same database; a tainted one that
+   * is not there any more is revoked. But not one that an administrator tainted here: agents have yet to replace what hangs on it.
    */
   async takeRoots(roots: readonly X509Authority[]): Promise<void> {
     await this.#serially(async () => {
+      await this.#bundle.refresh(); // another server may have revoked what is not known here as such yet
       const isFirst = this.#roots === undefined; // who tainted what in the last run is not known
-      this.#roots = roots;
+      const accepted = roots.filter((root) => !this.#isRevoked(root));
+      this.#roots = accepted;
       for (const subjectKeyId of subjectKeyIds(roots.filter(({ tainted }) => tainted)))
         this.#toldTainted.add(subjectKeyId);
-      await this.#bundle.append({ x509: roots.map((root) => ({ ...root, tainted: false })) });
+      await this.#bundle.append({ x509: accepted.map((root) => ({ ...root, tainted: false })) });
       const listed = subjectKeyIds(roots);
       const tainted = subjectKeyIds(this.#bundle.current.x509Authorities.filter((root) => root.tainted));
       for (const subjectKeyId of [...tainted].filter((id) => !listed.has(id))) {
@@ -81,6 +87,25 @@ export class UpstreamBundle {
     await this.#serially(() => this.#bundle.append({ jwt: [key] }));
   }
 
+  #remember({ x509Authorities }: Bundle): void {
+    for (const { certificate } of x509Authorities.filter(({ tainted }) => tainted)) {
+      const key = keyOf(certificate);
+      if (!this.#everTainted.has(key)) this.#everTainted.set(key, { isTold: false });
+    }
+  }
+
+  #isRevoked(root: X509Authority): boolean {
+    const known = this.#everTainted.get(keyOf(root.certificate));
+    if (known === undefined || hasX509Authority(this.#bundle.current, root.certificate)) return false;
+    if (!known.isTold) {
+      this.#log.warning('the upstream authority trusts a root that was revoked here: it stays out of the bundle', {
+        subject_key_id: subjectKeyIdOf(root),
+      });
+    }
+    known.isTold = true;
+    return true;
+  }
+
   /** Several streams tell of the same: one at a time. */
   #serially<Result>(work: () => Promise<Result>): Promise<Result> {
     const running = this.#running.then(work);
@@ -88,6 +113,8 @@ export class UpstreamBundle {
     return running;
   }
 }
+
+const keyOf = (certificate: Uint8Array) => Buffer.from(certificate).toString('base64');
 
 /** Lower-case hex; empty without one, which nothing can be said of by its ID. */
 function subjectKeyIdOf({ certificate }: X509Authority): string {

@@ -40,7 +40,12 @@ const SIGNS = Uint8Array.of(0x03, 0x02, 0x01, 0x06); // keyCertSign, cRLSign
 const SIGNS_NOT = Uint8Array.of(0x03, 0x02, 0x07, 0x80); // digitalSignature
 
 /** With the extensions that a test wants. */
-async function odd(keyUsage: Uint8Array, basicConstraints: Uint8Array, uriNames: readonly string[] = []) {
+async function odd(
+  keyUsage: Uint8Array,
+  basicConstraints: Uint8Array,
+  uriNames: readonly string[] = [],
+  subjectKeyId: readonly Uint8Array[] = [subjectKeyIdExtension(signer.publicKey)],
+) {
   return await signCertificate(
     {
       serialNumber: randomSerial(),
@@ -51,7 +56,7 @@ async function odd(keyUsage: Uint8Array, basicConstraints: Uint8Array, uriNames:
       extensions: [
         critical(oid(OID.keyUsage), keyUsage),
         critical(oid(OID.basicConstraints), basicConstraints),
-        subjectKeyIdExtension(signer.publicKey),
+        ...subjectKeyId,
         ...(uriNames.length === 0 ? [] : [optional(oid(OID.subjectAltName), generalNames(uriNames, []))]),
       ],
     },
@@ -91,6 +96,11 @@ describe('a CA that a PKI above signed', () => {
     ['for another key', async () => [await ca({ subjectPublicKeyInfo: ecSigner().publicKey })], /for another key/],
     ['that is an SVID', async () => [await svid()], /no CA by its basicConstraints/],
     ['that may not sign', async () => [await odd(SIGNS_NOT, sequence(boolean(true)))], /may not sign certificates/],
+    [
+      'without a name for its key',
+      async () => [await odd(SIGNS, sequence(boolean(true)), [], [])],
+      /it has no subjectKeyIdentifier/,
+    ],
     [
       'of another trust domain',
       async () => [await ca({ trustDomain: 'other.example' })],
