@@ -4,6 +4,8 @@ import type { Logger } from '../log/logger.ts';
 import { type Bundle, emptyBundle, type JwtAuthority, type X509Authority } from '../spiffe/bundle.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 
+const RETRY_MS = 1_000;
+
 /** The server's own bundle: stored, and at hand without a query. */
 export class BundleKeeper {
   readonly #repository: BundleRepository;
@@ -29,14 +31,33 @@ export class BundleKeeper {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Takes over what others store: other servers of the same database, or another part of this one. @returns what stops it. */
+  /**
+   * Takes over what others store: other servers of the same database, or another part of this one. What cannot be read is tried
+   * again until it can: it may be a revocation.
+   *
+   * @returns what stops it.
+   */
   follow(changes: Datastore['changes'], log: Pick<Logger, 'warning'>): () => void {
-    return changes.subscribe((change) => {
-      if (change.log !== 'bundle') return;
+    let retry: NodeJS.Timeout | undefined;
+    let hasStopped = false;
+    const read = () => {
+      clearTimeout(retry);
       this.refresh().catch((error: unknown) => {
-        log.warning('the bundle is read again at its next change', { reason: String(error) });
+        if (hasStopped) return;
+        log.warning('the bundle could not be read: trying again', { reason: String(error) });
+        clearTimeout(retry);
+        retry = setTimeout(read, RETRY_MS);
       });
+    };
+    const unsubscribe = changes.subscribe(({ log: what }) => {
+      if (what === 'bundle') read();
     });
+    read(); // for what changed since it was opened
+    return () => {
+      hasStopped = true;
+      clearTimeout(retry);
+      unsubscribe();
+    };
   }
 
   async refresh(): Promise<void> {
