@@ -62,9 +62,20 @@ export class AuditLog implements Interceptor {
   /** No method of the server's API answers a single request with a stream and has something to tell. */
   #seen(handler: AnyHandler, { requestStream, responseStream }: MethodDefinition, description: CallDescription) {
     if (requestStream) {
-      return (requests: AsyncIterable<unknown>, context: CallContext) => {
-        const answers = handler(this.#seeFirst(requests, context, description), context);
-        return responseStream ? this.#seeAnswers(answers as AsyncIterable<unknown>, context, description) : answers;
+      if (responseStream) {
+        return (requests: AsyncIterable<unknown>, context: CallContext) => {
+          const answers = handler(this.#seeFirst(requests, context, description), context);
+          return this.#seeAnswers(answers as AsyncIterable<unknown>, context, description);
+        };
+      }
+      return async (requests: AsyncIterable<unknown>, context: CallContext) => {
+        let first: unknown;
+        const keep = (request: unknown) => {
+          first = request;
+        };
+        const response = await handler(this.#seeFirst(requests, context, description, keep), context);
+        this.#answer(context, description, first, response);
+        return response;
       };
     }
     if (responseStream) return handler;
@@ -88,10 +99,18 @@ export class AuditLog implements Interceptor {
     record.fields = { ...record.fields, ...answered?.(response) };
   }
 
-  async *#seeFirst(requests: AsyncIterable<unknown>, context: CallContext, description: CallDescription) {
+  async *#seeFirst(
+    requests: AsyncIterable<unknown>,
+    context: CallContext,
+    description: CallDescription,
+    keep: (request: unknown) => void = () => {},
+  ) {
     let isFirst = true;
     for await (const request of requests) {
-      if (isFirst) this.#see(context, description, request);
+      if (isFirst) {
+        this.#see(context, description, request);
+        keep(request);
+      }
       isFirst = false;
       yield request;
     }

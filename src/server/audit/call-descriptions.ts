@@ -1,3 +1,4 @@
+import { ApplyDefinition } from '../../gen/assayer/server/apply/v1/apply.ts';
 import {
   AgentDefinition,
   type ListAgentsRequest_Filter as AgentFilter,
@@ -25,6 +26,7 @@ import {
   type ServiceDefinition,
 } from '../../rpc/definition.ts';
 import { Status } from '../../spiffe/status.ts';
+import { applyFields, applyRecords } from './apply-records.ts';
 import { bundleFields, jwtAuthorityFields, relationshipFields, x509AuthorityFields } from './bundle-fields.ts';
 import { entryFields, entryFilterFields, idText, nameOf, selectorsText } from './entry-fields.ts';
 import { hash } from './hash.ts';
@@ -107,6 +109,8 @@ describe(EntryDefinition, 'batchUpdateEntry', {
 describe(EntryDefinition, 'batchDeleteEntry', {
   items: ({ ids }, { results }) => itemsOf(ids, results, (id) => ({ entry_id: id })),
 });
+
+describe(ApplyDefinition, 'applyEntries', { fields: applyFields, items: applyRecords });
 
 describe(SVIDDefinition, 'mintX509SVID', {
   fields: ({ csr, ttl }) => ({ csr: hash(csr), ttl }),

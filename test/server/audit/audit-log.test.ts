@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readlinkSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { sendEntries } from '../../../src/cli/apply/send-entries.ts';
+import { ApplyDefinition } from '../../../src/gen/assayer/server/apply/v1/apply.ts';
 import { AgentDefinition } from '../../../src/gen/spire/api/server/agent/v1/agent.ts';
 import { BundleDefinition } from '../../../src/gen/spire/api/server/bundle/v1/bundle.ts';
 import { EntryDefinition } from '../../../src/gen/spire/api/server/entry/v1/entry.ts';
@@ -105,6 +107,27 @@ test('tells of an update what its mask names, and of a deletion the id', async (
   expect(updated).not.toHaveProperty('spiffe_id');
   expect(deleted).toMatchObject({ method: 'BatchDeleteEntry', entry_id: id, status: 'success' });
   expect(missing).toMatchObject({ entry_id: 'none', status: 'error', status_code: 'NotFound' });
+});
+
+test('has a record for each entry that files changed', async () => {
+  const apply = (dryRun: boolean, ...entries: Parameters<typeof sendEntries>[2]) =>
+    sendEntries(server.admin(ApplyDefinition), { set: 'audited', prune: true, adopt: false, dryRun }, entries);
+  const file = inScope({ spiffeId: apiId('/ns/shop/file') });
+  await apply(true, file);
+  await apply(false, file);
+  await apply(false, file);
+  await apply(false, { ...file, hint: 'h' }, inScope({ spiffeId: apiId('/ns/shop/other') }));
+  await apply(false);
+  const all = await records(7);
+  const spiffeId = 'spiffe://example.org/ns/shop/file';
+  expect(all[0]).toMatchObject({ method: 'ApplyEntries', set: 'audited', dry_run: true, change: 'create' });
+  expect(all[1]).toMatchObject({ dry_run: false, change: 'create', spiffe_id: spiffeId, status: 'success' });
+  expect(all[1]?.entry_id).toMatch(/^[0-9a-f-]{36}$/);
+  expect(all[2]).toMatchObject({ set: 'audited', unchanged: 1, problems: 0 });
+  const [updated, made] = all.slice(3, 5).toSorted((a, b) => String(b.change).localeCompare(String(a.change)));
+  expect(updated).toMatchObject({ change: 'update', changed_fields: 'hint', hint: 'h', entry_id: all[1]?.entry_id });
+  expect(made).toMatchObject({ change: 'create', request_id: updated?.request_id });
+  expect(all.slice(5).map(({ change }) => change)).toEqual(['delete', 'delete']);
 });
 
 describe('over TLS', () => {
