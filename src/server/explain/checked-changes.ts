@@ -31,6 +31,13 @@ export interface CheckOptions {
 /** Says of each change whether it would be made, without making it. */
 export function checkChanges(wanted: WantedChanges, { cache, trustDomain, bundles }: CheckOptions): CheckedChanges {
   const changes = new Map<string, RegistrationEntry | undefined>();
+  /** Of what is in `changes` and stays, made once each: there may be many selectors. */
+  const identities = new Map<string, string>();
+  const add = (id: string, entry: RegistrationEntry | undefined) => {
+    changes.set(id, entry);
+    if (entry === undefined) identities.delete(id);
+    else identities.set(id, identityOf(entry));
+  };
   const check = (work: () => void): ApiStatus => {
     try {
       work();
@@ -48,10 +55,11 @@ export function checkChanges(wanted: WantedChanges, { cache, trustDomain, bundle
         `trust domain "${missing}" has no bundle here: set it before an entry federates with it`,
       );
     }
-    const same = [...cache.entriesOf(entry.spiffeId), ...changes.values()].find(
-      (other) => other !== undefined && other.id !== entry.id && identityOf(other) === identityOf(entry),
-    );
-    if (same !== undefined) throw new SpiffeError('ALREADY_EXISTS', 'similar entry already exists');
+    const identity = identityOf(entry);
+    const isTaken =
+      cache.entriesOf(entry.spiffeId).some((other) => other.id !== entry.id && identityOf(other) === identity) ||
+      [...identities].some(([id, other]) => id !== entry.id && other === identity);
+    if (isTaken) throw new SpiffeError('ALREADY_EXISTS', 'similar entry already exists');
   };
   const results = [
     ...wanted.create.map((entry, index) =>
@@ -62,7 +70,7 @@ export function checkChanges(wanted: WantedChanges, { cache, trustDomain, bundle
         if (cache.find(id) !== undefined || changes.has(id)) {
           throw new SpiffeError('ALREADY_EXISTS', `entry ID "${id}" is that of another entry: choose another one`);
         }
-        changes.set(id, { ...checked, id });
+        add(id, { ...checked, id });
       }),
     ),
     ...wanted.update.map((entry) =>
@@ -70,13 +78,13 @@ export function checkChanges(wanted: WantedChanges, { cache, trustDomain, bundle
         const current = requireEntry(entry.id, cache);
         const updated = { ...current, ...fromApiEntry(entry), revisionNumber: current.revisionNumber + 1 };
         requireMakeable(updated);
-        changes.set(entry.id, updated);
+        add(entry.id, updated);
       }),
     ),
     ...wanted.delete.map((id) =>
       check(() => {
         requireEntry(id, cache);
-        changes.set(id, undefined);
+        add(id, undefined);
       }),
     ),
   ];
