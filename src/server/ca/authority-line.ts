@@ -72,6 +72,12 @@ export class AuthorityLine<Record extends AuthorityRecord, Authority extends { r
     return { active, prepared: this.#prepared?.record, old: this.oldRecords.at(-1) };
   }
 
+  /** Whether the bundle verifies what the one that signs has signed. */
+  get isActivePublished(): boolean {
+    const active = recordIn(this.records, 'active');
+    return active !== undefined && this.#kind.isPublished(active);
+  }
+
   get records(): readonly Record[] {
     return this.#kind.recordsOf(this.#options.journal.content);
   }

@@ -54,6 +54,9 @@ export class CaManager implements AsyncDisposable {
   readonly #options: CaManagerOptions;
   readonly #metrics: CaMetrics;
   readonly #timer: RotationTimer;
+  readonly #unsubscribe: () => void;
+  /** As the last rotation left it. */
+  #isTrusted = false;
   #running: Promise<unknown> = Promise.resolve();
   #next: Promise<Date> | undefined;
   /** Unix seconds. */
@@ -75,6 +78,7 @@ export class CaManager implements AsyncDisposable {
       ...this.#metrics.jwt,
     });
     this.#timer = new RotationTimer({ work: () => this.rotate(), log, clock, retryMs: RETRY_MS });
+    this.#unsubscribe = options.bundle.subscribe(() => this.#lookForLoss());
   }
 
   /** Ready to sign when it returns. */
@@ -155,6 +159,7 @@ export class CaManager implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#unsubscribe();
     await this.#timer[Symbol.asyncDispose]();
     await this.#running;
   }
@@ -172,7 +177,16 @@ export class CaManager implements AsyncDisposable {
       if (result.status === 'rejected') throw result.reason;
       return result.value === undefined ? [] : [result.value.getTime()];
     });
+    this.#isTrusted = true;
     return new Date(Math.min(...due, now * 1000 + KEY_CHECK_MS));
+  }
+
+  /** What signs may be revoked by another server of the same database: then another one signs at once. */
+  #lookForLoss(): void {
+    const { disableJwt, clock } = this.#options;
+    if (!this.#isTrusted) return;
+    this.#isTrusted = this.x509Authorities.isActivePublished && (disableJwt || this.jwtAuthorities.isActivePublished);
+    if (!this.#isTrusted) this.#timer.start(clock());
   }
 
   async #pruneJournals(now: number): Promise<undefined> {
