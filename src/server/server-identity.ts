@@ -48,7 +48,7 @@ export class ServerIdentity implements AsyncDisposable {
     this.#timer = new RotationTimer({ work: () => this.rotate(), log, clock, retryMs: RETRY_MS });
     this.#timer.start(this.#halfLife(current));
     this.#unsubscribe = options.bundle.subscribe(() => {
-      if (!this.#isTrusted()) this.#timer.start(clock());
+      if (!this.#isTrusted()) this.#timer.start(clock(), 0); // whoever connects meanwhile does not trust it
     });
   }
 

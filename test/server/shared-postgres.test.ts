@@ -98,7 +98,8 @@ describe('two servers on one PostgreSQL', () => {
     await expect.poll(() => cas(b), SOON).toHaveLength(2);
     expect(cas(b)).toEqual(cas(a));
     expect(cas(b).filter((ca) => ca.endsWith('tainted'))).toEqual([]);
-    using agent = await attestByJoinToken(a); // by the new CA
+    // By the new CA, once the server itself has an SVID of it.
+    using agent = await vi.waitFor(() => attestByJoinToken(a), SOON);
     using moved = agent.at(b);
     await moved.client(EntryDefinition).getAuthorizedEntries({ outputMask: undefined });
   });
