@@ -70,11 +70,11 @@ test('an agent that is banned is named', async () => {
   expect(banned).toMatchObject({ reason: `failed to attest: agent "${agent.spiffeId}" is banned` });
 });
 
-test('they outlive the server, and a call without parameters is one, too', async () => {
+test('a call without parameters is one, too', async () => {
   using anonymous = new TlsCaller(server);
   await using call = anonymous.client(AgentDefinition).attestAgent();
   await call.send({ step: { $case: 'challengeResponse', value: new Uint8Array() } });
   await expect(call.receive()).rejects.toThrow();
-  const [newest] = await list('-limit', '1');
-  expect(newest).toMatchObject({ attestation_type: '', reason: /parameters/.exec(newest.reason)?.input });
+  const kept = { attestation_type: '', reason: expect.stringContaining('parameters') };
+  expect(await list()).toContainEqual(expect.objectContaining(kept)); // in no order within a second
 });

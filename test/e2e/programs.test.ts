@@ -46,9 +46,8 @@ describe.each(PROGRAMS)('the %s', (name) => {
     await expectNothingOf(program, name);
   });
 
-  test('ends at SIGINT with 0, also where it comes twice, and leaves nothing', async () => {
+  test('ends at SIGINT with 0, and leaves nothing', async () => {
     const program = await start();
-    program.signal('SIGINT');
     program.signal('SIGINT');
     expect(await program.exited).toEqual({ code: 0, signal: null });
     await expectNothingOf(program, name);
