@@ -9,7 +9,7 @@ const MAX_SEQUENCE_NUMBER = 2n ** 64n - 1n;
 /** `given` in the place of `current`; a content that changed never keeps or lowers the sequence number. */
 export function replaceBundle(current: Bundle, given: Bundle): Bundle {
   const least = sameBundle(current, given) ? current.sequenceNumber : sequenceNumberAfter(current);
-  return { ...given, sequenceNumber: given.sequenceNumber > least ? given.sequenceNumber : least };
+  return given.sequenceNumber < least ? { ...given, sequenceNumber: least } : given;
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { PluginConfig } from '../config/plugins.ts';
+import { findFileState } from '../files/file-state.ts';
 import type { Logger } from '../log/logger.ts';
 import { SpiffeError } from '../spiffe/error.ts';
-import { findFileState } from './file-state.ts';
 import type { Plugin } from './plugin.ts';
 import { type PluginSpec, pluginLogFields } from './plugin-spec.ts';
 import { type SpecOptions, toPluginSpecs } from './to-plugin-spec.ts';

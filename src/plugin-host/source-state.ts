@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { isAbsolute } from 'node:path';
+import { findFileState } from '../files/file-state.ts';
 import { readPluginData } from './configure.ts';
-import { findFileState } from './file-state.ts';
 import type { PluginSpec } from './plugin-spec.ts';
 
 /** A word for all that a plugin is started from: two are equal where nothing has changed. */

@@ -1,6 +1,7 @@
 export { z } from 'zod';
 export type { SignatureHash } from '../addon/raw-signature.ts';
 export { choice, durationMs, flag, optionalText } from '../config/fields.ts';
+export { findFileState } from '../files/file-state.ts';
 export { writeFileAtomically } from '../files/write-file-atomically.ts';
 export { RemoteError, statusOf } from '../rpc/status.ts';
 export {
@@ -29,6 +30,7 @@ export { type CertificateRevocationList, parseCrl } from '../x509/crl.ts';
 export { type CertificateRequest, parseCsr } from '../x509/csr.ts';
 export { formatName } from '../x509/name.ts';
 export { decodePem, encodePem } from '../x509/pem.ts';
+export { randomSerialNumber } from '../x509/serial-number.ts';
 export { type KeyType, type Signer, signerOfKeyObject } from '../x509/signer.ts';
 export { canonicalSpki } from '../x509/spki.ts';
 export { type AgentNodeAttestorDefinition, defineAgentNodeAttestor } from './agent-node-attestor.ts';

@@ -1,12 +1,10 @@
-import { createHash, createPrivateKey, createPublicKey, generateKeyPair, type KeyObject } from 'node:crypto';
-import { promisify } from 'node:util';
+import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { RawSigningKey } from '../addon/raw-signature.ts';
 import { SpiffeError } from '../spiffe/error.ts';
+import { generatePrivateKey } from '../x509/generate-private-key.ts';
 import type { KeyType } from '../x509/signer.ts';
 import { keyTypeOfSpki } from '../x509/spki.ts';
 import type { KeyRecord, SignatureOptions } from './key-manager.ts';
-
-const generate = promisify(generateKeyPair);
 
 /** A private key in this process's memory, for key managers that keep theirs in software. */
 export class SoftwareKey implements Disposable {
@@ -52,19 +50,6 @@ export class SoftwareKey implements Disposable {
   [Symbol.dispose](): void {
     this.#signing[Symbol.dispose]();
     this.#pkcs8.fill(0);
-  }
-}
-
-async function generatePrivateKey(type: KeyType): Promise<KeyObject> {
-  switch (type) {
-    case 'ec-p256':
-      return (await generate('ec', { namedCurve: 'P-256' })).privateKey;
-    case 'ec-p384':
-      return (await generate('ec', { namedCurve: 'P-384' })).privateKey;
-    case 'rsa-2048':
-      return (await generate('rsa', { modulusLength: 2048 })).privateKey;
-    case 'rsa-4096':
-      return (await generate('rsa', { modulusLength: 4096 })).privateKey;
   }
 }
 

@@ -9,6 +9,7 @@ import { callMeter } from '../telemetry/call-metrics.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { CachedEntry } from './cached-entry.ts';
 import { EntryIndex } from './entry-index.ts';
+import { SharedRun } from './shared-run.ts';
 import { inOrder } from './sorted-entries.ts';
 
 const EVENTS_A_STEP = 1000;
@@ -46,7 +47,9 @@ export class EntryCache {
   #sequence = 0;
   /** By the sequence of the event that tells of them. */
   readonly #known = new Map<number, RegistrationEntry>();
-  #refreshing: Promise<void> | undefined;
+  readonly #refreshing = new SharedRun(() => observed(this.#reloaded, () => this.#catchUp()));
+  /** Said by whoever wants more than what the event log says. */
+  #isReloadDue = false;
 
   private constructor(entries: EntryRepository, trustDomain: TrustDomain, metrics: Metrics | undefined) {
     this.#entries = entries;
@@ -137,11 +140,7 @@ export class EntryCache {
     const known = created.flatMap(({ entry, sequence }) => (sequence === undefined ? [] : [{ entry, sequence }]));
     for (const { entry, sequence } of known) this.#known.set(sequence, entry);
     try {
-      await this.#refreshing?.catch(() => {}); // whoever began it learns of it
-      this.#refreshing ??= observed(this.#reloaded, () => this.#follow()).finally(() => {
-        this.#refreshing = undefined;
-      });
-      await this.#refreshing;
+      await this.#refreshing.run();
     } finally {
       for (const { sequence } of known) this.#known.delete(sequence);
     }
@@ -149,11 +148,8 @@ export class EntryCache {
 
   /** Reads every entry again, whatever the event log says. */
   async reload(): Promise<void> {
-    await this.#refreshing?.catch(() => {});
-    this.#refreshing ??= observed(this.#reloaded, () => this.#reload()).finally(() => {
-      this.#refreshing = undefined;
-    });
-    await this.#refreshing;
+    this.#isReloadDue = true;
+    await this.#refreshing.run();
   }
 
   /**
@@ -227,6 +223,12 @@ export class EntryCache {
       entries.set(this.#index.size);
       aliases.set(this.#index.entriesBelow(this.serverId).length);
     });
+  }
+
+  async #catchUp(): Promise<void> {
+    if (!this.#isReloadDue) return await this.#follow();
+    this.#isReloadDue = false;
+    await this.#reload();
   }
 
   async #follow(): Promise<void> {

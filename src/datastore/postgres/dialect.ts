@@ -114,8 +114,8 @@ class NodePostgresConnection implements DatabaseConnection {
     }
   }
 
-  // biome-ignore lint/correctness/useYield: the interface has it, nothing here streams
-  async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
+  /** Nothing here streams. */
+  streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
     throw new SpiffeError('INTERNAL', 'datastore reads page by page');
   }
 

@@ -1,6 +1,5 @@
-import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isSpiffeError, type PluginContext } from '../../plugin-sdk/index.ts';
+import { findFileState, isSpiffeError, type PluginContext } from '../../plugin-sdk/index.ts';
 import type { UpstreamDiskConfig } from './config.ts';
 import { type DiskAuthority, readAuthority } from './read-authority.ts';
 
@@ -68,11 +67,6 @@ export class AuthorityFiles {
 /** A word that changes whenever one of the files is replaced or written. */
 async function stateOf({ cert_file_path, key_file_path, bundle_file_path }: UpstreamDiskConfig): Promise<string> {
   const paths = [cert_file_path, key_file_path, ...(bundle_file_path === undefined ? [] : [bundle_file_path])];
-  const states = await Promise.all(
-    paths.map(async (path) => {
-      const found = await stat(path, { bigint: true }).catch(() => undefined);
-      return found && [found.dev, found.ino, found.size, found.mtimeNs, found.ctimeNs].join(' ');
-    }),
-  );
+  const states = await Promise.all(paths.map(findFileState));
   return states.join('\n');
 }

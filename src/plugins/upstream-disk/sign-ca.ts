@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import {
   isSpiffeError,
   issueCaCertificate,
   parseCertificate,
   parseCsr,
+  randomSerialNumber,
   SpiffeError,
   verifyChain,
 } from '../../plugin-sdk/index.ts';
@@ -51,15 +51,13 @@ export async function signCa(
     now + (ttlSeconds > 0 ? ttlSeconds : DEFAULT_TTL_SECONDS) * 1000,
     certificate.notAfter.getTime(),
   );
-  const serialNumber = randomBytes(20);
-  serialNumber[0] = (serialNumber.readUInt8(0) & 0x3f) | 0x40; // positive, of 20 octets: RFC 5280 §4.1.2.2
   try {
     const signed = await issueCaCertificate({
       issuer: { signer, certificate },
       subjectPublicKeyInfo,
       subject,
       trustDomain,
-      serialNumber,
+      serialNumber: randomSerialNumber(),
       notBefore: new Date(Math.min(now - BACKDATE_MS, end - 1000)),
       notAfter: new Date(end),
     });

@@ -2,8 +2,8 @@ import type { AgentRepository, AttestedAgent } from '../../datastore/agent-repos
 import type { Datastore } from '../../datastore/datastore.ts';
 import { PermissionDeniedDetails_Reason as Reason } from '../../gen/spire/api/types/types.ts';
 import type { Logger } from '../../log/logger.ts';
+import { decimalSerialNumber } from '../../x509/serial-number.ts';
 import { denied } from '../authorization/agent-caller.ts';
-import { decimalSerialNumber } from '../ca/serial-number.ts';
 import type { IssuedX509Svid, SvidIssuer } from '../ca/svid-issuer.ts';
 import type { AttestedNode } from './attestors.ts';
 

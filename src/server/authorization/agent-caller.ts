@@ -3,7 +3,7 @@ import type { AttestedAgent } from '../../datastore/agent-rows.ts';
 import { PermissionDeniedDetails, PermissionDeniedDetails_Reason as Reason } from '../../gen/spire/api/types/types.ts';
 import type { TlsPeer } from '../../rpc/peer.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
-import { decimalSerialNumber } from '../ca/serial-number.ts';
+import { decimalSerialNumber } from '../../x509/serial-number.ts';
 import { leafCertificateOf } from './leaf-certificate.ts';
 import type { RecentAgents } from './recent-agents.ts';
 

@@ -1,8 +1,8 @@
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { issueCaCertificate } from '../../x509/ca-template.ts';
 import type { DistinguishedName } from '../../x509/name.ts';
+import { decimalSerialNumber, randomSerialNumber } from '../../x509/serial-number.ts';
 import type { ComposedCa } from './composing/composers.ts';
-import { decimalSerialNumber, randomSerialNumber } from './serial-number.ts';
 import { BACKDATE_SECONDS, type X509SigningAuthority } from './x509-authorities.ts';
 
 /** What the CA of a server below this one is called, beside the subject of this server's own. */

@@ -7,11 +7,11 @@ import { validateX509Svid } from '../../spiffe/x509-svid.ts';
 import { issueCaCertificate } from '../../x509/ca-template.ts';
 import { parseCertificate } from '../../x509/certificate.ts';
 import { type DistinguishedName, encodeName } from '../../x509/name.ts';
+import { decimalSerialNumber, randomSerialNumber } from '../../x509/serial-number.ts';
 import type { KeyType } from '../../x509/signer.ts';
 import { issueX509Svid } from '../../x509/svid-template.ts';
 import type { BundleKeeper } from '../bundle-keeper.ts';
 import { MemoryKeys } from './memory-keys.ts';
-import { decimalSerialNumber, randomSerialNumber } from './serial-number.ts';
 import { BACKDATE_SECONDS, type X509SigningAuthority } from './x509-authorities.ts';
 
 export interface IntermediateCaOptions {

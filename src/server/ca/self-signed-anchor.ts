@@ -2,11 +2,11 @@ import type { JwtAuthority } from '../../spiffe/bundle.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { issueCaCertificate } from '../../x509/ca-template.ts';
 import type { DistinguishedName } from '../../x509/name.ts';
+import { decimalSerialNumber, randomSerialNumber } from '../../x509/serial-number.ts';
 import type { Signer } from '../../x509/signer.ts';
 import type { BundleKeeper } from '../bundle-keeper.ts';
 import type { CaAnchor, CertifiedCa } from './ca-anchor.ts';
 import type { Composers } from './composing/composers.ts';
-import { decimalSerialNumber, randomSerialNumber } from './serial-number.ts';
 import { BACKDATE_SECONDS } from './x509-authorities.ts';
 
 export interface SelfSignedAnchorOptions {

@@ -5,6 +5,7 @@ import { requireIssuableId, type SpiffeId } from '../../spiffe/spiffe-id.ts';
 import { Status } from '../../spiffe/status.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Counter } from '../../telemetry/series.ts';
+import { randomSerialNumber } from '../../x509/serial-number.ts';
 import { issueX509Svid } from '../../x509/svid-template.ts';
 import type { CaManager } from './ca-manager.ts';
 import { type ComposedX509SvidRequest, composeX509Svid } from './composing/compose-x509-svid.ts';
@@ -16,7 +17,6 @@ import {
   issueDownstreamCa,
 } from './downstream-ca.ts';
 import type { JwtSigningAuthority } from './jwt-authorities.ts';
-import { randomSerialNumber } from './serial-number.ts';
 import { BACKDATE_SECONDS, type X509SigningAuthority } from './x509-authorities.ts';
 
 export interface IssuedX509Svid {

@@ -2,15 +2,15 @@ import type { BundleRepository } from '../../datastore/bundle-repository.ts';
 import { type Bundle, sameBundle } from '../../spiffe/bundle.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import { SharedRun } from '../shared-run.ts';
 
 /** The bundles of other trust domains: stored, and at hand without a query, as every handshake needs them. */
 export class FederatedBundles {
   readonly #repository: Pick<BundleRepository, 'list' | 'set'>;
   readonly #own: TrustDomain;
   readonly #listeners = new Set<(trustDomains: ReadonlySet<TrustDomain>) => void>();
+  readonly #reading = new SharedRun(() => this.#read());
   #bundles: ReadonlyMap<TrustDomain, Bundle> = new Map();
-  #running: Promise<void> = Promise.resolve();
-  #next: Promise<void> | undefined;
 
   private constructor(repository: Pick<BundleRepository, 'list' | 'set'>, own: TrustDomain) {
     this.#repository = repository;
@@ -46,13 +46,7 @@ export class FederatedBundles {
 
   /** Reads what is stored; calls made while one runs wait for its end and share the next. */
   refresh(): Promise<void> {
-    this.#next ??= this.#running.then(() => {
-      this.#next = undefined;
-      const running = this.#read();
-      this.#running = running.catch(() => {}); // its callers learn of it
-      return running;
-    });
-    return this.#next;
+    return this.#reading.run();
   }
 
   async #read(): Promise<void> {

@@ -1,12 +1,13 @@
 import type { AgentRepository } from '../../datastore/agent-repository.ts';
+import { SharedRun } from '../shared-run.ts';
 import type { WatchHub } from './watch-hub.ts';
 
 /** Has the hub review the agents that anybody changed: follows the datastore's event log. */
 export class AgentChanges {
   readonly #agents: AgentRepository;
   readonly #hub: WatchHub;
+  readonly #following = new SharedRun(() => this.#follow());
   #sequence: number;
-  #refreshing: Promise<void> | undefined;
 
   private constructor(agents: AgentRepository, hub: WatchHub, sequence: number) {
     this.#agents = agents;
@@ -19,12 +20,8 @@ export class AgentChanges {
   }
 
   /** Catches up. Calls made meanwhile see what was stored before they were made. */
-  async refresh(): Promise<void> {
-    await this.#refreshing?.catch(() => {}); // whoever began it learns of it
-    this.#refreshing ??= this.#follow().finally(() => {
-      this.#refreshing = undefined;
-    });
-    await this.#refreshing;
+  refresh(): Promise<void> {
+    return this.#following.run();
   }
 
   async #follow(): Promise<void> {

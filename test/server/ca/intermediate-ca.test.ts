@@ -5,7 +5,6 @@ import { Logger } from '../../../src/log/logger.ts';
 import type { BundleKeeper } from '../../../src/server/bundle-keeper.ts';
 import type { CaAnchor } from '../../../src/server/ca/ca-anchor.ts';
 import { IntermediateCa } from '../../../src/server/ca/intermediate-ca.ts';
-import { randomSerialNumber } from '../../../src/server/ca/serial-number.ts';
 import { emptyBundle } from '../../../src/spiffe/bundle.ts';
 import { parseSpiffeId } from '../../../src/spiffe/spiffe-id.ts';
 import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts';
@@ -13,6 +12,7 @@ import { isTrustedX509Svid, isValidX509Svid } from '../../../src/spiffe/trusted-
 import { issueCaCertificate } from '../../../src/x509/ca-template.ts';
 import { parseCertificate } from '../../../src/x509/certificate.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
+import { randomSerialNumber } from '../../../src/x509/serial-number.ts';
 import { type KeyType, signerOfKeyObject } from '../../../src/x509/signer.ts';
 import { keyTypeOfSpki } from '../../../src/x509/spki.ts';
 import { TestProcess } from '../../harness/child-process.ts';

@@ -4,19 +4,17 @@ import {
   BatchDeleteFederatedBundleRequest_Mode as Mode,
 } from '../../../src/gen/spire/api/server/bundle/v1/bundle.ts';
 import { EntryDefinition } from '../../../src/gen/spire/api/server/entry/v1/entry.ts';
-import { TrustDomainDefinition } from '../../../src/gen/spire/api/server/trustdomain/v1/trustdomain.ts';
 import { Bundle, BundleMask, Entry } from '../../../src/gen/spire/api/types/types.ts';
 import { Status } from '../../../src/spiffe/status.ts';
 import { TestAuthority } from '../../../src/testing/test-authority.ts';
 import { TestServer } from '../../harness/running-server.ts';
 import { createTemporaryFolder } from '../../harness/temporary-folder.ts';
 import { TlsCaller } from '../callers.ts';
+import { authority, bundleOf, other, statuses, x509 } from './api-bundles.ts';
 
 const resources = new AsyncDisposableStack();
 const outputMask = undefined;
 let server: TestServer;
-const authority = await TestAuthority.create('a.test');
-const other = await TestAuthority.create('a.test', 'Other');
 beforeAll(async () => {
   const folder = resources.use(await createTemporaryFolder());
   server = resources.use(
@@ -29,19 +27,6 @@ beforeAll(async () => {
 afterAll(() => resources.disposeAsync());
 
 const bundles = () => server.admin(BundleDefinition);
-const _relationships = () => server.admin(TrustDomainDefinition);
-const x509 = (...authorities: readonly TestAuthority[]) =>
-  authorities.map(({ certificate }) => ({ asn1: Buffer.from(certificate.der), tainted: false }));
-const bundleOf = (trustDomain: string, fields: Partial<Bundle> = {}) =>
-  Bundle.fromPartial({
-    trustDomain,
-    x509Authorities: x509(authority),
-    refreshHint: 60n,
-    sequenceNumber: 1n,
-    ...fields,
-  });
-const statuses = ({ results }: { results: readonly { status: { code: number; message: string } | undefined }[] }) =>
-  results.map(({ status }) => [status?.code, status?.message]);
 
 describe('the own bundle', () => {
   test('is appended to, each authority once', async () => {

@@ -1,17 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BundleDefinition } from '../../../src/gen/spire/api/server/bundle/v1/bundle.ts';
 import { TrustDomainDefinition } from '../../../src/gen/spire/api/server/trustdomain/v1/trustdomain.ts';
-import { Bundle, FederationRelationship, FederationRelationshipMask } from '../../../src/gen/spire/api/types/types.ts';
+import { FederationRelationship, FederationRelationshipMask } from '../../../src/gen/spire/api/types/types.ts';
 import { Status } from '../../../src/spiffe/status.ts';
-import { TestAuthority } from '../../../src/testing/test-authority.ts';
 import { TestServer } from '../../harness/running-server.ts';
 import { createTemporaryFolder } from '../../harness/temporary-folder.ts';
+import { bundleOf, statuses } from './api-bundles.ts';
 
 const resources = new AsyncDisposableStack();
 const outputMask = undefined;
 let server: TestServer;
-const authority = await TestAuthority.create('a.test');
-const _other = await TestAuthority.create('a.test', 'Other');
 beforeAll(async () => {
   const folder = resources.use(await createTemporaryFolder());
   server = resources.use(
@@ -25,18 +23,6 @@ afterAll(() => resources.disposeAsync());
 
 const bundles = () => server.admin(BundleDefinition);
 const relationships = () => server.admin(TrustDomainDefinition);
-const x509 = (...authorities: readonly TestAuthority[]) =>
-  authorities.map(({ certificate }) => ({ asn1: Buffer.from(certificate.der), tainted: false }));
-const bundleOf = (trustDomain: string, fields: Partial<Bundle> = {}) =>
-  Bundle.fromPartial({
-    trustDomain,
-    x509Authorities: x509(authority),
-    refreshHint: 60n,
-    sequenceNumber: 1n,
-    ...fields,
-  });
-const statuses = ({ results }: { results: readonly { status: { code: number; message: string } | undefined }[] }) =>
-  results.map(({ status }) => [status?.code, status?.message]);
 
 describe('federation relationships', () => {
   const web = (trustDomain: string, fields: Partial<FederationRelationship> = {}): FederationRelationship => ({

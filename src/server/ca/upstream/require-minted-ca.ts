@@ -3,9 +3,9 @@ import type { X509Authority } from '../../../spiffe/bundle.ts';
 import { isSpiffeError, SpiffeError } from '../../../spiffe/error.ts';
 import { type Certificate, parseCertificate } from '../../../x509/certificate.ts';
 import { verifyChain } from '../../../x509/chain.ts';
+import { randomSerialNumber } from '../../../x509/serial-number.ts';
 import type { Signer } from '../../../x509/signer.ts';
 import { issueX509Svid } from '../../../x509/svid-template.ts';
-import { randomSerialNumber } from '../serial-number.ts';
 
 export interface MintedCaCheck {
   /** DER: what the upstream answered, the CA first. */
