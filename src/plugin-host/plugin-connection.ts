@@ -116,6 +116,11 @@ export class PluginConnection implements Disposable {
     }
   }
 
+  /** Ends the calls that nobody will answer, once the plugin is no more. */
+  cancelCalls(): void {
+    this.#channel.cancelCalls();
+  }
+
   closeBroker(): void {
     this.#broker.cancel();
     this.#stdio.cancel();

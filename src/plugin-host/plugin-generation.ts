@@ -1,3 +1,4 @@
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { ConfigDefinition } from '../gen/spire/service/common/config/v1/config.ts';
 import type { Logger } from '../log/logger.ts';
 import { AutoMtls, type AutoMtlsMaterial, createOneTimeIdentity, type OneTimeIdentity } from '../rpc/auto-mtls.ts';
@@ -47,6 +48,8 @@ type ConfigurationStep = 'configure' | 'validate';
 const CONFIGURATION_STEPS = { configure, validate } as const satisfies Record<ConfigurationStep, unknown>;
 
 const ROOT = 0;
+/** What a process that has ended answered before is read within this; calls that are open then have no answer. */
+const LAST_ANSWERS_MS = 500;
 
 /** Where the plugin's services can be called, for a thread that makes a connection of its own. */
 export interface PluginEndpoint {
@@ -253,8 +256,12 @@ export class PluginGeneration implements AsyncDisposable {
 
   async #watch(): Promise<void> {
     const exit = await this.#carrier.exited;
-    if (this.#disposal !== undefined) return;
-    this.#options.log.error('plugin process exited', { pid: this.pid, reason: describeExit(exit) });
+    if (this.#disposal === undefined) {
+      this.#options.log.error('plugin process exited', { pid: this.pid, reason: describeExit(exit) });
+    }
+    await delay(LAST_ANSWERS_MS, undefined, { ref: false });
+    await nextTurn(); // what has come meanwhile is read first
+    this.#connection.cancelCalls();
   }
 }
 

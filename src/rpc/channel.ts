@@ -6,6 +6,7 @@ import {
   credentials,
   type ChannelOptions as GrpcChannelOptions,
 } from '@grpc/grpc-js';
+import { OpenCalls } from './open-calls.ts';
 import { UnaryConnection } from './unary-connection.ts';
 
 export interface ChannelOptions {
@@ -24,9 +25,13 @@ export class RpcChannel implements Disposable {
   /** Takes the unary calls, where there is one. For `createClient` alone. */
   readonly unary: UnaryConnection | undefined;
 
-  private constructor(client: Client, unary?: UnaryConnection) {
+  /** Those that go by `client`. For `createClient` alone. */
+  readonly calls: OpenCalls;
+
+  private constructor(client: Client, unary?: UnaryConnection, calls = new OpenCalls()) {
     this.client = client;
     this.unary = unary;
+    this.calls = calls;
   }
 
   /** Over a Unix socket, in clear, with a second connection for unary calls: for a peer that is called very often. */
@@ -65,7 +70,7 @@ export class RpcChannel implements Disposable {
 
   /** The connection that streams go by, unary calls too; the same one where there is no second. */
   get ofStreams(): RpcChannel {
-    return this.unary === undefined ? this : new RpcChannel(this.client);
+    return this.unary === undefined ? this : new RpcChannel(this.client, undefined, this.calls);
   }
 
   /** Waits until connected. @throws where that did not happen within `deadlineMs`. */
@@ -85,6 +90,14 @@ export class RpcChannel implements Disposable {
       };
       watch();
     });
+  }
+
+  /**
+   * Ends calls that are under way with `CANCELLED`, for whoever knows that the other side is no more: grpc-js does not
+   * always notice that a connection with TLS was lost.
+   */
+  cancelCalls(): void {
+    this.calls.cancelAll();
   }
 
   [Symbol.dispose](): void {

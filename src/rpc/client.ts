@@ -12,6 +12,7 @@ import { methodPath } from './definition.ts';
 import { encodeMessage } from './encoded.ts';
 import { MessageQueue } from './message-queue.ts';
 import { type OutgoingMetadata, toMetadata } from './metadata.ts';
+import type { OpenCalls } from './open-calls.ts';
 import { fromStatus, knownStatus } from './status.ts';
 
 export interface CallOptions {
@@ -73,13 +74,13 @@ function createCall(
   const path = methodPath(definition, method);
   const serialize = (message: never) => encodeMessage(method.requestType, message);
   const deserialize = (bytes: Buffer) => method.responseType.decode(bytes);
-  const { client } = channel;
+  const { client, calls } = channel;
   if (method.requestStream) {
     return (options: CallOptions = {}) => {
       const trace = tracer?.outgoing(path);
       const { metadata, ...rest } = withTrace(options, trace);
       const call = client.makeBidiStreamRequest(path, serialize, deserialize, toMetadata(metadata), grpcOptions(rest));
-      return new StreamCall(call, options.signal, endOf(ended, trace));
+      return new StreamCall(call, calls, options.signal, endOf(ended, trace));
     };
   }
   if (method.responseStream) {
@@ -88,7 +89,7 @@ function createCall(
       const { metadata, ...rest } = withTrace(options, trace);
       const values = toMetadata(metadata);
       const call = client.makeServerStreamRequest(path, serialize, deserialize, request, values, grpcOptions(rest));
-      return new StreamCall(call, options.signal, endOf(ended, trace));
+      return new StreamCall(call, calls, options.signal, endOf(ended, trace));
     };
   }
   const call = createUnaryCall(path, method, channel);
@@ -103,7 +104,7 @@ function createCall(
 
 type UnaryCall = (request: never, options?: CallOptions) => Promise<unknown>;
 
-function createUnaryCall(path: string, method: MethodDefinition, { client, unary }: RpcChannel): UnaryCall {
+function createUnaryCall(path: string, method: MethodDefinition, { client, unary, calls }: RpcChannel): UnaryCall {
   if (unary !== undefined) {
     return async (request: never, options: CallOptions = {}) =>
       method.responseType.decode(await unary.call(path, method.requestType.encode(request).finish(), options));
@@ -114,6 +115,7 @@ function createUnaryCall(path: string, method: MethodDefinition, { client, unary
     new Promise((resolve, reject) => {
       const metadata = options.metadata === undefined ? new Metadata() : toMetadata(options.metadata);
       const cancel = () => call.cancel();
+      const forget = calls.add(cancel);
       const call = client.makeUnaryRequest(
         path,
         serialize,
@@ -123,6 +125,7 @@ function createUnaryCall(path: string, method: MethodDefinition, { client, unary
         grpcOptions(options),
         (error, answer) => {
           options.signal?.removeEventListener('abort', cancel);
+          forget();
           if (error === null) resolve(answer);
           else reject(fromStatus(error));
         },
@@ -140,12 +143,17 @@ class StreamCall<Request, Response> implements BidiCall<Request, Response> {
 
   constructor(
     call: ClientReadableStream<Response> | ClientDuplexStream<Request, Response>,
+    calls: OpenCalls,
     signal: AbortSignal | undefined,
     ended: CallEnded | undefined,
   ) {
     this.#call = call;
     const cancel = () => call.cancel();
-    const forget = () => signal?.removeEventListener('abort', cancel);
+    const close = calls.add(cancel);
+    const forget = () => {
+      close();
+      signal?.removeEventListener('abort', cancel);
+    };
     this.#responses = new MessageQueue({ onReturn: cancel, onDrain: () => call.resume() });
     call.on('data', (message: Response) => {
       this.#responses.push(message);
