@@ -16,7 +16,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   server: ['datastore', 'plugin-host', ...mechanisms, ...values],
   agent: ['plugin-host', ...mechanisms, ...values],
   authoring: ['plugin-host', ...mechanisms, ...values],
-  plugins: ['plugin-sdk', 'spiffe', 'x509', 'tpm', 'config', 'files'],
+  plugins: ['plugins/container', 'plugin-sdk', 'spiffe', 'x509', 'tpm', 'config', 'files'],
   'plugin-host': [...mechanisms, ...values],
   'plugin-sdk': [...mechanisms, ...values],
   testing: [...mechanisms, ...values],
