@@ -1,5 +1,6 @@
 import type { AgentConfig } from '../config/agent-config.ts';
 import { requireDataFolder } from '../files/data-folder.ts';
+import { forgetLastWords, leaveLastWords } from '../files/last-words.ts';
 import type { Logger } from '../log/logger.ts';
 import { PluginCatalog } from '../plugin-host/catalog.ts';
 import type { PluginStatus } from '../plugin-host/plugin-status.ts';
@@ -9,7 +10,7 @@ import type { BuiltinPlugins } from '../plugin-host/to-plugin-spec.ts';
 import { healthService } from '../rpc/health-service.ts';
 import { agentLoggerService } from '../rpc/logger-service.ts';
 import { SigningThread } from '../rpc/signing-thread.ts';
-import { SpiffeError } from '../spiffe/error.ts';
+import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import { rpcMeters } from '../telemetry/call-metrics.ts';
 import { dumpMetrics } from '../telemetry/dump-metrics.ts';
@@ -30,12 +31,17 @@ import { AgentDataFile } from './storage/agent-data.ts';
 import { CacheFile } from './storage/cache-file.ts';
 import { requireNoSpireData } from './storage/foreign-data.ts';
 import { Maintenance } from './sync/maintenance.ts';
+import { SyncStatus } from './sync/sync-status.ts';
 import { Synchronizer } from './sync/synchronizer.ts';
 import { TrustBundle } from './trust-bundle.ts';
 import { findUnsupported } from './unsupported.ts';
+import { LogRefusals } from './why/log-refusals.ts';
+import { RefusedCalls } from './why/refused-calls.ts';
+import { whyService } from './why/why-service.ts';
+import { WorkloadExplainer } from './why/workload-explainer.ts';
 import { openEndpoint } from './workload-api/endpoint.ts';
 import { workloadService } from './workload-api/workload-service.ts';
-import { attestWorkload } from './workloads/attest-workload.ts';
+import { type AttestWorkloadOptions, attestWorkload } from './workloads/attest-workload.ts';
 import { JwtSvids } from './workloads/jwt-svids.ts';
 import { WorkloadCache } from './workloads/workload-cache.ts';
 
@@ -122,7 +128,18 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     hitTimeoutSeconds: experimental.jwtSvidCacheHitTimeoutSeconds,
     clock,
   });
-  const attestation = { attestors: catalog.workloadAttestors, logSelectors: config.logSelectors, log };
+  const attestors = catalog.workloadAttestors;
+  const { logSelectors } = config;
+  const status = new SyncStatus(clock);
+  const refused = new RefusedCalls();
+  const explainer = new WorkloadExplainer({ trustDomain, attestors, cache, status, connection, refused, clock });
+  const refusals = stack.use(new LogRefusals({ explainer, refused, logSelectors, log, clock }));
+  const attestation: AttestWorkloadOptions = {
+    attestors,
+    logSelectors,
+    log,
+    onOutcomes: (peer, outcomes) => refusals.found(peer, outcomes),
+  };
   const workloads = workloadService({
     trustDomain,
     attest: (peer, callSignal) => attestWorkload(peer, callSignal, attestation),
@@ -139,19 +156,28 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     services: [
       healthService(isHealthy),
       pluginsService(catalog, isOwnUser),
+      whyService({ explainer }),
       ...(config.disableWorkloadApi ? [] : [workloads]),
     ],
+    interceptors: [refusals],
     observe: rpcMeters(metrics),
     tracer: tracing?.calls,
     log,
   });
   await using unlessStarted = new AsyncDisposableStack();
   unlessStarted.use(endpoint);
+  const leaveWords = lastWordsFor(config.socketPath, log);
+  await forgetLastWords(config.socketPath);
   const debug = new AgentDebug({ trust, cache, jwtSvids, clock });
   unlessStarted.use(
     await openAdminEndpoint({
       socketPath: config.adminSocketPath,
-      services: [agentLoggerService(log), debug.service, pluginsService(catalog)],
+      services: [
+        agentLoggerService(log),
+        debug.service,
+        pluginsService(catalog),
+        whyService({ explainer, mayAskAll: () => true }),
+      ],
       observe: rpcMeters(metrics),
       tracer: tracing?.calls,
       log,
@@ -175,7 +201,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     log,
     clock,
   };
-  const svid = await findOrEarnSvid(identityOptions, join, signal);
+  const svid = await leaveWords(findOrEarnSvid(identityOptions, join, signal));
   const identity = stack.use(await NodeIdentity.open(identityOptions, svid));
   stack.use(openSinks({ config: config.telemetry, program: 'agent', metrics, log }));
   stack.use(await openProfiling({ config: config.profiling, dataDir: config.dataDir, log }));
@@ -195,6 +221,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     },
     x509SvidCacheMaxSize: config.x509SvidCacheMaxSize,
     useSyncAuthorizedEntries: experimental.useSyncAuthorizedEntries,
+    status,
     log,
     clock,
   });
@@ -209,17 +236,21 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       cacheFile,
       data,
       syncIntervalSeconds: experimental.syncIntervalSeconds,
+      status,
       version,
     }),
   );
-  await firstRound(maintenance, restored !== undefined, signal);
+  explainer.follow({ identity, syncNow: () => maintenance.syncNow() });
+  const ended = leaveWords(maintenance.ended);
+  ended.catch(() => {}); // whoever waits for it sees it
+  await leaveWords(firstRound(maintenance, restored !== undefined, signal));
   synchronizer.useRestored();
   log.info('agent is ready', { spiffe_id: identity.svid.spiffeId, socket: config.socketPath });
   stack.use(unlessStarted.move());
   const running = stack.move();
   return {
     socketPath: config.socketPath,
-    ended: maintenance.ended,
+    ended,
     get agentId() {
       return identity.svid.spiffeId;
     },
@@ -234,6 +265,23 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       await catalog.reloader.reloadChanged();
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+/** @returns what passes a result on, and leaves beside the socket what ends the agent, where something does. */
+function lastWordsFor(socketPath: string, log: Logger): <Result>(work: Promise<Result>) => Promise<Result> {
+  return async (work) => {
+    try {
+      return await work;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (!isSpiffeError(error, 'CANCELLED')) {
+        await leaveLastWords(socketPath, { at: new Date(), reason }).catch((cause: Error) =>
+          log.debug('why the agent ends could not be left beside its socket', { reason: cause.message }),
+        );
+      }
+      throw error;
+    }
   };
 }
 

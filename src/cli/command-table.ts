@@ -104,6 +104,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['agent logger get', async () => (await import('./commands/agent/logger-get.ts')).agentLoggerGet],
   ['agent logger set', async () => (await import('./commands/agent/logger-set.ts')).agentLoggerSet],
   ['agent logger reset', async () => (await import('./commands/agent/logger-reset.ts')).agentLoggerReset],
+  ['agent why', async () => (await import('./commands/agent/why.ts')).agentWhy],
   ['agent debug getinfo', async () => (await import('./commands/agent/debug-getinfo.ts')).agentDebugGetinfo],
   ['plugin inspect', async () => (await import('./commands/plugin/inspect.ts')).pluginInspect],
   ['plugin build', async () => (await import('./commands/plugin/build.ts')).pluginBuild],

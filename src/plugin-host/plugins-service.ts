@@ -49,14 +49,16 @@ export function pluginsService(
  */
 export function isOwnUser(peer: Peer): boolean {
   return (
-    peer.kind === 'unix' &&
-    [0, process.geteuid?.()].includes(peer.uid) &&
-    NAMESPACES.every((name) => isSameNamespace(peer.pid, name)) &&
-    peer.isUnchanged() // so it was that very process that was looked at
+    peer.kind === 'unix' && [0, process.geteuid?.()].includes(peer.uid) && isOnThisNode(peer.pid) && peer.isUnchanged() // so it was that very process that was looked at
   );
 }
 
 const NAMESPACES = ['pid', 'user'] as const;
+
+/** Whether a process counts processes and users as this program does; where it cannot be told, it does not. */
+export function isOnThisNode(pid: number): boolean {
+  return NAMESPACES.every((name) => isSameNamespace(pid, name));
+}
 
 /** Where it cannot be told, it is not. @see namespaces(7) */
 function isSameNamespace(pid: number, name: (typeof NAMESPACES)[number]): boolean {

@@ -28,8 +28,29 @@ let addon: PeerAddon | undefined;
  */
 export function openUnixPeer(socket: Socket): UnixPeer {
   addon ??= loadAddon('peer') as PeerAddon;
-  const { pid, uid, gid } = credentialsOf(addon, socket);
-  const pidfd = openPidfdOf(addon, socket, pid);
+  const credentials = credentialsOf(addon, socket);
+  return peerOf(credentials, openPidfdOf(addon, socket, credentials.pid));
+}
+
+/**
+ * A process of this node as if it had called.
+ *
+ * @throws SpiffeError `UNAUTHENTICATED` where there is none with this number
+ */
+export function openProcess(pid: number): UnixPeer {
+  const pidfd = openPidfd(pid);
+  try {
+    return peerOf({ pid, ...ownerOf(pid) }, pidfd);
+  } catch (error) {
+    pidfd.close();
+    throw error;
+  }
+}
+
+function peerOf(
+  { pid, uid, gid }: { readonly pid: number; readonly uid: number; readonly gid: number },
+  pidfd: Pidfd,
+): UnixPeer {
   try {
     const { startTimeTicks, image } = statOf(pid);
     // The number was this process's while its start time was read, if the process is there after that still.

@@ -18,7 +18,7 @@ export function ownServices(
   const { agents, bundles } = datastore;
   return [
     watchService({ hub, entryRevision: () => entries.sequence, callingAgent }),
-    explainService({ agents, bundles, cache: entries, trustDomain, hub, syncs, clock }),
+    explainService({ agents, bundles, cache: entries, trustDomain, hub, syncs, callingAgent, clock }),
     attemptsService(attempts),
     applyService({ datastore, cache: entries, trustDomain, log }),
     datastoreService(datastore),

@@ -1,3 +1,4 @@
+import { ExplainDefinition } from '../../gen/assayer/server/explain/v1/explain.ts';
 import { WatchDefinition } from '../../gen/assayer/server/watch/v1/watch.ts';
 import { AgentDefinition } from '../../gen/spire/api/server/agent/v1/agent.ts';
 import { BundleDefinition } from '../../gen/spire/api/server/bundle/v1/bundle.ts';
@@ -20,6 +21,7 @@ export interface ServerConnectionOptions extends CommonOptions {
 export interface ServerClients {
   readonly agent: Client<typeof AgentDefinition>;
   readonly bundle: Client<typeof BundleDefinition>;
+  readonly explain: Client<typeof ExplainDefinition>;
   readonly entry: Client<typeof EntryDefinition>;
   readonly svid: Client<typeof SVIDDefinition>;
   readonly watch: Client<typeof WatchDefinition>;
@@ -31,6 +33,7 @@ export class ServerConnection extends SpireServerConnection<ServerClients> {
     super(options, (channel) => ({
       agent: createClient(AgentDefinition, channel, undefined, tracer),
       bundle: createClient(BundleDefinition, channel, undefined, tracer),
+      explain: createClient(ExplainDefinition, channel, undefined, tracer),
       entry: createClient(EntryDefinition, channel, undefined, tracer),
       svid: createClient(SVIDDefinition, channel, undefined, tracer),
       watch: createClient(WatchDefinition, channel),

@@ -14,6 +14,7 @@ import type { CacheFile } from '../storage/cache-file.ts';
 import type { WorkloadCache } from '../workloads/workload-cache.ts';
 import { Pause } from './pause.ts';
 import { ServerWatch } from './server-watch.ts';
+import type { SyncStatus } from './sync-status.ts';
 import type { Synchronizer } from './synchronizer.ts';
 
 export interface MaintenanceOptions extends JoinOptions {
@@ -24,6 +25,7 @@ export interface MaintenanceOptions extends JoinOptions {
   readonly cacheFile: CacheFile;
   readonly data: AgentDataFile;
   readonly syncIntervalSeconds: number;
+  readonly status: SyncStatus;
   /** What the server is told of us. */
   readonly version: string;
 }
@@ -79,6 +81,11 @@ export class Maintenance implements AsyncDisposable {
     return new Maintenance(options);
   }
 
+  /** The server has something that we do not know yet. */
+  syncNow(): void {
+    this.#pause.wake();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#following[Symbol.dispose]();
     this.#abort.abort();
@@ -91,7 +98,9 @@ export class Maintenance implements AsyncDisposable {
     try {
       while (!signal.aborted) {
         this.#pause.begin();
+        this.#options.status.begins();
         const delayMs = await this.#round(signal);
+        this.#options.status.next(delayMs);
         await this.#pause.wait(delayMs, this.#failures === 0, signal);
       }
     } catch (error) {
@@ -103,11 +112,12 @@ export class Maintenance implements AsyncDisposable {
 
   /** @returns when to begin the next one, in milliseconds. @throws what ends the agent. */
   async #round(signal: AbortSignal): Promise<number> {
-    const { synchronizer, identity, cache, cacheFile } = this.#options;
+    const { synchronizer, identity, cache, cacheFile, status } = this.#options;
     try {
       await this.#keepIdentity(signal);
       const { hasChanged } = await synchronizer.sync(signal);
       this.#failures = 0;
+      status.succeeded();
       this.#first.resolve();
       await this.#followTrust(signal);
       if (hasChanged && cache.content !== undefined) await cacheFile.write(identity.svid.spiffeId, cache.content);
@@ -116,8 +126,10 @@ export class Maintenance implements AsyncDisposable {
     } catch (error) {
       if (signal.aborted) return 0;
       this.#failures += 1;
+      status.failed(error);
       if (this.#failures > 1 && isSpiffeError(error, 'SERVER_UNREACHABLE')) await this.#learnTrust(signal);
       await this.#judge(error);
+      status.mustReattest = this.#mustRejoin;
       synchronizer.useRestored();
       this.#first.resolve();
       const delayMs = this.#mustRejoin !== undefined && this.#failures === 1 ? 0 : backoffMs(this.#failures);
@@ -161,6 +173,7 @@ export class Maintenance implements AsyncDisposable {
     const { identity, connection } = this.#options;
     await identity.use(await joinTrustDomain(this.#options, identity.svid.key, signal));
     this.#mustRejoin = undefined;
+    this.#options.status.mustReattest = undefined;
     connection.reconnect();
   }
 

@@ -13,6 +13,7 @@ import type { JwtSvids } from '../workloads/jwt-svids.ts';
 import { planSvids, withDistrusted } from '../workloads/svid-plan.ts';
 import type { CacheContent, WorkloadCache } from '../workloads/workload-cache.ts';
 import { type IssueOptions, issueX509Svids, type WorkloadX509Svid } from '../workloads/workload-x509-svid.ts';
+import type { SyncStatus } from './sync-status.ts';
 
 export interface SynchronizerOptions {
   readonly trustDomain: TrustDomain;
@@ -22,9 +23,10 @@ export interface SynchronizerOptions {
   /** What the last run had, to go on from; workloads get it once {@link Synchronizer.useRestored} says so. */
   readonly restored: CacheContent | undefined;
   readonly jwtSvids: JwtSvids;
-  readonly issue: Omit<IssueOptions, 'connection' | 'log' | 'clock'>;
+  readonly issue: Pick<IssueOptions, 'keyType' | 'availabilityTargetSeconds'>;
   readonly x509SvidCacheMaxSize: number;
   readonly useSyncAuthorizedEntries: boolean;
+  readonly status: SyncStatus;
   readonly log: Logger;
   readonly clock: () => Date;
 }
@@ -63,7 +65,7 @@ export class Synchronizer {
    * even where SVIDs could not be had.
    */
   async sync(signal: AbortSignal): Promise<SyncResult> {
-    const { connection, trustDomain, trust, cache, restored, clock, log } = this.#options;
+    const { connection, trustDomain, trust, cache, restored, status, clock, log } = this.#options;
     const before = cache.content ?? restored ?? NOTHING;
     const ownBundle = await fetchBundle(connection, trustDomain, signal);
     await this.#trust(ownBundle);
@@ -79,9 +81,16 @@ export class Synchronizer {
       now: clock(),
     });
     const isTakenBack = wanted.length > 0 && this.#publishWhatIsTakenBack({ entries, svids: kept, bundles });
+    status.keepOnly(entries);
+    status.signs(wanted);
     const [issuing] = await Promise.allSettled([
-      issueX509Svids(wanted, { ...this.#options.issue, connection, log, clock }, signal),
+      issueX509Svids(
+        wanted,
+        { ...this.#options.issue, connection, log, clock, onRefused: (id, reason) => status.refused(id, reason) },
+        signal,
+      ),
     ]);
+    status.signed();
     const issued = issuing.status === 'fulfilled' ? issuing.value : [];
     const hasChanged = this.#publish({ entries, svids: withIssued(kept, issued), bundles }) || isTakenBack;
     this.#verifiedBy = verifiedBy;

@@ -1,4 +1,5 @@
 import type { Logger } from '../../log/logger.ts';
+import type { Interceptor } from '../../rpc/call.ts';
 import type { ObserveCalls } from '../../rpc/call-observer.ts';
 import type { CallTracer } from '../../rpc/call-tracer.ts';
 import { API_GRACE_MS, RpcServer } from '../../rpc/server.ts';
@@ -19,16 +20,17 @@ const CANCELS_A_SECOND = 20_000;
 export async function openEndpoint(options: {
   readonly socketPath: string;
   readonly services: readonly BoundService[];
+  readonly interceptors: readonly Interceptor[];
   readonly observe: ObserveCalls;
   readonly tracer?: CallTracer | undefined;
   readonly log: Logger;
 }): Promise<AsyncDisposable> {
-  const { socketPath: path, services, observe, tracer, log } = options;
+  const { socketPath: path, services, interceptors, observe, tracer, log } = options;
   await using stack = new AsyncDisposableStack();
   const server = stack.use(
     RpcServer.create({
       services,
-      interceptors: [securityHeader],
+      interceptors: [securityHeader, ...interceptors],
       observe,
       tracer,
       log,

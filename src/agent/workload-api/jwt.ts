@@ -24,7 +24,7 @@ export const fetchJwtSvid =
     const wanted = spiffeId === '' ? undefined : parseSpiffeId(spiffeId);
     const { entries } = await viewOf(context, deps);
     const chosen = entries.filter((entry) => wanted === undefined || entry.spiffeId === wanted);
-    if (chosen.length === 0) throw noIdentity();
+    if (chosen.length === 0) throw noIdentity(wanted);
     const svids = chosen.map(async (entry) => ({
       spiffeId: entry.spiffeId,
       svid: (await deps.fetchJwtSvid(entry, audience)).token,

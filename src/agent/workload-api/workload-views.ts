@@ -1,12 +1,23 @@
 import type { CallContext } from '../../rpc/call.ts';
 import type { Bundle } from '../../spiffe/bundle.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
+import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { WorkloadView } from '../workloads/workload-cache.ts';
 import type { WorkloadDeps } from './workload-deps.ts';
 
 /** @see Workload Endpoint §6: the code for whoever has no identity. */
-export function noIdentity(): SpiffeError {
-  return new SpiffeError('NO_IDENTITY', 'no identity issued');
+export class NoIdentityError extends SpiffeError {
+  /** What the caller asked for; undefined where it would have taken any. */
+  readonly wanted: SpiffeId | undefined;
+
+  constructor(wanted: SpiffeId | undefined) {
+    super('NO_IDENTITY', 'no identity issued');
+    this.wanted = wanted;
+  }
+}
+
+export function noIdentity(wanted?: SpiffeId): SpiffeError {
+  return new NoIdentityError(wanted);
 }
 
 /** What the caller gets, from now on; bundles alone, and only ours, for a caller without an identity. */

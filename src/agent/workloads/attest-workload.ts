@@ -1,6 +1,6 @@
 import type { Logger } from '../../log/logger.ts';
 import type { WorkloadAttestor } from '../../plugin-host/kinds/workload-attestor.ts';
-import type { Peer } from '../../rpc/peer.ts';
+import type { Peer, UnixPeer } from '../../rpc/peer.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { formatSelector, type Selector } from '../../spiffe/selector.ts';
 
@@ -8,7 +8,41 @@ export interface AttestWorkloadOptions {
   readonly attestors: readonly WorkloadAttestor[];
   /** What may be logged of selectors: their beginnings, such as `unix` or `k8s:ns`. */
   readonly logSelectors: readonly string[];
+  /** Told what each attestor said. */
+  readonly onOutcomes?: (peer: UnixPeer, outcomes: readonly AttestorOutcome[]) => void;
   readonly log: Logger;
+}
+
+/** What one attestor said of a workload. */
+export interface AttestorOutcome {
+  readonly name: string;
+  /** None where it failed. */
+  readonly selectors: readonly Selector[];
+  /** What it failed with; undefined where it did not. */
+  readonly error: unknown;
+  readonly answeredAt: Date;
+  readonly tookMs: number;
+}
+
+/** Asks every attestor what a process is. */
+export async function askAttestors(
+  pid: number,
+  signal: AbortSignal,
+  attestors: readonly WorkloadAttestor[],
+): Promise<readonly AttestorOutcome[]> {
+  return await Promise.all(
+    attestors.map(async (attestor) => {
+      const beganAt = performance.now();
+      const [result] = await Promise.allSettled([attestor.attest(pid, signal)]);
+      return {
+        name: attestor.name,
+        selectors: result.status === 'fulfilled' ? result.value : [],
+        error: result.status === 'fulfilled' ? undefined : result.reason,
+        answeredAt: new Date(),
+        tookMs: performance.now() - beganAt,
+      };
+    }),
+  );
 }
 
 /**
@@ -21,15 +55,16 @@ export interface AttestWorkloadOptions {
 export async function attestWorkload(
   peer: Peer,
   signal: AbortSignal,
-  { attestors, logSelectors, log }: AttestWorkloadOptions,
+  { attestors, logSelectors, onOutcomes, log }: AttestWorkloadOptions,
 ): Promise<readonly Selector[]> {
   if (peer.kind !== 'unix') throw new SpiffeError('UNAUTHENTICATED', 'workloads call over the Unix socket');
   const { pid } = peer;
   requireSame(peer);
-  const results = await Promise.allSettled(attestors.map((attestor) => attestor.attest(pid, signal)));
+  const outcomes = await askAttestors(pid, signal, attestors);
   requireSame(peer);
-  const selectors = results.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
-  const failures = results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []));
+  onOutcomes?.(peer, outcomes);
+  const selectors = outcomes.flatMap((outcome) => outcome.selectors);
+  const failures = outcomes.flatMap(({ error }) => (error === undefined ? [] : [error]));
   for (const failure of failures) {
     if (signal.aborted) break;
     log.error('a workload attestor failed', {
@@ -42,16 +77,18 @@ export async function attestWorkload(
       cause: new AggregateError(failures),
     });
   }
-  const shown = selectors.map(formatSelector).filter((text) => logSelectors.some((start) => isBelow(text, start)));
+  const shown = selectors.map(formatSelector).filter((text) => mayBeLogged(text, logSelectors));
   log.debug('workload attested', { pid, count: selectors.length, selectors: shown.join(' ') || undefined });
   return selectors;
 }
 
-function isBelow(selector: string, start: string): boolean {
-  return selector === start || selector.startsWith(`${start}:`);
+/** @param logSelectors as in {@link AttestWorkloadOptions} */
+export function mayBeLogged(selector: string, logSelectors: readonly string[]): boolean {
+  return logSelectors.some((start) => selector === start || selector.startsWith(`${start}:`));
 }
 
-function requireSame(peer: Peer & { kind: 'unix' }): void {
+/** @throws SpiffeError `UNAUTHENTICATED` */
+export function requireSame(peer: UnixPeer): void {
   if (peer.isUnchanged()) return;
   const fault = peer.isAlive() ? 'has become another program or user since it connected: connect anew' : 'has ended';
   throw new SpiffeError('UNAUTHENTICATED', `the caller, process ${peer.pid}, ${fault}`);

@@ -30,6 +30,8 @@ export interface IssueOptions {
   readonly connection: ServerConnection;
   readonly keyType: 'ec-p256' | 'ec-p384' | 'rsa-2048';
   readonly availabilityTargetSeconds: number | undefined;
+  /** Told of every entry that is left out. */
+  readonly onRefused: (entryId: string, reason: string) => void;
   readonly log: Logger;
   readonly clock: () => Date;
 }
@@ -77,6 +79,7 @@ async function issueBatch(
     } catch (error) {
       const { id, spiffeId } = request.entry;
       const reason = error instanceof Error ? error.message : String(error);
+      options.onRefused(id, reason);
       options.log.error('no X.509-SVID for an entry', { entry_id: id, spiffe_id: spiffeId, reason });
       return [];
     }

@@ -1,3 +1,4 @@
+import { missingSelectors, selectorSet } from '../../spiffe/nearly-matching.ts';
 import { formatSelector, type Selector } from '../../spiffe/selector.ts';
 import { isAgentId, type SpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { CachedEntry } from '../cached-entry.ts';
@@ -55,8 +56,7 @@ export function findWay(cache: EntryCache, node: Node, entry: CachedEntry, now: 
 
 /** What an entry asks for that is not among `have`. */
 export function missingOf({ selectors }: CachedEntry, have: readonly Selector[]): readonly Selector[] {
-  const known = new Set(have.map(formatSelector));
-  return selectors.filter((selector) => !known.has(formatSelector(selector)));
+  return missingSelectors(selectors, selectorSet(have));
 }
 
 /** Why an agent, or nobody at all, comes to sign for an entry, in a sentence. */

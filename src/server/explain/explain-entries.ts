@@ -1,6 +1,13 @@
 import type { AgentRepository } from '../../datastore/agent-repository.ts';
 import type { AttestedAgent } from '../../datastore/agent-rows.ts';
-import { formatSelector, type Selector } from '../../spiffe/selector.ts';
+import {
+  byNearness,
+  type ComparedSelectors,
+  isNearMatch,
+  missingSelectors,
+  selectorSet,
+} from '../../spiffe/nearly-matching.ts';
+import type { Selector } from '../../spiffe/selector.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { CachedEntry } from '../cached-entry.ts';
 import type { EntryCache } from '../entry-cache.ts';
@@ -59,8 +66,7 @@ export async function explainEntries(question: Question, options: ExplainOptions
     .toSorted(
       (a, b) =>
         Number(b.matches) - Number(a.matches) ||
-        a.missing.length - b.missing.length ||
-        shared(b) - shared(a) ||
+        byNearness(compared(a), compared(b)) ||
         Number(b.isForNode) - Number(a.isForNode) ||
         (a.entry.spiffeId < b.entry.spiffeId ? -1 : 1),
     );
@@ -84,8 +90,8 @@ export async function explainEntries(question: Question, options: ExplainOptions
   return { agent, entries, leftOut: ranked.length - entries.length };
 }
 
-function shared({ entry, missing }: Pick<ExplainedEntry, 'entry' | 'missing'>): number {
-  return entry.selectors.length - missing.length;
+function compared({ entry, missing }: Pick<ExplainedEntry, 'entry' | 'missing'>): ComparedSelectors {
+  return { wanted: entry.selectors.length, missing: missing.length };
 }
 
 /** Who an entry for nodes gives its ID. */
@@ -102,9 +108,9 @@ function candidatesOf(
   if (spiffeId !== undefined) return cache.entriesOf(spiffeId);
   const own = node === undefined ? [] : cache.authorizedEntries(node.spiffeId, node.selectors, now);
   if (selectors.length === 0) return own;
-  const have = new Set(selectors.map(formatSelector));
-  const lacks = (entry: CachedEntry) => entry.selectors.filter((one) => !have.has(formatSelector(one))).length;
-  const isNear = (entry: CachedEntry) => lacks(entry) === 1 || lacks(entry) < entry.selectors.length;
+  const have = selectorSet(selectors);
+  const lacks = (entry: CachedEntry) => missingSelectors(entry.selectors, have).length;
+  const isNear = (entry: CachedEntry) => isNearMatch({ wanted: entry.selectors.length, missing: lacks(entry) });
   if (node === undefined) return [...cache.all].filter((entry) => entry.parentId !== cache.serverId && isNear(entry));
   // Of other agents' entries, only those that the workload would have there.
   const others = [...cache.all].filter((entry) => entry.parentId !== cache.serverId && lacks(entry) === 0);

@@ -7,6 +7,7 @@ import {
   ExplainDefinition,
   Reached,
 } from '../../gen/assayer/server/explain/v1/explain.ts';
+import type { CallContext } from '../../rpc/call.ts';
 import { type BoundService, bindService } from '../../rpc/service.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { requireValidSelector } from '../../spiffe/selector.ts';
@@ -17,6 +18,7 @@ import { fromApiAgentId, fromApiWorkloadId, toApiId } from '../api/api-ids.ts';
 import type { EntryCache } from '../entry-cache.ts';
 import type { WatchHub } from '../watch/watch-hub.ts';
 import { checkChanges } from './checked-changes.ts';
+import { countMatches } from './count-matches.ts';
 import { explainEntries } from './explain-entries.ts';
 import { type EffectKind, previewEntries } from './preview-entries.ts';
 import type { SyncLog } from './sync-log.ts';
@@ -28,6 +30,8 @@ export interface ExplainServiceOptions {
   readonly trustDomain: TrustDomain;
   readonly hub: WatchHub;
   readonly syncs: SyncLog;
+  /** The agent that calls. */
+  readonly callingAgent: (context: CallContext) => AttestedAgent;
   readonly clock: () => Date;
 }
 
@@ -84,6 +88,13 @@ export function explainService(options: ExplainServiceOptions): BoundService {
         })),
         leftOut,
       };
+    },
+    async countMatches({ selectors }, context) {
+      requireFew('selectors', selectors, MAX_SELECTORS);
+      selectors.forEach(requireValidSelector);
+      const { spiffeId, selectors: ofNode } = options.callingAgent(context);
+      const now = Math.floor(clock().getTime() / 1000);
+      return countMatches({ spiffeId, selectors: ofNode }, selectors, { cache, syncs, now });
     },
     async previewEntries(wanted) {
       requireFew('changes', [...wanted.create, ...wanted.update, ...wanted.delete], MAX_CHANGES);

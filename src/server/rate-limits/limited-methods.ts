@@ -3,6 +3,8 @@ const ATTESTATIONS = 1;
 const SIGNATURES = 500;
 const PUSHED_KEYS = 500;
 const STATUSES = 10;
+/** Every entry is looked at. Ours alone. */
+const EXPLANATIONS = 10;
 
 /** Methods that share the buckets of one limit. */
 export interface MethodGroup {
@@ -31,4 +33,5 @@ export const LIMITED_METHODS: readonly MethodGroup[] = [
   { perSecond: SIGNATURES, setting: 'signing', methods: [`${SVID}/NewJWTSVID`] },
   { perSecond: PUSHED_KEYS, methods: [`${BUNDLE}/PublishJWTAuthority`, `${BUNDLE}/PublishWITAuthority`] },
   { perSecond: STATUSES, methods: [`${AGENT}/PostStatus`] },
+  { perSecond: EXPLANATIONS, methods: ['/assayer.server.explain.v1.Explain/CountMatches'] },
 ];

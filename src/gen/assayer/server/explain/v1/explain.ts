@@ -30,6 +30,27 @@ export namespace Reached {
   export type UNRECOGNIZED = typeof Reached.UNRECOGNIZED;
 }
 
+export interface CountMatchesRequest {
+  /** What the workload has. */
+  selectors: Selector[];
+}
+
+/** Each entry all of whose selectors the workload has is in one of these. */
+export interface CountMatchesResponse {
+  /** The agent that asks may sign for them and was told of them. */
+  known: number;
+  /** The same, but its last sync did not have them yet. */
+  notSynced: number;
+  /** Their time is over. */
+  expired: number;
+  /** For other agents alone. */
+  ofOtherAgents: number;
+  /** An entry for nodes would give this agent their parent ID, but the agent lacks selectors of it. */
+  nodeLacksSelectors: number;
+  /** Nobody has their parent ID. */
+  withoutParent: number;
+}
+
 export interface ExplainEntriesRequest {
   /** Only entries that give this. */
   spiffeId:
@@ -143,6 +164,176 @@ export namespace Effect_Kind {
   export type CHANGES = typeof Effect_Kind.CHANGES;
   export type UNRECOGNIZED = typeof Effect_Kind.UNRECOGNIZED;
 }
+
+function createBaseCountMatchesRequest(): CountMatchesRequest {
+  return { selectors: [] };
+}
+
+export const CountMatchesRequest: MessageFns<CountMatchesRequest> = {
+  encode(message: CountMatchesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.selectors) {
+      Selector.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CountMatchesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCountMatchesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.selectors.push(Selector.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CountMatchesRequest>): CountMatchesRequest {
+    return CountMatchesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CountMatchesRequest>): CountMatchesRequest {
+    const message = createBaseCountMatchesRequest();
+    message.selectors = object.selectors?.map((e) => Selector.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCountMatchesResponse(): CountMatchesResponse {
+  return { known: 0, notSynced: 0, expired: 0, ofOtherAgents: 0, nodeLacksSelectors: 0, withoutParent: 0 };
+}
+
+export const CountMatchesResponse: MessageFns<CountMatchesResponse> = {
+  encode(message: CountMatchesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.known !== 0) {
+      writer.uint32(8).uint32(message.known);
+    }
+    if (message.notSynced !== 0) {
+      writer.uint32(16).uint32(message.notSynced);
+    }
+    if (message.expired !== 0) {
+      writer.uint32(24).uint32(message.expired);
+    }
+    if (message.ofOtherAgents !== 0) {
+      writer.uint32(32).uint32(message.ofOtherAgents);
+    }
+    if (message.nodeLacksSelectors !== 0) {
+      writer.uint32(40).uint32(message.nodeLacksSelectors);
+    }
+    if (message.withoutParent !== 0) {
+      writer.uint32(48).uint32(message.withoutParent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CountMatchesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCountMatchesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.known = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.notSynced = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.expired = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.ofOtherAgents = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.nodeLacksSelectors = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.withoutParent = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CountMatchesResponse>): CountMatchesResponse {
+    return CountMatchesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CountMatchesResponse>): CountMatchesResponse {
+    const message = createBaseCountMatchesResponse();
+    message.known = object.known ?? 0;
+    message.notSynced = object.notSynced ?? 0;
+    message.expired = object.expired ?? 0;
+    message.ofOtherAgents = object.ofOtherAgents ?? 0;
+    message.nodeLacksSelectors = object.nodeLacksSelectors ?? 0;
+    message.withoutParent = object.withoutParent ?? 0;
+    return message;
+  },
+};
 
 function createBaseExplainEntriesRequest(): ExplainEntriesRequest {
   return { spiffeId: undefined, agentId: undefined, selectors: [] };
@@ -955,7 +1146,7 @@ export const Effect: MessageFns<Effect> = {
   },
 };
 
-/** Says why somebody gets an identity or does not. SPIRE has nothing like it. For administrators. */
+/** Says why somebody gets an identity or does not. SPIRE has nothing like it. For administrators, where nothing else is said. */
 export type ExplainDefinition = typeof ExplainDefinition;
 export const ExplainDefinition = {
   name: "Explain",
@@ -976,6 +1167,15 @@ export const ExplainDefinition = {
       requestType: PreviewEntriesRequest as typeof PreviewEntriesRequest,
       requestStream: false,
       responseType: PreviewEntriesResponse as typeof PreviewEntriesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** For an agent: how many entries would be for a workload of its node. It learns of no entry that it may not sign for. */
+    countMatches: {
+      name: "CountMatches",
+      requestType: CountMatchesRequest as typeof CountMatchesRequest,
+      requestStream: false,
+      responseType: CountMatchesResponse as typeof CountMatchesResponse,
       responseStream: false,
       options: {},
     },

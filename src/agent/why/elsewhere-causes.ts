@@ -1,0 +1,79 @@
+import { formatSelector, type Selector } from '../../spiffe/selector.ts';
+import { time } from './agent-causes.ts';
+import type { Finding, ShowSelector } from './finding.ts';
+import type { WorkloadFacts } from './workload-facts.ts';
+
+/** More are not written into a command. */
+const MAX_SELECTORS = 20;
+
+/** What only the server knows of: entries that are not under this agent, or that it has not heard of. */
+export function elsewhereCauses(facts: WorkloadFacts, show: ShowSelector): readonly Finding[] {
+  const { counts, agent, entries } = facts;
+  if (agent.id === undefined || entries.some(({ matches }) => matches)) return [];
+  const parent = `this agent is ${agent.id}`;
+  const explain = `on the server, ${explainCommand(facts, show)} names what there is`;
+  const findings: Finding[] = [];
+  const add = (code: Finding['code'], count: number, text: (many: string) => string) => {
+    if (count > 0) findings.push({ code, text: text(count === 1 ? '1 entry' : `${count} entries`) });
+  };
+  add(
+    'ENTRY_JUST_CREATED',
+    (counts?.notSynced ?? 0) + (counts?.known ?? 0), // what it knows would be among its entries, but for one that came just now
+    (many) =>
+      `The server has ${many} for this workload that the agent has not been told of yet, as after one was just created: wait a moment and ask again; the last sync was at ${agent.syncedAt === undefined ? 'no time yet' : time(agent.syncedAt)}.`,
+  );
+  add(
+    'WRONG_PARENT_ID',
+    counts?.withoutParent ?? 0,
+    (many) =>
+      `The server has ${many} for this workload whose parent ID nobody has, neither an agent nor an entry for nodes: ${parent}, so set -parentID to that with "assayer server entry update", or to what an entry for nodes gives it; ${explain}.`,
+  );
+  add(
+    'ENTRY_OF_OTHER_AGENT',
+    counts?.ofOtherAgents ?? 0,
+    (many) =>
+      `The server has ${many} for this workload under another agent: ${parent}, so set -parentID to that with "assayer server entry update", make a second entry, or give both agents one ID by an entry for nodes (-node); ${explain}.`,
+  );
+  add(
+    'NODE_LACKS_SELECTORS',
+    counts?.nodeLacksSelectors ?? 0,
+    (many) =>
+      `The server has ${many} for this workload under an entry for nodes that this agent is not among, since it lacks a selector of it: correct that entry for nodes, or what the node attests; ${explain}.`,
+  );
+  add(
+    'ENTRY_EXPIRED',
+    counts?.expired ?? 0,
+    (many) =>
+      `The server has ${many} for this workload whose time is over: give them a later one with "assayer server entry update -entryExpiry".`,
+  );
+  const isTold = findings.length > 0 || entries.length > 0 || agent.entryCount === undefined;
+  if (isTold) return findings;
+  return [
+    {
+      code: 'NO_ENTRY',
+      text: `None of the ${agent.entryCount} entries under this agent asks for what this workload has: create one with "assayer server entry create -parentID ${agent.id} -spiffeID ID${selectorFlags(facts, show)}"; is there one, it is under another parent ID (${parent}): ${explain}.`,
+    },
+  ];
+}
+
+function explainCommand(facts: WorkloadFacts, show: ShowSelector): string {
+  return `"assayer server entry explain -agent ${facts.agent.id}${selectorFlags(facts, show)}"`;
+}
+
+/** Empty where some may not be shown. */
+function selectorFlags({ selectors }: WorkloadFacts, show: ShowSelector): string {
+  const shown = selectors.filter((selector) => isShort(selector) && show(selector) === formatSelector(selector));
+  return shown
+    .slice(0, MAX_SELECTORS)
+    .map((selector) => ` -selector ${quoted(formatSelector(selector))}`)
+    .join('');
+}
+
+function isShort({ value }: Selector): boolean {
+  return value.length <= 256;
+}
+
+/** As one word of a shell. */
+function quoted(text: string): string {
+  return /^[\w:./@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

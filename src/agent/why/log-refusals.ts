@@ -1,0 +1,119 @@
+import { readlinkSync } from 'node:fs';
+import type { Logger } from '../../log/logger.ts';
+import type { CallContext, Interceptor } from '../../rpc/call.ts';
+import type { UnixPeer } from '../../rpc/peer.ts';
+import { isSpiffeError } from '../../spiffe/error.ts';
+import { formatSelector } from '../../spiffe/selector.ts';
+import { NoIdentityError } from '../workload-api/workload-views.ts';
+import { type AttestorOutcome, mayBeLogged } from '../workloads/attest-workload.ts';
+import { findCauses } from './find-causes.ts';
+import type { ShowSelector } from './finding.ts';
+import type { RefusedCalls } from './refused-calls.ts';
+import type { WorkloadExplainer } from './workload-explainer.ts';
+
+export interface LogRefusalsOptions {
+  readonly explainer: Pick<WorkloadExplainer, 'explainOutcomes'>;
+  readonly refused: RefusedCalls;
+  readonly logSelectors: readonly string[];
+  readonly log: Logger;
+  readonly clock: () => Date;
+}
+
+/** The same program of the same user is told of once in so long, and of all together no more than so many. */
+const AGAIN_AFTER_MS = 60_000;
+const MOST_A_MINUTE = 30;
+const MAX_PROGRAMS = 1_000;
+const MAX_CAUSES = 3;
+
+/** Says in the log why a workload got nothing: one line, and not for every attempt of a workload that goes on trying. */
+export class LogRefusals implements Interceptor {
+  readonly #options: LogRefusalsOptions;
+  readonly #outcomes = new WeakMap<UnixPeer, readonly AttestorOutcome[]>();
+  /** By user and program, the one that was told of last being last. */
+  readonly #toldAt = new Map<string, number>();
+  readonly #abort = new AbortController();
+  #minuteBegan = 0;
+  #toldInMinute = 0;
+  #suppressed = 0;
+
+  constructor(options: LogRefusalsOptions) {
+    this.#options = options;
+  }
+
+  /** What attestation found of a caller, the last time. */
+  found(peer: UnixPeer, outcomes: readonly AttestorOutcome[]): void {
+    this.#outcomes.set(peer, outcomes);
+  }
+
+  after({ peer, method }: CallContext, error: unknown): void {
+    if (peer.kind !== 'unix') return;
+    if (!isSpiffeError(error, 'NO_IDENTITY') && !isSpiffeError(error, 'WORKLOAD_UNREADABLE')) return;
+    const { refused, clock } = this.#options;
+    const wanted = error instanceof NoIdentityError ? error.wanted : undefined;
+    refused.record(peer, { method, at: clock(), wanted });
+    const path = pathOf(peer);
+    const outcomes = this.#outcomes.get(peer) ?? [];
+    if (this.#mayTell(`${peer.uid} ${path}`)) void this.#tell(peer, outcomes, path, method);
+  }
+
+  [Symbol.dispose](): void {
+    this.#abort.abort();
+  }
+
+  async #tell(
+    peer: UnixPeer,
+    outcomes: readonly AttestorOutcome[],
+    path: string | undefined,
+    method: string,
+  ): Promise<void> {
+    const { explainer, logSelectors, log } = this.#options;
+    const { signal } = this.#abort;
+    const facts = await explainer.explainOutcomes(peer, outcomes, { wanted: undefined, path, signal });
+    if (signal.aborted) return;
+    const show: ShowSelector = (selector) => {
+      const text = formatSelector(selector);
+      return mayBeLogged(text, logSelectors) ? text : `a selector of type ${selector.type}`;
+    };
+    const causes = findCauses(facts, show).slice(0, MAX_CAUSES);
+    log.warning('a workload got no identity', {
+      pid: peer.pid,
+      uid: peer.uid,
+      path,
+      method,
+      codes: causes.map(({ code }) => code).join(' '),
+      reason: causes.map(({ text }) => text).join(' '),
+      suppressed: this.#suppressed === 0 ? undefined : this.#suppressed,
+    });
+    this.#suppressed = 0;
+  }
+
+  #mayTell(program: string): boolean {
+    const now = performance.now();
+    if (now - this.#minuteBegan >= 60_000) {
+      this.#minuteBegan = now;
+      this.#toldInMinute = 0;
+    }
+    const last = this.#toldAt.get(program);
+    const isAgain = last !== undefined && now - last < AGAIN_AFTER_MS;
+    if (isAgain || this.#toldInMinute >= MOST_A_MINUTE) {
+      this.#suppressed += 1;
+      return false;
+    }
+    this.#toldInMinute += 1;
+    this.#toldAt.delete(program);
+    this.#toldAt.set(program, now);
+    const [oldest] = this.#toldAt.keys();
+    if (this.#toldAt.size > MAX_PROGRAMS && oldest !== undefined) this.#toldAt.delete(oldest);
+    return true;
+  }
+}
+
+/** Where it can be read, and only while it is that process. */
+function pathOf(peer: UnixPeer): string | undefined {
+  try {
+    const path = readlinkSync(`/proc/${peer.pid}/exe`);
+    return peer.isAlive() ? path : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,35 @@
+import type { UnixPeer } from '../../rpc/peer.ts';
+import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
+
+/** A call that was answered "no identity issued". */
+export interface RefusedCall {
+  /** `/package.Service/Method`. */
+  readonly method: string;
+  readonly at: Date;
+  /** What it asked for; undefined where it would have taken any. */
+  readonly wanted: SpiffeId | undefined;
+}
+
+const MAX_PROCESSES = 1_000;
+
+/** The last such call of each process; of too many, the one that called longest ago is forgotten. */
+export class RefusedCalls {
+  readonly #calls = new Map<string, RefusedCall>();
+
+  record(peer: UnixPeer, call: RefusedCall): void {
+    const key = keyOf(peer);
+    this.#calls.delete(key);
+    this.#calls.set(key, call);
+    const [oldest] = this.#calls.keys();
+    if (this.#calls.size > MAX_PROCESSES && oldest !== undefined) this.#calls.delete(oldest);
+  }
+
+  find(peer: UnixPeer): RefusedCall | undefined {
+    return this.#calls.get(keyOf(peer));
+  }
+}
+
+/** The number of a process comes again, with another start time. */
+function keyOf({ pid, startTimeTicks }: UnixPeer): string {
+  return `${pid} ${startTimeTicks}`;
+}

@@ -1,0 +1,49 @@
+import { missingSelectors, selectorSet } from '../../spiffe/nearly-matching.ts';
+import type { Selector } from '../../spiffe/selector.ts';
+import type { CachedEntry } from '../cached-entry.ts';
+import type { EntryCache } from '../entry-cache.ts';
+import { findWay, missingOf, type Node } from './entry-way.ts';
+import type { SyncLog } from './sync-log.ts';
+
+export interface MatchCounts {
+  known: number;
+  notSynced: number;
+  expired: number;
+  ofOtherAgents: number;
+  nodeLacksSelectors: number;
+  withoutParent: number;
+}
+
+export interface CountOptions {
+  readonly cache: EntryCache;
+  readonly syncs: SyncLog;
+  /** Unix seconds. */
+  readonly now: number;
+}
+
+/** Sorts the entries that a workload of a node has all selectors of by what stands between them. */
+export function countMatches(node: Node, selectors: readonly Selector[], options: CountOptions): MatchCounts {
+  const counts = {
+    known: 0,
+    notSynced: 0,
+    expired: 0,
+    ofOtherAgents: 0,
+    nodeLacksSelectors: 0,
+    withoutParent: 0,
+  };
+  const have = selectorSet(selectors);
+  for (const entry of options.cache.all) {
+    if (entry.selectors.length === 0 || entry.parentId === options.cache.serverId) continue;
+    if (missingSelectors(entry.selectors, have).length === 0) counts[kindOf(node, entry, options)] += 1;
+  }
+  return counts;
+}
+
+function kindOf(node: Node, entry: CachedEntry, { cache, syncs, now }: CountOptions): keyof MatchCounts {
+  if (entry.expiresAt !== 0 && entry.expiresAt <= now) return 'expired';
+  const way = findWay(cache, node, entry, now);
+  if (way !== undefined) return syncs.hasSeen(node.spiffeId, way.entries) === true ? 'known' : 'notSynced';
+  const { agents, aliases } = cache.holdersOf(entry);
+  if ([...aliases].some((alias) => missingOf(alias, node.selectors).length > 0)) return 'nodeLacksSelectors';
+  return agents.size > 0 ? 'ofOtherAgents' : 'withoutParent';
+}
