@@ -25,6 +25,8 @@ export interface HandlerOptions {
   readonly method: MethodDefinition;
   /** The function of `ServiceHandlers` for this method. */
   readonly handler: unknown;
+  /** Whether its calls go on until the server stops, though their requests come in a stream. */
+  readonly isEndless: boolean;
   readonly interceptors: readonly Interceptor[];
   readonly log: Logger;
   readonly ended: CallEnded | undefined;
@@ -87,8 +89,12 @@ function bidi(options: HandlerOptions, handler: BidiStreaming<unknown, unknown>)
     return guard(
       options,
       call,
-      (context) => writeAll(call, handler(requests, context), context.signal),
+      async (context) => {
+        await writeAll(call, handler(requests, context), context.signal);
+        if (context.signal.reason === STOPPING) throw STOPPING;
+      },
       (error) => call.emit('error', toStatus(error)),
+      options.isEndless ? 'ends when the server stops' : 'ends by itself',
     );
   };
 }

@@ -119,7 +119,10 @@ export class RpcServer implements AsyncDisposable {
     this.#server.forceShutdown();
   }
 
-  #add({ definition, handlers }: BoundService, { interceptors = [], log, observe, tracer }: RpcServerOptions): void {
+  #add(
+    { definition, handlers, endless }: BoundService,
+    { interceptors = [], log, observe, tracer }: RpcServerOptions,
+  ): void {
     const methods: Record<string, GrpcMethod<unknown, unknown>> = {};
     const implementation: Record<string, UntypedHandleCall> = {};
     for (const [name, method] of Object.entries(definition.methods)) {
@@ -131,6 +134,7 @@ export class RpcServer implements AsyncDisposable {
         path,
         method,
         handler,
+        isEndless: endless?.has(name) ?? false,
         interceptors,
         log,
         ended: observe?.(path),
