@@ -24,6 +24,7 @@ import type { JoinOptions } from './attestation/join-trust-domain.ts';
 import { nodeEvidence } from './attestation/node-evidence.ts';
 import { findOrEarnSvid } from './identity/first-identity.ts';
 import { NodeIdentity, type NodeIdentityOptions } from './identity/node-identity.ts';
+import { secretDiscoveryService } from './secret-discovery/secret-discovery-service.ts';
 import { serveHealth } from './serve-health.ts';
 import { serveMetrics } from './serve-metrics.ts';
 import { ServerConnection } from './server-api/server-connection.ts';
@@ -40,6 +41,7 @@ import { RefusedCalls } from './why/refused-calls.ts';
 import { whyService } from './why/why-service.ts';
 import { WorkloadExplainer } from './why/workload-explainer.ts';
 import { openEndpoint } from './workload-api/endpoint.ts';
+import type { WorkloadDeps } from './workload-api/workload-deps.ts';
 import { workloadService } from './workload-api/workload-service.ts';
 import { type AttestWorkloadOptions, attestWorkload } from './workloads/attest-workload.ts';
 import { JwtSvids } from './workloads/jwt-svids.ts';
@@ -140,10 +142,13 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     log,
     onOutcomes: (peer, outcomes) => refusals.found(peer, outcomes),
   };
-  const workloads = workloadService({
-    trustDomain,
+  const callers: Pick<WorkloadDeps, 'attest' | 'watch'> = {
     attest: (peer, callSignal) => attestWorkload(peer, callSignal, attestation),
     watch: (selectors, callSignal) => cache.watch(selectors, callSignal),
+  };
+  const workloads = workloadService({
+    ...callers,
+    trustDomain,
     fetchJwtSvid: (entry, audience) => jwtSvids.fetch(entry, audience),
     allowUnauthenticatedVerifiers: config.allowUnauthenticatedVerifiers,
     allowedForeignJwtClaims: config.allowedForeignJwtClaims,
@@ -158,6 +163,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       pluginsService(catalog, isOwnUser),
       whyService({ explainer }),
       ...(config.disableWorkloadApi ? [] : [workloads]),
+      ...(config.disableSdsApi ? [] : [secretDiscoveryService({ ...callers, sds: config.sds, log })]),
     ],
     interceptors: [refusals],
     observe: rpcMeters(metrics),

@@ -22,8 +22,8 @@ export function noIdentity(wanted?: SpiffeId): SpiffeError {
 
 /** What the caller gets, from now on; bundles alone, and only ours, for a caller without an identity. */
 export async function* viewsOf(
-  { peer, signal }: CallContext,
-  { attest, watch }: WorkloadDeps,
+  { peer, signal }: Pick<CallContext, 'peer' | 'signal'>,
+  { attest, watch }: Pick<WorkloadDeps, 'attest' | 'watch'>,
 ): AsyncGenerator<WorkloadView> {
   yield* watch(await attest(peer, signal), signal);
 }

@@ -1,0 +1,41 @@
+import type { DiscoveryRequest, DiscoveryResponse } from '../../gen/envoy/service/discovery/v3/discovery.ts';
+import type { CallContext } from '../../rpc/call.ts';
+import { noIdentity, viewsOf } from '../workload-api/workload-views.ts';
+import { eitherOf } from './either-of.ts';
+import type { SecretDiscoveryDeps } from './secret-discovery-deps.ts';
+import { SecretSubscription } from './secret-subscription.ts';
+
+/**
+ * `StreamSecrets`: what the caller names, and again whenever that changes. A name that nothing is given for is left out,
+ * and given as soon as the caller is entitled to it.
+ *
+ * @throws SpiffeError `NO_IDENTITY` for a caller without an identity, at any time: that is how a proxy hears of an
+ *   entry that is deleted.
+ */
+export const streamSecrets = (deps: SecretDiscoveryDeps) =>
+  async function* (
+    requests: AsyncIterable<DiscoveryRequest>,
+    { peer, signal }: CallContext,
+  ): AsyncGenerator<DiscoveryResponse> {
+    const { sds, log } = deps;
+    const left = new AbortController();
+    const views = viewsOf({ peer, signal: AbortSignal.any([signal, left.signal]) }, deps);
+    const asked = requests[Symbol.asyncIterator]();
+    const subscription = new SecretSubscription({ sds, log, pid: peer.kind === 'unix' ? peer.pid : 0 });
+    try {
+      for await (const event of eitherOf(asked, views)) {
+        if ('first' in event) {
+          subscription.take(event.first);
+        } else {
+          if (event.second.entries.length === 0) throw noIdentity();
+          subscription.show(event.second);
+        }
+        const response = subscription.next();
+        if (response !== undefined) yield response;
+      }
+    } finally {
+      left.abort();
+      await asked.return?.();
+      await views.return(undefined);
+    }
+  };
