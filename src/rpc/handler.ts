@@ -31,7 +31,8 @@ export interface HandlerOptions {
   readonly log: Logger;
   readonly ended: CallEnded | undefined;
   readonly tracer: CallTracer | undefined;
-  readonly findPeer: (tag: string) => Peer | undefined;
+  /** @param address of the connection, as grpc-js tells it. */
+  readonly findPeer: (address: string, authority: string) => Peer | undefined;
   /** Aborted when the server stops: a stream of answers would go on for ever, any other call ends by itself, … */
   readonly ending: AbortSignal;
   /** … or is ended once this is aborted. */
@@ -103,6 +104,7 @@ interface AnyCall {
   readonly metadata: Metadata;
   readonly cancelled: boolean;
   getPeer(): string;
+  getHost(): string;
   getDeadline(): Date | number;
   on(event: 'cancelled', listener: () => void): unknown;
 }
@@ -124,7 +126,7 @@ async function guard(
   const controller = new AbortController();
   call.on('cancelled', () => controller.abort(CALL_ENDED));
   if (call.cancelled) controller.abort(CALL_ENDED);
-  const peer = options.findPeer(call.getPeer());
+  const peer = options.findPeer(call.getPeer(), call.getHost());
   if (peer === undefined) {
     refuse(new SpiffeError('CANCELLED', 'the connection has ended')); // nobody is there any more
     return;

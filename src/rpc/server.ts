@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
   type ConnectionInjector,
@@ -8,6 +10,7 @@ import {
   type UntypedHandleCall,
 } from '@grpc/grpc-js';
 import type { Logger } from '../log/logger.ts';
+import { peekConnection } from './any-authority/peek-connection.ts';
 import type { Interceptor } from './call.ts';
 import type { ObserveCalls } from './call-observer.ts';
 import type { CallTracer } from './call-tracer.ts';
@@ -39,6 +42,8 @@ export const API_GRACE_MS = 4_000;
 /** For the refusal of what has not ended in its time to go out. */
 const LAST_ANSWER_MS = 250;
 
+/** What grpc-js calls a peer that has none. */
+const NO_ADDRESS = 'unknown';
 const DEFAULT_MAX_REQUEST_BYTES = 4 * 1024 * 1024;
 
 /**
@@ -50,6 +55,9 @@ export class RpcServer implements AsyncDisposable {
   readonly #server: GrpcServer;
   readonly #injector: ConnectionInjector;
   readonly #peers = new Map<string, Peer>();
+  /** By the authority that their requests are given, which nobody else knows. */
+  readonly #rewrittenPeers = new Map<string, Peer>();
+  readonly #peeked = new Set<Duplex>();
   readonly #sockets = new Set<Duplex>();
   readonly #graceMs: number;
   readonly #ending = new AbortController();
@@ -78,22 +86,51 @@ export class RpcServer implements AsyncDisposable {
 
   /** Serves on `socket`, whose other end is `peer`: what every handler then sees. */
   accept(socket: Duplex, peer: Peer): void {
-    if (this.#disposal !== undefined) {
-      socket.destroy();
-      return;
-    }
     // grpc-js names a call's peer by its socket's address; this tag is ours, a client has no way to it.
     const tag = `peer-${this.#nextTag++}`;
     Object.defineProperty(socket, 'remoteAddress', { value: tag });
     Object.defineProperty(socket, 'remotePort', { value: undefined });
-    this.#peers.set(tag, peer);
-    this.#sockets.add(socket);
-    socket.once('close', () => {
-      this.#peers.delete(tag);
-      this.#sockets.delete(socket);
-    });
+    this.#serve(socket, this.#peers, tag, peer);
+  }
+
+  /** Like `accept`, for clients in any language: also such as name a path as the authority of their requests. */
+  acceptAnyAuthority(socket: Socket, peer: Peer): void {
+    this.#peeked.add(socket);
     socket.on('error', () => {}); // a peer that resets its connection is no event of ours
-    this.#injector.injectConnection(socket);
+    socket.once('close', () => this.#peeked.delete(socket));
+    const authority = randomUUID();
+    peekConnection({
+      socket,
+      authority,
+      onUsual: () => {
+        this.#peeked.delete(socket);
+        this.accept(socket, peer);
+      },
+      // grpc-js sees no address of a stream that is no socket: what the peer is found by is the authority, which is ours.
+      onRewritten: (stream) => {
+        this.#peeked.delete(socket);
+        this.#serve(stream, this.#rewrittenPeers, authority, peer);
+      },
+    });
+  }
+
+  #serve(stream: Duplex, peers: Map<string, Peer>, key: string, peer: Peer): void {
+    if (this.#disposal !== undefined) {
+      stream.destroy();
+      return;
+    }
+    peers.set(key, peer);
+    this.#sockets.add(stream);
+    stream.once('close', () => {
+      peers.delete(key);
+      this.#sockets.delete(stream);
+    });
+    stream.on('error', () => {});
+    this.#injector.injectConnection(stream);
+  }
+
+  #findPeer(address: string, authority: string): Peer | undefined {
+    return address === NO_ADDRESS ? this.#rewrittenPeers.get(authority) : this.#peers.get(address);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -107,6 +144,7 @@ export class RpcServer implements AsyncDisposable {
     );
     const cutMs = this.#graceMs + LAST_ANSWER_MS;
     this.#ending.abort();
+    for (const socket of this.#peeked) socket.destroy(); // no call of theirs has begun
     this.#injector.drain(cutMs);
     const limit = setTimeout(() => this.#overdue.abort(), this.#graceMs);
     const insist = setTimeout(() => {
@@ -139,7 +177,7 @@ export class RpcServer implements AsyncDisposable {
         log,
         ended: observe?.(path),
         tracer,
-        findPeer: (tag) => this.#peers.get(tag),
+        findPeer: (address, authority) => this.#findPeer(address, authority),
         ending: this.#ending.signal,
         overdue: this.#overdue.signal,
       });

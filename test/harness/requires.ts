@@ -28,16 +28,31 @@ const jdk: Tool = {
   isEnough: (major) => major >= 17,
 };
 
+const maven: Tool = {
+  command: 'mvn',
+  versionArgs: ['-q', '-version'],
+  wanted: 'Maven 3.8 or later',
+  isEnough: (major, minor) => major > 3 || (major === 3 && minor >= 8),
+};
+const pip: Tool = {
+  command: 'python3',
+  versionArgs: ['-m', 'pip', '--version'],
+  wanted: 'Python with pip 22 or later',
+  isEnough: (major) => major >= 22,
+};
+
 /** Like `describe`; where there is no Go 1.24 the tests are skipped, and the suite's name says why. */
 export const describeWithGo = describeWith(go);
 /** Like `describe`; where there is no Rust 1.85 the tests are skipped, and the suite's name says why. */
 export const describeWithRust = describeWith(rust);
 /** Like `describe`; where there is no JDK 17 the tests are skipped, and the suite's name says why. */
 export const describeWithJdk = describeWith(jdk);
+/** Like `describe`; where there is no Rust, JDK with Maven or Python with pip, the tests are skipped, and the suite's name says why. */
+export const describeWithRustJavaAndPython = describeWith(rust, jdk, maven, pip);
 
-function describeWith(tool: Tool): (name: string, body: () => void) => void {
+function describeWith(...tools: readonly Tool[]): (name: string, body: () => void) => void {
   return (name, body) => {
-    const lack = findLack(tool);
+    const lack = tools.map(findLack).find((found) => found !== undefined);
     if (lack === undefined) describe(name, body);
     else describe.skip(`${name} (${lack})`, body);
   };

@@ -33,7 +33,7 @@ export async function openAdminEndpoint(options: {
       mode: SOCKET_MODE,
       folderMode: FOLDER_MODE,
       log,
-      onConnection: (socket, peer) => server.accept(socket, peer),
+      onConnection: (socket, peer) => server.acceptAnyAuthority(socket, peer),
     }),
   );
   log.info('the admin API is served', { socket: path });

@@ -47,7 +47,7 @@ export async function openEndpoint(options: {
       folderMode: FOLDER_MODE,
       log,
       onConnection: (socket, peer) => {
-        if (connections.admit(socket, peer)) server.accept(socket, peer);
+        if (connections.admit(socket, peer)) server.acceptAnyAuthority(socket, peer);
         else
           log.warning('a connection was refused', { path, pid: peer.pid, reason: 'its process or user has too many' });
       },

@@ -1,0 +1,108 @@
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import { type Frame, FrameReader, isSettingsAck, PREFACE } from './frames.ts';
+import { encodeHeaderFrames, HeaderAssembler } from './header-assembler.ts';
+import { encodeHeaderBlock } from './hpack.ts';
+import type { HeaderField } from './hpack-table.ts';
+import { Http2ConnectionError } from './http2-error.ts';
+import { refuseConnection } from './refuse-connection.ts';
+
+export interface AuthorityRewriterOptions {
+  readonly socket: Socket;
+  /** What was read of it, from the preface on. */
+  readonly read: Buffer;
+  /** What every request then names as its authority. */
+  readonly authority: string;
+  /** Whether the client has yet to acknowledge SETTINGS that its server did not send. */
+  readonly isAckPending: boolean;
+}
+
+/**
+ * A client's connection as nghttp2 takes it: the authority of every request is replaced, whatever it was. Header blocks
+ * are decoded, as later ones refer to them, and encoded anew; every other frame and all answers pass as they are.
+ */
+export class AuthorityRewriter extends Duplex {
+  readonly #socket: Socket;
+  readonly #authority: HeaderField;
+  readonly #reader = new FrameReader();
+  readonly #assembler = new HeaderAssembler();
+  #isAckPending: boolean;
+  #hasPreface = false;
+
+  constructor({ socket, read, authority, isAckPending }: AuthorityRewriterOptions) {
+    super({ allowHalfOpen: false });
+    this.#socket = socket;
+    this.#authority = { name: ':authority', value: authority };
+    this.#isAckPending = isAckPending;
+    socket.on('error', () => {}); // its close tells
+    socket.on('close', () => this.destroy());
+    socket.on('end', () => this.push(null));
+    this.#take(read);
+    socket.on('data', (chunk: Buffer) => this.#take(chunk));
+  }
+
+  override _read(): void {
+    this.#socket.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#socket.write(chunk, done);
+  }
+
+  override _writev(chunks: readonly { readonly chunk: Buffer }[], done: (error?: Error | null) => void): void {
+    this.#socket.write(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.#socket.end(done);
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#socket.destroySoon();
+    done(error);
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.destroyed) return;
+    try {
+      const passed = this.#pass(chunk);
+      if (passed.length > 0 && !this.push(Buffer.concat(passed))) this.#socket.pause();
+    } catch (error) {
+      if (!(error instanceof Http2ConnectionError)) throw error;
+      refuseConnection(this.#socket, error, 'settings');
+      this.destroy();
+    }
+  }
+
+  #pass(chunk: Buffer): Buffer[] {
+    const passed: Buffer[] = [];
+    this.#reader.push(chunk);
+    if (!this.#hasPreface) {
+      if (!this.#reader.readPreface()) return passed;
+      this.#hasPreface = true;
+      passed.push(PREFACE);
+    }
+    for (let frame = this.#reader.next(); frame !== undefined; frame = this.#reader.next()) {
+      passed.push(...this.#rewrite(frame));
+    }
+    return passed;
+  }
+
+  #rewrite(frame: Frame): readonly Buffer[] {
+    const block = this.#assembler.add(frame);
+    if (block !== undefined) return encodeHeaderFrames(block, encodeHeaderBlock(this.#withAuthority(block.fields)));
+    if (HeaderAssembler.isPartOfBlock(frame)) return [];
+    if (this.#isAckPending && isSettingsAck(frame)) {
+      this.#isAckPending = false;
+      return [];
+    }
+    return [frame.bytes];
+  }
+
+  /** Of requests alone, which have pseudo-header fields: trailers have none. @see RFC 9113 §8.3 */
+  #withAuthority(fields: readonly HeaderField[]): readonly HeaderField[] {
+    const others = fields.filter(({ name }) => name !== ':authority' && name !== 'host');
+    const isRequest = fields.some(({ name }) => name.startsWith(':'));
+    return isRequest ? [this.#authority, ...others] : others;
+  }
+}
