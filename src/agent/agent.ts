@@ -41,10 +41,11 @@ import { RefusedCalls } from './why/refused-calls.ts';
 import { whyService } from './why/why-service.ts';
 import { WorkloadExplainer } from './why/workload-explainer.ts';
 import { openEndpoint } from './workload-api/endpoint.ts';
-import type { WorkloadDeps } from './workload-api/workload-deps.ts';
 import { workloadService } from './workload-api/workload-service.ts';
-import { type AttestWorkloadOptions, attestWorkload } from './workloads/attest-workload.ts';
+import { type AttestWorkloadOptions, attestWorkload, requireSame } from './workloads/attest-workload.ts';
+import type { FollowDeps } from './workloads/follow-workload.ts';
 import { JwtSvids } from './workloads/jwt-svids.ts';
+import { KnownSelectors } from './workloads/known-selectors.ts';
 import { WorkloadCache } from './workloads/workload-cache.ts';
 
 export interface AgentOptions {
@@ -139,12 +140,15 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   const attestation: AttestWorkloadOptions = {
     attestors,
     logSelectors,
+    known: new KnownSelectors(),
     log,
     onOutcomes: (peer, outcomes) => refusals.found(peer, outcomes),
   };
-  const callers: Pick<WorkloadDeps, 'attest' | 'watch'> = {
+  const callers: FollowDeps = {
     attest: (peer, callSignal) => attestWorkload(peer, callSignal, attestation),
+    requireSame,
     watch: (selectors, callSignal) => cache.watch(selectors, callSignal),
+    reattestSeconds: experimental.workloadReattestSeconds,
   };
   const workloads = workloadService({
     ...callers,

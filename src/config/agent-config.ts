@@ -63,6 +63,8 @@ export interface AgentExperimentalConfig {
   readonly jwtSvidCacheHitTimeoutSeconds: number;
   readonly requirePqKem: boolean;
   readonly featureFlags: readonly string[];
+  /** How often the workload of a stream is attested again, which SPIRE does not; 0: never. */
+  readonly workloadReattestSeconds: number;
   /** Calls a second for one set of selectors; 0: no limit. */
   readonly ratelimit: WorkloadApiRateLimits;
   readonly broker: BrokerConfig | undefined;
@@ -192,6 +194,8 @@ function toAgentConfig(raw: AgentSection): AgentSectionConfig {
   };
 }
 
+const DEFAULT_REATTEST_SECONDS = 300;
+
 function toExperimental(raw: AgentSection['experimental']): AgentExperimentalConfig {
   return {
     syncIntervalSeconds: raw.sync_interval || 5,
@@ -199,6 +203,7 @@ function toExperimental(raw: AgentSection['experimental']): AgentExperimentalCon
     jwtSvidCacheHitTimeoutSeconds: raw.jwt_svid_cache_hit_timeout ?? 30,
     requirePqKem: raw.require_pq_kem,
     featureFlags: raw.feature_flags,
+    workloadReattestSeconds: raw.workload_reattest_interval ?? DEFAULT_REATTEST_SECONDS,
     ratelimit: {
       fetchX509Svid: raw.ratelimit.fetch_x509_svid,
       fetchJwtSvid: raw.ratelimit.fetch_jwt_svid,

@@ -76,6 +76,11 @@ const agentExperimental = z.strictObject({
   require_pq_kem: flag,
   sync_interval: orUnset(duration),
   use_sync_authorized_entries: z.boolean().optional(),
+  workload_reattest_interval: orUnset(
+    duration.refine((seconds) => seconds === 0 || (seconds >= 1 && seconds <= 86_400), {
+      error: 'must be from 1s to 24h, or 0s for never',
+    }),
+  ),
 });
 
 const sds = z.strictObject({

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { withoutFirstKey } from './decode.ts';
-import { flag, onEveryBlock, optionalText, orUnset, textList } from './fields.ts';
+import { duration, flag, onEveryBlock, optionalText, orUnset, textList } from './fields.ts';
 import { printHcl } from './print.ts';
 import type { ConfigProblem } from './problem.ts';
 import { readConfigTree } from './read-config.ts';
@@ -24,6 +24,8 @@ export interface PluginConfig {
   readonly autoMtls: boolean;
   /** `sandbox`, which SPIRE does not have either. */
   readonly sandbox?: SandboxConfig;
+  /** `attest_timeout`, which SPIRE does not have either: how long a workload attestor may take for one workload. */
+  readonly attestTimeoutSeconds?: number;
 }
 
 /** HCL text for `Configure`, or a file that holds it and is read again at SIGUSR1. */
@@ -55,6 +57,11 @@ const pluginBlock = z
     enabled: z.boolean().default(true),
     auto_mtls: flag,
     sandbox: sandboxConfig.optional(),
+    attest_timeout: orUnset(
+      duration.refine((seconds) => seconds >= 0.1 && seconds <= 300, {
+        error: 'must be 100ms at least and 5m at most',
+      }),
+    ),
   })
   .superRefine((raw, ctx) => {
     if (raw.plugin_data !== undefined && raw.plugin_data_file !== undefined) {
@@ -108,6 +115,9 @@ export function readPlugins(
     problems.push(...read.problems);
     if (read.value === undefined) continue;
     const raw = read.value;
+    if (raw.attest_timeout !== undefined && type !== 'WorkloadAttestor') {
+      problems.push({ source, position, path: `${path}.attest_timeout`, message: 'is for a WorkloadAttestor' });
+    }
     const data = mergedData(dataNodes, position);
     blocks.push({
       position,
@@ -123,6 +133,7 @@ export function readPlugins(
         ...attachOf(raw.plugin_socket, raw.plugin_attach),
         autoMtls: raw.auto_mtls,
         ...(raw.sandbox === undefined ? {} : { sandbox: raw.sandbox }),
+        ...(raw.attest_timeout === undefined ? {} : { attestTimeoutSeconds: raw.attest_timeout }),
       },
     });
   }

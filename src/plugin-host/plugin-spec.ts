@@ -27,6 +27,8 @@ export interface PluginSpec {
   /** Files and folders that it runs from, beside the command. */
   readonly program?: readonly string[] | undefined;
   readonly sandbox?: SandboxConfig | undefined;
+  /** How long a workload attestor may take for one workload. */
+  readonly attestTimeoutSeconds?: number | undefined;
   /** Where it runs already, and what it speaks; absent, the host starts it. */
   readonly attach?: Handshake | undefined;
 }

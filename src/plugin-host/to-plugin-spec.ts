@@ -43,22 +43,24 @@ export function isInternal({ type, name }: PluginConfig): boolean {
 }
 
 function toSpec(config: PluginConfig, { side, builtins }: SpecOptions): PluginSpec {
-  const { name, checksum, data, autoMtls, sandbox } = config;
+  const { name, checksum, data, autoMtls, sandbox, attestTimeoutSeconds } = config;
   const label = `${config.type} ${JSON.stringify(name)}`;
   const type = PLUGIN_TYPES.find((known) => known === config.type);
   if (type === undefined) throw new SpiffeError('CONFIG_INVALID', `${label}: there are no plugins of this type`);
   if (config.attach !== undefined) {
     const attach = parseHandshake(config.attach);
     const command = attach.address;
-    return { side, type, name, builtin: false, command, args: [], checksum: undefined, data, autoMtls: false, attach };
+    const common = { side, type, name, data, attestTimeoutSeconds };
+    return { ...common, builtin: false, command, args: [], checksum: undefined, autoMtls: false, attach };
   }
+  const common = { side, type, name, checksum, data, autoMtls, sandbox, attestTimeoutSeconds };
   if (config.command) {
     const command = resolve(config.command);
-    return { side, type, name, builtin: false, command, args: config.args, checksum, data, autoMtls, sandbox };
+    return { ...common, builtin: false, command, args: config.args };
   }
   const found = builtins(type, name);
   if (found === undefined) {
     throw new SpiffeError('CONFIG_INVALID', `${label} is not built in: name its executable with plugin_cmd`);
   }
-  return { side, type, name, builtin: true, ...found, checksum, data, autoMtls, sandbox };
+  return { ...common, builtin: true, ...found };
 }

@@ -25,6 +25,8 @@ export interface TestAgentOptions {
   readonly trustDomain?: string;
   /** How often it asks the server by itself. */
   readonly syncInterval?: string;
+  /** More lines for the section `agent.experimental`. */
+  readonly experimental?: string;
   readonly clock?: () => Date;
 }
 
@@ -88,14 +90,17 @@ export const JOIN_TOKEN_AND_UNIX = 'NodeAttestor "join_token" {}\n  WorkloadAtte
 
 function agentConf(options: TestAgentOptions): string {
   const { folder, serverPort, settings, plugins, telemetry = '', health = '', trustDomain = 'example.org' } = options;
-  const { syncInterval = '1s' } = options;
+  const { syncInterval = '1s', experimental = '' } = options;
   return `agent {
   trust_domain = "${trustDomain}"
   data_dir = "${folder}/data"
   server_address = "127.0.0.1"
   server_port = ${serverPort}
   socket_path = "${folder}/public/api.sock"
-  experimental { sync_interval = "${syncInterval}" }
+  experimental {
+    sync_interval = "${syncInterval}"
+    ${experimental}
+  }
   ${settings}
 }
 plugins {

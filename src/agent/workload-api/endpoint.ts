@@ -5,6 +5,7 @@ import type { CallTracer } from '../../rpc/call-tracer.ts';
 import { API_GRACE_MS, RpcServer } from '../../rpc/server.ts';
 import type { BoundService } from '../../rpc/service.ts';
 import { listenUnix } from '../../rpc/unix-listener.ts';
+import { CallerWatch } from './caller-watch.ts';
 import { WorkloadConnections } from './connection-limits.ts';
 import { securityHeader } from './security-header.ts';
 
@@ -40,6 +41,7 @@ export async function openEndpoint(options: {
     }),
   );
   const connections = new WorkloadConnections();
+  const watch = stack.use(new CallerWatch({ log }));
   stack.use(
     await listenUnix({
       path,
@@ -47,9 +49,12 @@ export async function openEndpoint(options: {
       folderMode: FOLDER_MODE,
       log,
       onConnection: (socket, peer) => {
-        if (connections.admit(socket, peer)) server.acceptAnyAuthority(socket, peer);
-        else
+        if (!connections.admit(socket, peer)) {
           log.warning('a connection was refused', { path, pid: peer.pid, reason: 'its process or user has too many' });
+          return;
+        }
+        watch.add(socket, peer);
+        server.acceptAnyAuthority(socket, peer);
       },
     }),
   );

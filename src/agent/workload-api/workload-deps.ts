@@ -1,17 +1,11 @@
-import type { Peer } from '../../rpc/peer.ts';
-import type { Selector } from '../../spiffe/selector.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
+import type { FollowDeps } from '../workloads/follow-workload.ts';
 import type { WorkloadJwtSvid } from '../workloads/jwt-svids.ts';
-import type { WorkloadView } from '../workloads/workload-cache.ts';
 
 /** What the calls of the Workload API are made of. */
-export interface WorkloadDeps {
+export interface WorkloadDeps extends FollowDeps {
   readonly trustDomain: TrustDomain;
-  /** Who calls. */
-  attest(peer: Peer, signal: AbortSignal): Promise<readonly Selector[]>;
-  /** What the caller gets, from now on. */
-  watch(selectors: readonly Selector[], signal: AbortSignal): AsyncIterable<WorkloadView>;
   fetchJwtSvid(entry: AuthorizedEntry, audience: readonly string[]): Promise<WorkloadJwtSvid>;
   /** Whether bundles are for processes without an identity, too. Inventory C073. */
   readonly allowUnauthenticatedVerifiers: boolean;

@@ -2,6 +2,7 @@ import type { CallContext } from '../../rpc/call.ts';
 import type { Bundle } from '../../spiffe/bundle.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
+import { type FollowDeps, followWorkload } from '../workloads/follow-workload.ts';
 import type { WorkloadView } from '../workloads/workload-cache.ts';
 import type { WorkloadDeps } from './workload-deps.ts';
 
@@ -21,11 +22,11 @@ export function noIdentity(wanted?: SpiffeId): SpiffeError {
 }
 
 /** What the caller gets, from now on; bundles alone, and only ours, for a caller without an identity. */
-export async function* viewsOf(
+export function viewsOf(
   { peer, signal }: Pick<CallContext, 'peer' | 'signal'>,
-  { attest, watch }: Pick<WorkloadDeps, 'attest' | 'watch'>,
+  deps: FollowDeps,
 ): AsyncGenerator<WorkloadView> {
-  yield* watch(await attest(peer, signal), signal);
+  return followWorkload(peer, signal, deps);
 }
 
 /** What the caller gets at this moment. */

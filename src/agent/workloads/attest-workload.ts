@@ -3,11 +3,14 @@ import type { WorkloadAttestor } from '../../plugin-host/kinds/workload-attestor
 import type { Peer, UnixPeer } from '../../rpc/peer.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { formatSelector, type Selector } from '../../spiffe/selector.ts';
+import type { KnownSelectors } from './known-selectors.ts';
 
 export interface AttestWorkloadOptions {
   readonly attestors: readonly WorkloadAttestor[];
   /** What may be logged of selectors: their beginnings, such as `unix` or `k8s:ns`. */
   readonly logSelectors: readonly string[];
+  /** What an attestor that fails has said of the process before; absent, it has said nothing. */
+  readonly known?: KnownSelectors;
   /** Told what each attestor said. */
   readonly onOutcomes?: (peer: UnixPeer, outcomes: readonly AttestorOutcome[]) => void;
   readonly log: Logger;
@@ -46,8 +49,8 @@ export async function askAttestors(
 }
 
 /**
- * Finds out what the process at the other end of a socket is: all that any attestor knows of it. One that fails is
- * left out.
+ * Finds out what the process at the other end of a socket is: all that any attestor knows of it. Of one that
+ * fails, what it said before of the same connection holds.
  *
  * @throws SpiffeError `UNAUTHENTICATED` where the process has ended, whose number may be another's then, or is not what
  *   it was when it connected; `WORKLOAD_UNREADABLE` where every attestor failed.
@@ -55,7 +58,7 @@ export async function askAttestors(
 export async function attestWorkload(
   peer: Peer,
   signal: AbortSignal,
-  { attestors, logSelectors, onOutcomes, log }: AttestWorkloadOptions,
+  { attestors, logSelectors, known, onOutcomes, log }: AttestWorkloadOptions,
 ): Promise<readonly Selector[]> {
   if (peer.kind !== 'unix') throw new SpiffeError('UNAUTHENTICATED', 'workloads call over the Unix socket');
   const { pid } = peer;
@@ -63,7 +66,11 @@ export async function attestWorkload(
   const outcomes = await askAttestors(pid, signal, attestors);
   requireSame(peer);
   onOutcomes?.(peer, outcomes);
-  const selectors = outcomes.flatMap((outcome) => outcome.selectors);
+  const selectors = outcomes.flatMap(({ name, error, selectors: found }) => {
+    if (error !== undefined) return known?.find(peer, name) ?? [];
+    known?.remember(peer, name, found);
+    return found;
+  });
   const failures = outcomes.flatMap(({ error }) => (error === undefined ? [] : [error]));
   for (const failure of failures) {
     if (signal.aborted) break;
@@ -87,9 +94,9 @@ export function mayBeLogged(selector: string, logSelectors: readonly string[]): 
   return logSelectors.some((start) => selector === start || selector.startsWith(`${start}:`));
 }
 
-/** @throws SpiffeError `UNAUTHENTICATED` */
-export function requireSame(peer: UnixPeer): void {
-  if (peer.isUnchanged()) return;
+/** @throws SpiffeError `UNAUTHENTICATED` where the process has ended or is not what it was when it connected. */
+export function requireSame(peer: Peer): void {
+  if (peer.kind !== 'unix' || peer.isUnchanged()) return;
   const fault = peer.isAlive() ? 'has become another program or user since it connected: connect anew' : 'has ended';
   throw new SpiffeError('UNAUTHENTICATED', `the caller, process ${peer.pid}, ${fault}`);
 }

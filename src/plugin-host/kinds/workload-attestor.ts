@@ -40,27 +40,32 @@ export interface AttestReferenceOptions {
   readonly signal: AbortSignal;
 }
 
-/** SPIRE has none of its own. */
-const DEADLINE_MS = 30_000;
+/** Where the configuration says nothing; SPIRE has none of its own. */
+const DEFAULT_TIMEOUT_SECONDS = 30;
 const MAX_PID = 2 ** 31 - 1;
 
 /** @see plugin-wire §8.9 */
 export function createWorkloadAttestor(plugin: Plugin): WorkloadAttestor {
+  const deadlineMs = () => (plugin.spec.attestTimeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS) * 1000;
   const toSelectors = (values: readonly string[]) => pluginSelectors(plugin, values);
   return {
     name: plugin.name,
     attest: async (pid, signal) => {
       requirePid(pid);
-      return await plugin.run(async (generation) => toSelectors(await attest(generation, pid, signal)), {
-        repeatable: true,
-        signal,
-      });
+      return await plugin.run(
+        async (generation) => toSelectors(await attest(generation, pid, { signal, deadlineMs: deadlineMs() })),
+        {
+          repeatable: true,
+          signal,
+        },
+      );
     },
     attestReference: async (reference, options) => {
       const pid = pidOf(reference);
       return await plugin.run(
         async (generation) => {
-          const values = await attestReference(generation, reference, pid, options);
+          const callOptions = { signal: options.signal, deadlineMs: deadlineMs() };
+          const values = await attestReference(generation, reference, pid, options.callerId, callOptions);
           return values && toSelectors(values);
         },
         { repeatable: true, signal: options.signal },
@@ -75,9 +80,13 @@ const referenceOnly = new WeakSet<PluginGeneration>();
 /** Generations that have `Attest` alone. */
 const pidOnly = new WeakSet<PluginGeneration>();
 
-async function attest(generation: PluginGeneration, pid: number, signal: AbortSignal): Promise<readonly string[]> {
+interface Limits {
+  readonly signal: AbortSignal;
+  readonly deadlineMs: number;
+}
+
+async function attest(generation: PluginGeneration, pid: number, options: Limits): Promise<readonly string[]> {
   const client = service.of(generation);
-  const options = { signal, deadlineMs: DEADLINE_MS };
   if (!referenceOnly.has(generation)) {
     try {
       return (await client.attest({ pid }, options)).selectorValues;
@@ -97,10 +106,10 @@ async function attestReference(
   generation: PluginGeneration,
   { typeUrl, value }: WorkloadReference,
   pid: number | undefined,
-  { callerId, signal }: AttestReferenceOptions,
+  callerId: SpiffeId | undefined,
+  options: Limits,
 ): Promise<readonly string[] | undefined> {
   const client = service.of(generation);
-  const options = { signal, deadlineMs: DEADLINE_MS };
   if (!pidOnly.has(generation)) {
     const metadata = callerId === undefined ? {} : { [BROKER_CALLER_METADATA]: callerId };
     try {

@@ -1,7 +1,10 @@
 import { z } from 'zod';
-import { defineWorkloadAttestor } from '../../plugin-sdk/index.ts';
+import { defineWorkloadAttestor, SpiffeError } from '../../plugin-sdk/index.ts';
 import { Accounts } from './accounts.ts';
-import { hashExecutable, readExecutablePath, readProcessOwner } from './process.ts';
+import { readExecutablePath } from './executable.ts';
+import { ExecutableHashes } from './executable-hashes.ts';
+import { readProcessOwner, readProgramMark } from './process.ts';
+import { ProcessFolder } from './process-folder.ts';
 
 /** Inventory P019. */
 const unixConfig = z.strictObject({
@@ -15,6 +18,7 @@ interface UnixState {
   readonly sizeLimit: number;
   readonly users: Accounts;
   readonly groups: Accounts;
+  readonly hashes: ExecutableHashes;
 }
 
 /** Tells whom a process runs for and which executable it is. */
@@ -26,27 +30,42 @@ export const unixWorkloadAttestor = defineWorkloadAttestor({
     sizeLimit: workload_size_limit,
     users: new Accounts('/etc/passwd'),
     groups: new Accounts('/etc/group'),
+    hashes: new ExecutableHashes(),
   }),
-  async attest(pid, { discoverPath, sizeLimit, users, groups }) {
-    const { uid, gid, supplementaryGids } = await readProcessOwner(pid);
-    const named = async (kind: string, name: Promise<string | undefined>) => {
-      const found = await name;
-      return found === undefined ? [] : [`${kind}:${found}`];
-    };
-    const supplementary = await Promise.all(
-      supplementaryGids.map(async (id) => [
-        `supplementary_gid:${id}`,
-        ...(await named('supplementary_group', groups.findName(id))),
-      ]),
-    );
-    return [
-      `uid:${uid}`,
-      ...(await named('user', users.findName(uid))),
-      `gid:${gid}`,
-      ...(await named('group', groups.findName(gid))),
-      ...supplementary.flat(),
-      ...(discoverPath ? [`path:${await readExecutablePath(pid)}`] : []),
-      ...(discoverPath && sizeLimit >= 0 ? [`sha256:${await hashExecutable(pid, sizeLimit)}`] : []),
-    ];
+  async attest(pid, state) {
+    using process = ProcessFolder.open(pid);
+    const mark = readProgramMark(process);
+    const values = await describe(process, state);
+    if (readProgramMark(process) !== mark) {
+      throw new SpiffeError(
+        'WORKLOAD_UNREADABLE',
+        `process ${pid} became another program or user while it was looked at`,
+      );
+    }
+    return values;
   },
 });
+
+async function describe(process: ProcessFolder, state: UnixState): Promise<readonly string[]> {
+  const { discoverPath, sizeLimit, users, groups, hashes } = state;
+  const { uid, gid, supplementaryGids } = readProcessOwner(process);
+  const named = async (kind: string, name: Promise<string | undefined>) => {
+    const found = await name;
+    return found === undefined ? [] : [`${kind}:${found}`];
+  };
+  const supplementary = await Promise.all(
+    supplementaryGids.map(async (id) => [
+      `supplementary_gid:${id}`,
+      ...(await named('supplementary_group', groups.findName(id))),
+    ]),
+  );
+  return [
+    `uid:${uid}`,
+    ...(await named('user', users.findName(uid))),
+    `gid:${gid}`,
+    ...(await named('group', groups.findName(gid))),
+    ...supplementary.flat(),
+    ...(discoverPath ? [`path:${await readExecutablePath(process)}`] : []),
+    ...(discoverPath && sizeLimit >= 0 ? [`sha256:${await hashes.hash(process, sizeLimit)}`] : []),
+  ];
+}
