@@ -22,6 +22,7 @@ import { AgentDebug } from './admin/agent-debug.ts';
 import { openAdminEndpoint } from './admin/endpoint.ts';
 import type { JoinOptions } from './attestation/join-trust-domain.ts';
 import { nodeEvidence } from './attestation/node-evidence.ts';
+import { delegatedIdentityService } from './delegation/delegated-identity-service.ts';
 import { findOrEarnSvid } from './identity/first-identity.ts';
 import { NodeIdentity, type NodeIdentityOptions } from './identity/node-identity.ts';
 import { secretDiscoveryService } from './secret-discovery/secret-discovery-service.ts';
@@ -183,10 +184,18 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     await openAdminEndpoint({
       socketPath: config.adminSocketPath,
       services: [
+        healthService(isHealthy),
         agentLoggerService(log),
         debug.service,
         pluginsService(catalog),
         whyService({ explainer, mayAskAll: () => true }),
+        delegatedIdentityService({
+          authorizedIds: config.authorizedDelegates,
+          attest: (process, callSignal) => attestWorkload(process, callSignal, { attestors, logSelectors, log }),
+          cache,
+          fetchJwtSvid: (entry, audience) => jwtSvids.fetch(entry, audience),
+          log,
+        }),
       ],
       observe: rpcMeters(metrics),
       tracer: tracing?.calls,

@@ -4,7 +4,6 @@ import type { AgentConfig } from '../config/agent-config.ts';
 export function findUnsupported(config: AgentConfig): readonly string[] {
   const { ratelimit, broker } = config.experimental;
   const set: Readonly<Record<string, boolean>> = {
-    authorized_delegates: config.authorizedDelegates.length > 0,
     rebootstrap_mode: config.rebootstrapMode !== 'never',
     'experimental.broker': broker !== undefined,
     'experimental.ratelimit': Object.values(ratelimit).some((limit) => limit > 0),

@@ -28,6 +28,7 @@ export const ERROR_STATUS = {
   FEDERATION_NOT_FOUND: Status.NotFound,
   SERVICE_NOT_FOUND: Status.NotFound,
   PLUGIN_NOT_FOUND: Status.NotFound,
+  WORKLOAD_NOT_FOUND: Status.NotFound,
   ALREADY_EXISTS: Status.AlreadyExists,
   FAILED_PRECONDITION: Status.FailedPrecondition,
   RATE_LIMITED: Status.ResourceExhausted,

@@ -23,6 +23,8 @@ function entryOf(id: string, more: Partial<AuthorizedEntry> = {}): AuthorizedEnt
     federatesWith: [],
     expiresAt: 0,
     storeSvid: false,
+    admin: false,
+    downstream: false,
     hint: '',
     revisionNumber: 0,
     createdAt: 1,

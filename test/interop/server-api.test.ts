@@ -14,7 +14,7 @@ const BUILD_MS = 600_000;
 
 describeWithGo('an agent’s admin socket and clients of spire-api-sdk', () => {
   test(
-    'Logger and Debug',
+    'Logger, Debug and Health',
     async () => {
       const program = await buildGo(fileURLToPath(new URL('server-api', import.meta.url)), '.');
       await using domain = await TestDomain.start();
@@ -23,6 +23,7 @@ describeWithGo('an agent’s admin socket and clients of spire-api-sdk', () => {
       await using agent = await domain.startAgent('agent', { settings });
       const { stdout } = await run(program, ['-agent', socket], { timeout: 90_000 });
       expect(JSON.parse(stdout)).toEqual({
+        health: 'SERVING SERVING',
         set: 'TRACE DEBUG',
         unknown: 'InvalidArgument',
         get: 'TRACE DEBUG',

@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { DelegatedIdentityDefinition } from '../../src/gen/spire/api/agent/delegatedidentity/v1/delegatedidentity.ts';
 import { RpcChannel } from '../../src/rpc/channel.ts';
+import { createClient } from '../../src/rpc/client.ts';
 import { RemoteError } from '../../src/rpc/status.ts';
 import { Status } from '../../src/spiffe/status.ts';
-import { TestDomain } from '../agent/test-domain.ts';
-import { fetchIds } from '../agent/workload.ts';
+import { MYSELF, TestDomain } from '../agent/test-domain.ts';
+import { fetchIds, firstOf } from '../agent/workload.ts';
 import type { TestAgent } from '../harness/running-agent.ts';
 import { rawCall } from '../server/raw-call.ts';
 
@@ -21,7 +23,8 @@ beforeAll(async () => {
   const folder = domain.folder.join('agent');
   agent = resources.use(
     await domain.startAgent('agent', {
-      settings: `join_token = "${await domain.createToken()}"\n  admin_socket_path = "${folder}/admin/admin.sock"`,
+      settings: `join_token = "${await domain.createToken()}"\n  admin_socket_path = "${folder}/admin/admin.sock"
+  authorized_delegates = ["spiffe://example.org/web"]`,
     }),
   );
   await vi.waitUntil(async () => (await fetchIds(agent)).length > 0, { timeout: 30_000, interval: 200 });
@@ -43,14 +46,10 @@ test('selectors are in no log, at level debug either: the serverâ€™s, the agentâ
   }
 });
 
-// The agent has no DelegatedIdentity API yet, by which admin or downstream entries could leave it.
-test('the delegated API is on no socket of the agent', async () => {
+test('the delegated API is on no socket that workloads have', async () => {
+  using channel = RpcChannel.unix(agent.running.socketPath);
   const method = '/spire.api.agent.delegatedidentity.v1.DelegatedIdentity/SubscribeToX509SVIDs';
-  const folder = domain.folder.join('agent');
-  for (const socket of [agent.running.socketPath, `${folder}/admin/admin.sock`]) {
-    using channel = RpcChannel.unix(socket);
-    expect(await rawCall(channel, method, new Uint8Array())).toBe(Status.Unimplemented);
-  }
+  expect(await rawCall(channel, method, new Uint8Array())).toBe(Status.Unimplemented);
 });
 
 test('an identity of an admin or of a server below comes to a workload by its selectors alone, and says so in its entry', async () => {
@@ -59,4 +58,17 @@ test('an identity of an admin or of a server below comes to a workload by its se
   await domain.createEntry('/others-admin', { admin: true, selectors: [{ type: 'unix', value: 'uid:4242' }] });
   const wanted = ['spiffe://example.org/admin', 'spiffe://example.org/below', 'spiffe://example.org/web'];
   await expect.poll(async () => [...(await fetchIds(agent))].sort(), { timeout: 30_000 }).toEqual(wanted);
+  // Not through a delegate, either: neither an X.509-SVID nor a token.
+  using channel = RpcChannel.unix(`${domain.folder.join('agent')}/admin/admin.sock`);
+  const delegated = createClient(DelegatedIdentityDefinition, channel);
+  const webId = { trustDomain: 'example.org', path: '/web' };
+  for (const asked of [
+    { selectors: [MYSELF], pid: 0 },
+    { selectors: [], pid: process.pid },
+  ]) {
+    const { x509Svids } = await firstOf(delegated.subscribeToX509SVIDs(asked, { deadlineMs: 20_000 }));
+    expect(x509Svids.map(({ x509Svid }) => x509Svid?.id)).toEqual([webId]);
+    const { svids } = await delegated.fetchJWTSVIDs({ ...asked, audience: ['api'] }, { deadlineMs: 20_000 });
+    expect(svids.map(({ id }) => id)).toEqual([webId]);
+  }
 });

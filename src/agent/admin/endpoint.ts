@@ -8,7 +8,8 @@ import { listenUnix } from '../../rpc/unix-listener.ts';
 /** For the agent's user and group: who may open the socket may call. */
 const SOCKET_MODE = 0o770;
 const FOLDER_MODE = 0o750;
-const MAX_CALLS = 100;
+/** A delegate has a stream open for every workload that it speaks for, over one connection. */
+const MAX_CALLS = 2_000;
 
 /**
  * Serves administrators of the agent on a Unix socket, where one is configured: inventory 2.5, `admin_socket_path`.

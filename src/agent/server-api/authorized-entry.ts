@@ -12,6 +12,8 @@ export type AuthorizedEntry = Pick<
   | 'federatesWith'
   | 'expiresAt'
   | 'storeSvid'
+  | 'admin'
+  | 'downstream'
   | 'hint'
   | 'revisionNumber'
   | 'createdAt'
@@ -23,6 +25,8 @@ export const AUTHORIZED_ENTRY_MASK: EntryMask = EntryMask.create({
   spiffeId: true,
   selectors: true,
   federatesWith: true,
+  admin: true,
+  downstream: true,
   expiresAt: true,
   storeSvid: true,
   hint: true,
@@ -40,6 +44,8 @@ export function fromApiEntry(entry: ApiEntry): AuthorizedEntry {
     federatesWith: entry.federatesWith.map(parseTrustDomain),
     expiresAt: Number(entry.expiresAt),
     storeSvid: entry.storeSvid,
+    admin: entry.admin,
+    downstream: entry.downstream,
     hint: entry.hint,
     revisionNumber: Number(entry.revisionNumber),
     createdAt: Number(entry.createdAt),

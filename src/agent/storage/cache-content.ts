@@ -4,7 +4,7 @@ import { parseTrustDomain } from '../../spiffe/trust-domain.ts';
 import type { CacheContent } from '../workloads/workload-cache.ts';
 import { storedBundle, storedBytes, toStoredBundle, toStoredBytes } from './stored-bundle.ts';
 
-const FORMAT = 'assayer-cache-1';
+const FORMAT = 'assayer-cache-2';
 const storedId = z.string().transform(parseSpiffeId);
 const storedTime = z.iso.datetime().transform((text) => new Date(text));
 
@@ -19,6 +19,8 @@ const schema = z.strictObject({
       federatesWith: z.array(z.string().transform(parseTrustDomain)),
       expiresAt: z.int(),
       storeSvid: z.boolean(),
+      admin: z.boolean(),
+      downstream: z.boolean(),
       hint: z.string(),
       revisionNumber: z.int(),
       createdAt: z.int(),

@@ -70,7 +70,7 @@ function allowedClaims(
 }
 
 /** A JWK Set of the JWT authorities. @see JWT-SVID §6.1 */
-function toJwkSet(bundle: Bundle): Uint8Array {
+export function toJwkSet(bundle: Bundle): Uint8Array {
   const document = { ...bundle, x509Authorities: [], refreshHintSeconds: 0, sequenceNumber: 0n };
   return Buffer.from(formatBundleDocument(document));
 }

@@ -42,7 +42,7 @@ function toX509SvidResponse({ identities, bundle, federatedBundles }: WorkloadVi
 }
 
 /** DER certificates in a row. */
-function authoritiesOf({ x509Authorities }: Bundle): Uint8Array {
+export function authoritiesOf({ x509Authorities }: Bundle): Uint8Array {
   return Buffer.concat(x509Authorities.map(({ certificate }) => certificate));
 }
 

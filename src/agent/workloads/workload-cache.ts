@@ -68,14 +68,22 @@ export class WorkloadCache {
     return new Set([...this.#watchers].flatMap((selectors) => this.#index.match(selectors).map(({ id }) => id)));
   }
 
-  /** What a workload with these selectors gets: at once, and again whenever that changes, until aborted. */
-  async *watch(selectors: readonly Selector[], signal: AbortSignal): AsyncGenerator<WorkloadView> {
+  /**
+   * What a workload with these selectors gets: at once, and again whenever that changes, until aborted.
+   *
+   * @param isGiven of the entries that match, those that this one is given; all by default.
+   */
+  async *watch(
+    selectors: readonly Selector[],
+    signal: AbortSignal,
+    isGiven: (entry: AuthorizedEntry) => boolean = () => true,
+  ): AsyncGenerator<WorkloadView> {
     const watcher = [...selectors];
     this.#watchers.add(watcher);
     try {
       let last: WorkloadView | undefined;
       for await (const _ of this.#changes.follow(signal)) {
-        const view = this.#view(watcher);
+        const view = this.#view(watcher, isGiven);
         if (view === undefined) continue;
         if (view.identities.length < view.entries.length) this.#onMissing();
         if (last !== undefined && isSameView(last, view)) continue;
@@ -87,13 +95,39 @@ export class WorkloadCache {
     }
   }
 
-  #view(selectors: readonly Selector[]): WorkloadView | undefined {
+  /** Every bundle there is: at once, and again whenever one changes, comes or goes, until aborted. */
+  async *watchBundles(signal: AbortSignal): AsyncGenerator<readonly Bundle[]> {
+    let last: readonly Bundle[] | undefined;
+    for await (const _ of this.#changes.follow(signal)) {
+      if (this.#content === undefined) continue;
+      const bundles = [...this.#content.bundles.values()];
+      if (last !== undefined && isSameList(last, bundles)) continue;
+      last = bundles;
+      yield bundles;
+    }
+  }
+
+  /** What a workload with these selectors is entitled to at this moment; nothing before the cache is filled. */
+  entriesOf(selectors: readonly Selector[]): readonly AuthorizedEntry[] {
+    return this.#content === undefined ? [] : this.#currentEntries(selectors);
+  }
+
+  /** Yields at once, and again after whatever changes here, until aborted. */
+  changes(signal: AbortSignal): AsyncGenerator<void> {
+    return this.#changes.follow(signal);
+  }
+
+  #currentEntries(selectors: readonly Selector[]): readonly AuthorizedEntry[] {
+    const now = this.#options.clock().getTime();
+    return this.#index.match(selectors).filter(({ expiresAt }) => expiresAt === 0 || expiresAt * 1000 > now);
+  }
+
+  #view(selectors: readonly Selector[], isGiven: (entry: AuthorizedEntry) => boolean): WorkloadView | undefined {
     if (this.#content === undefined) return undefined;
     const { svids, bundles } = this.#content;
     const { trustDomain, clock } = this.#options;
     const now = clock();
-    const isCurrent = ({ expiresAt }: AuthorizedEntry) => expiresAt === 0 || expiresAt * 1000 > now.getTime();
-    const entries = inIdentityOrder(this.#index.match(selectors).filter(isCurrent));
+    const entries = inIdentityOrder(this.#currentEntries(selectors).filter(isGiven));
     const federatesWith = new Set(entries.flatMap((entry) => entry.federatesWith));
     federatesWith.delete(trustDomain);
     return {

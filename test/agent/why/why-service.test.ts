@@ -31,6 +31,8 @@ function entry(id: string, path: string, ...selectors: readonly string[]) {
     federatesWith: [],
     expiresAt: 0,
     storeSvid: false,
+    admin: false,
+    downstream: false,
     hint: '',
     revisionNumber: 0,
     createdAt: 0,

@@ -7,6 +7,7 @@ import (
 	agentloggerv1 "github.com/spiffe/spire-api-sdk/proto/spire/api/agent/logger/v1"
 	"github.com/spiffe/spire-api-sdk/proto/spire/api/types"
 	"google.golang.org/grpc"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 )
 
@@ -21,7 +22,11 @@ func administerAgent(ctx context.Context, conn grpc.ClientConnInterface) map[str
 	get := must(logger.GetLogger(ctx, &agentloggerv1.GetLoggerRequest{}))
 	reset := must(logger.ResetLogLevel(ctx, &agentloggerv1.ResetLogLevelRequest{}))
 	info := must(agentdebugv1.NewDebugClient(conn).GetInfo(ctx, &agentdebugv1.GetInfoRequest{}))
+	healthClient := healthv1.NewHealthClient(conn)
+	checked := must(healthClient.Check(ctx, &healthv1.HealthCheckRequest{}))
+	watched := must(must(healthClient.Watch(ctx, &healthv1.HealthCheckRequest{})).Recv())
 	return map[string]any{
+		"health":  checked.Status.String() + " " + watched.Status.String(),
 		"set":     levels(set),
 		"unknown": status.Code(err).String(),
 		"get":     levels(get),
