@@ -2,6 +2,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ManifestOf } from '../config/sandbox-config.ts';
 import { diskManifest } from '../plugins/disk/manifest.ts';
+import { dockerManifest } from '../plugins/docker/manifest.ts';
 import { memoryManifest } from '../plugins/memory/manifest.ts';
 import { tpmAgentManifest, tpmServerManifest } from '../plugins/tpm/manifest.ts';
 import { unixManifest } from '../plugins/unix/manifest.ts';
@@ -18,6 +19,7 @@ const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['agent KeyManager memory', memoryManifest],
   ['agent KeyManager disk', diskManifest],
   ['agent NodeAttestor tpm', tpmAgentManifest],
+  ['agent WorkloadAttestor docker', dockerManifest],
   ['agent WorkloadAttestor unix', unixManifest],
 ]);
 
