@@ -1,6 +1,7 @@
 import { SpiffeWorkloadAPIDefinition } from '../gen/workload/workload.ts';
 import { RpcChannel } from '../rpc/channel.ts';
 import { type CallOptions, type Client, createClient } from '../rpc/client.ts';
+import { WORKLOAD_METADATA } from '../rpc/workload-metadata.ts';
 import type { Command } from './command.ts';
 import { timeoutMs } from './flag-kinds.ts';
 import type { Flags, FlagValues } from './flags.ts';
@@ -20,8 +21,6 @@ export interface WorkloadCommand<F extends Flags> {
   run(values: FlagValues<F>, context: WorkloadContext): Promise<void>;
 }
 
-/** Source: SPIFFE Workload Endpoint §6, the header that tells a workload from a request that was forged through one. */
-export const WORKLOAD_METADATA = { 'workload.spiffe.io': 'true' };
 const DEFAULT_TIMEOUT_MS = 5_000;
 
 const workloadFlags = {

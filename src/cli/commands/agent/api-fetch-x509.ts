@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { SpiffeError } from '../../../spiffe/error.ts';
+import { parseWorkloadSvids, type WorkloadSvid } from '../../../spiffe/workload-svid.ts';
 import type { Certificate } from '../../../x509/certificate.ts';
 import { encodePem } from '../../../x509/pem.ts';
 import { text, toggle } from '../../flag-kinds.ts';
+import { formatWorkloadSvids } from '../../format-workload-svids.ts';
 import { formatProtoJson, outputFlag } from '../../output.ts';
 import { workloadCommand } from '../../workload-channel.ts';
-import { formatWorkloadSvids, parseWorkloadSvids, type WorkloadSvid } from '../../workload-svids.ts';
 import { requireFolder, writePrivateFile, writePublicFile } from '../../written-files.ts';
 
 export const apiFetchX509 = workloadCommand({

@@ -3,13 +3,14 @@ import { SpiffeWorkloadAPIDefinition } from '../../../gen/workload/workload.ts';
 import { RpcChannel } from '../../../rpc/channel.ts';
 import { type Client, createClient } from '../../../rpc/client.ts';
 import { RemoteError } from '../../../rpc/status.ts';
+import { WORKLOAD_METADATA } from '../../../rpc/workload-metadata.ts';
 import { isSpiffeError } from '../../../spiffe/error.ts';
 import { Status } from '../../../spiffe/status.ts';
+import { parseWorkloadSvids } from '../../../spiffe/workload-svid.ts';
 import { defineCommand } from '../../command.ts';
+import { formatWorkloadSvids } from '../../format-workload-svids.ts';
 import { AGENT_SOCKET, explainCallError, resolveSocketPath, socketFlags } from '../../socket-path.ts';
 import type { Terminal } from '../../terminal.ts';
-import { WORKLOAD_METADATA } from '../../workload-channel.ts';
-import { formatWorkloadSvids, parseWorkloadSvids } from '../../workload-svids.ts';
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;

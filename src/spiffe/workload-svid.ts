@@ -1,12 +1,26 @@
-import { createPrivateKey } from 'node:crypto';
-import type { X509SVIDResponse } from '../gen/workload/workload.ts';
-import { emptyBundle } from '../spiffe/bundle.ts';
-import { SpiffeError } from '../spiffe/error.ts';
-import { parseSpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts';
-import { validateX509Svid } from '../spiffe/x509-svid.ts';
+import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
 import { DerReader, Tag } from '../x509/der.ts';
-import { formatTime } from './output.ts';
+import { emptyBundle } from './bundle.ts';
+import { SpiffeError } from './error.ts';
+import { parseSpiffeId, trustDomainOf } from './spiffe-id.ts';
+import { validateX509Svid } from './x509-svid.ts';
+
+/** An answer of `FetchX509SVID`. Source: SPIFFE Workload API §5.2.1. */
+export interface X509SvidAnswer {
+  readonly svids: readonly {
+    readonly spiffeId: string;
+    /** DER certificates in a row, leaf first. */
+    readonly x509Svid: Uint8Array;
+    /** PKCS#8 DER. */
+    readonly x509SvidKey: Uint8Array;
+    /** DER certificates in a row. */
+    readonly bundle: Uint8Array;
+    readonly hint: string;
+  }[];
+  /** By trust domain ID: DER certificates in a row. */
+  readonly federatedBundles: Readonly<Record<string, Uint8Array>>;
+}
 
 /** An identity of the Workload API, parsed and checked against its bundle. */
 export interface WorkloadSvid {
@@ -22,7 +36,7 @@ export interface WorkloadSvid {
 }
 
 /** @throws SpiffeError where the answer is not what the standard wants, or an SVID does not verify */
-export function parseWorkloadSvids({ svids, federatedBundles }: X509SVIDResponse): readonly WorkloadSvid[] {
+export function parseWorkloadSvids({ svids, federatedBundles }: X509SvidAnswer): readonly WorkloadSvid[] {
   if (svids.length === 0) throw new SpiffeError('NO_IDENTITY', 'the answer of the agent has no SVID');
   const federated = Object.entries(federatedBundles)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
@@ -46,10 +60,18 @@ function requireValid({ spiffeId, chain, bundle, privateKey }: WorkloadSvid): vo
   const x509Authorities = bundle.map(({ der }) => ({ certificate: der, tainted: false }));
   const own = { ...emptyBundle(trustDomainOf(parseSpiffeId(spiffeId))), x509Authorities };
   const ders = chain.map(({ der }) => der);
-  const { spiffeId: proved } = validateX509Svid(ders, own, new Date());
+  const { spiffeId: proved, leaf } = validateX509Svid(ders, own, new Date());
   if (proved !== spiffeId) throw new SpiffeError('SVID_INVALID', `the SVID of ${spiffeId} is one of ${proved}`);
+  if (!Buffer.from(publicKeyOf(privateKey, spiffeId)).equals(leaf.subjectPublicKeyInfo)) {
+    throw new SpiffeError('SVID_INVALID', `the SVID of ${spiffeId} comes with a key that is not its own`);
+  }
+}
+
+/** SPKI DER. */
+function publicKeyOf(privateKey: Uint8Array, spiffeId: string): Uint8Array {
   try {
-    createPrivateKey({ key: Buffer.from(privateKey), format: 'der', type: 'pkcs8' });
+    const key = createPrivateKey({ key: Buffer.from(privateKey), format: 'der', type: 'pkcs8' });
+    return createPublicKey(key).export({ type: 'spki', format: 'der' });
   } catch (cause) {
     throw new SpiffeError('SVID_INVALID', `the key of the SVID of ${spiffeId} cannot be read`, { cause });
   }
@@ -62,29 +84,4 @@ function parseCertificates(ders: Uint8Array, what: string): readonly Certificate
   while (!reader.isAtEnd) certificates.push(parseCertificate(reader.readRaw(Tag.sequence, what)));
   if (certificates.length === 0) throw new SpiffeError('SVID_INVALID', `the ${what} has no certificate`);
   return certificates;
-}
-
-/** The SVIDs as SPIRE's command line shows them. */
-export function formatWorkloadSvids(svids: readonly WorkloadSvid[], elapsedMs: number): string {
-  const count = svids.length === 1 ? '1 svid' : `${svids.length} svids`;
-  return `Received ${count} after ${elapsedMs.toFixed(3)}ms\n${svids.map((svid) => `\n${formatSvid(svid)}`).join('')}\n`;
-}
-
-function formatSvid({ spiffeId, hint, chain, bundle, federatedBundles }: WorkloadSvid): string {
-  const [leaf, ...intermediates] = chain;
-  const lines = [
-    `SPIFFE ID:\t\t${spiffeId}`,
-    ...(hint === '' ? [] : [`Hint:\t\t\t${hint}`]),
-    ...(leaf === undefined ? [] : validity('SVID', leaf)),
-    ...intermediates.flatMap((certificate, index) => validity(`Intermediate #${index + 1}`, certificate)),
-    ...bundle.flatMap((certificate, index) => validity(`CA #${index + 1}`, certificate)),
-    ...[...federatedBundles].flatMap(([trustDomain, certificates]) =>
-      certificates.flatMap((certificate, index) => validity(`[${trustDomain}] CA #${index + 1}`, certificate)),
-    ),
-  ];
-  return `${lines.join('\n')}\n`;
-}
-
-function validity(what: string, { notBefore, notAfter }: Certificate): readonly string[] {
-  return [`${what} Valid After:\t${formatTime(notBefore)}`, `${what} Valid Until:\t${formatTime(notAfter)}`];
 }
