@@ -12,9 +12,10 @@ const mechanisms = ['rpc', 'config', 'log', 'files', 'addon', 'http', 'telemetry
 
 /** What a folder of src may import besides itself; `datastore` is the server's alone. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
-  cli: ['server', 'agent', 'authoring', ...mechanisms, ...values],
+  cli: ['server', 'agent', 'helper', 'authoring', ...mechanisms, ...values],
   server: ['datastore', 'plugin-host', ...mechanisms, ...values],
   agent: ['plugin-host', ...mechanisms, ...values],
+  helper: [...mechanisms, ...values],
   authoring: ['plugin-host', ...mechanisms, ...values],
   plugins: ['plugins/container', 'plugin-sdk', 'spiffe', 'x509', 'tpm', 'config', 'files'],
   'plugin-host': [...mechanisms, ...values],
@@ -68,7 +69,7 @@ describe('imports', () => {
   });
 
   test('reach the programs and the author’s tools through their index.ts only', () => {
-    const deep = (target: string) => /^src\/(server|agent|authoring\/[a-z-]+)\/(?!index\.ts$)/.test(target);
+    const deep = (target: string) => /^src\/(server|agent|helper|authoring\/[a-z-]+)\/(?!index\.ts$)/.test(target);
     const cli = written.filter((path) => path.startsWith('src/cli/'));
     expect(cli.flatMap((path) => importsOf(path).filter(deep).map(arrow(path)))).toEqual([]);
   });
@@ -157,7 +158,7 @@ describe('files', () => {
   });
 
   test('index.ts stands only where others enter', () => {
-    const programs = ['src/server/index.ts', 'src/agent/index.ts'];
+    const programs = ['src/server/index.ts', 'src/agent/index.ts', 'src/helper/index.ts'];
     const isEntry = (path: string) =>
       [...programs, 'src/plugin-sdk/index.ts', 'src/testing/index.ts'].includes(path) ||
       /^src\/authoring\/[a-z-]+\/index\.ts$/.test(path);

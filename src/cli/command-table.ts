@@ -99,6 +99,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['agent api fetch jwt', async () => (await import('./commands/agent/api-fetch-jwt.ts')).apiFetchJwt],
   ['agent api validate jwt', async () => (await import('./commands/agent/api-validate-jwt.ts')).apiValidateJwt],
   ['agent api watch', async () => (await import('./commands/agent/api-watch.ts')).apiWatch],
+  ['agent helper', async () => (await import('./commands/agent/run-helper.ts')).agentHelper],
   ['agent plugin list', async () => (await import('./commands/agent/plugin-list.ts')).agentPluginList],
   ['agent plugin reload', async () => (await import('./commands/agent/plugin-reload.ts')).agentPluginReload],
   ['agent logger get', async () => (await import('./commands/agent/logger-get.ts')).agentLoggerGet],

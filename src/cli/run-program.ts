@@ -6,14 +6,16 @@ import { openLog } from './log-output.ts';
 
 export interface ProgramOptions {
   readonly config: { readonly log: LogConfig; readonly warnings: readonly string[] };
+  /** Where the program starts others that are not its own. */
+  readonly keepsUmask?: boolean;
   start(log: Logger, signal: AbortSignal): Promise<RunningProgram>;
 }
 
 export interface RunningProgram extends AsyncDisposable {
-  /** Rejected where the program cannot go on by itself. */
+  /** Rejected where the program cannot go on by itself; fulfilled where its work is done. */
   readonly ended?: Promise<void>;
-  /** At SIGUSR1. */
-  reloadChangedPlugins(): Promise<void>;
+  /** At SIGUSR1; absent where there are no plugins. */
+  reloadChangedPlugins?(): Promise<void>;
 }
 
 /** From the signal; whoever starts programs often kills them ten seconds after it. */
@@ -28,10 +30,10 @@ const UMASK = 0o027;
  *
  * @throws what the program could not start or go on for; nothing is left of it then
  */
-export async function runProgram({ config, start }: ProgramOptions): Promise<void> {
+export async function runProgram({ config, keepsUmask = false, start }: ProgramOptions): Promise<void> {
   using output = openLog(config.log);
   const { log } = output;
-  tightenUmask(log);
+  if (!keepsUmask) tightenUmask(log);
   for (const warning of config.warnings) log.warning(warning);
   const stop = new AbortController();
   let timeIsUp: NodeJS.Timeout | undefined;
@@ -53,7 +55,7 @@ export async function runProgram({ config, start }: ProgramOptions): Promise<voi
   try {
     await using program = await start(log, stop.signal);
     const whileStarting = reload;
-    reload = () => void program.reloadChangedPlugins();
+    reload = () => void program.reloadChangedPlugins?.();
     await Promise.race([stopped, ...(program.ended === undefined ? [] : [program.ended])]);
     reload = whileStarting;
     log.info('stopping');

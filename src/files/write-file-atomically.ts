@@ -3,17 +3,29 @@ import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SpiffeError } from '../spiffe/error.ts';
 
+export interface FileOwner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /**
  * Writes a whole file or nothing: a temporary file beside it, synced, renamed, and the folder synced.
  *
  * @param mode permission bits of the new file; a reader never sees it with others.
+ * @param owner whose it is before anything is in it; the user of this process by default.
  * @throws SpiffeError `FILE_UNUSABLE`, naming the path in the cause.
  */
-export async function writeFileAtomically(path: string, content: Uint8Array | string, mode = 0o600): Promise<void> {
+export async function writeFileAtomically(
+  path: string,
+  content: Uint8Array | string,
+  mode = 0o600,
+  owner?: FileOwner,
+): Promise<void> {
   const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`);
   try {
     const file = await open(temporary, 'wx', mode);
     try {
+      if (owner !== undefined) await file.chown(owner.uid, owner.gid);
       await file.chmod(mode);
       await file.writeFile(content);
       await file.sync();

@@ -19,6 +19,8 @@ export interface PostgresServerOptions {
   readonly settings?: readonly string[];
   /** Lines of pg_hba.conf before its own. */
   readonly access?: readonly string[];
+  /** Lines of pg_ident.conf. */
+  readonly identities?: readonly string[];
   /** Copied into its data. */
   readonly files?: readonly string[];
 }
@@ -36,7 +38,12 @@ export class PostgresServer implements AsyncDisposable {
     this.port = port;
   }
 
-  static async start({ settings = [], access = [], files = [] }: PostgresServerOptions = {}): Promise<PostgresServer> {
+  static async start({
+    settings = [],
+    access = [],
+    identities = [],
+    files = [],
+  }: PostgresServerOptions = {}): Promise<PostgresServer> {
     const server = new PostgresServer(await mkdtemp(join(tmpdir(), 'postgres-')), await freePort());
     try {
       await chmod(server.folder, 0o711);
@@ -50,7 +57,8 @@ export class PostgresServer implements AsyncDisposable {
       ];
       await appendFile(join(server.#data, 'postgresql.conf'), `${[...own, ...settings].join('\n')}\n`);
       const rules = [...access, 'local all all trust', 'host all all 127.0.0.1/32 scram-sha-256'];
-      await server.#writeAccess(rules);
+      await server.#write('pg_hba.conf', rules);
+      await server.#write('pg_ident.conf', identities);
       await server.startAgain();
       await server.query(`alter user ${USER} password '${PASSWORD}'`);
       return server;
@@ -131,10 +139,10 @@ export class PostgresServer implements AsyncDisposable {
     await ownedByPostgres(path);
   }
 
-  async #writeAccess(rules: readonly string[]): Promise<void> {
-    const path = join(this.#data, 'pg_hba.conf');
+  async #write(name: string, lines: readonly string[]): Promise<void> {
+    const path = join(this.#data, name);
     await rm(path);
-    await appendFile(path, `${rules.join('\n')}\n`);
+    await appendFile(path, `${lines.join('\n')}\n`);
     await ownedByPostgres(path);
   }
 

@@ -1,0 +1,1 @@
+export { type HelperOptions, type RunningHelper, startHelper } from './start-helper.ts';
