@@ -6,7 +6,6 @@ import {
   type ListAgentsRequest_Filter as Filter,
 } from '../../src/gen/spire/api/server/agent/v1/agent.ts';
 import { BundleDefinition } from '../../src/gen/spire/api/server/bundle/v1/bundle.ts';
-import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.ts';
 import {
   Agent,
   AgentMask,
@@ -177,8 +176,7 @@ describe('an agent', () => {
       banned: true,
       x509svidSerialNumber: '',
     });
-    await newJoinToken(server, token);
-    await expect(attestByJoinToken(server, token)).rejects.toMatchObject({ status: Status.PermissionDenied });
+    await expect(newJoinToken(server, token)).rejects.toMatchObject({ status: Status.AlreadyExists });
     await admin().deleteAgent({ id: agent.id });
     await newJoinToken(server, token);
     expect(await reasonOf(resources.use(await attestByJoinToken(server, token)))).toBe('none');
@@ -239,50 +237,6 @@ describe('an agent', () => {
     await post('');
     expect(await version()).toBe('1.2.3');
     await expect(post('a'.repeat(256))).rejects.toMatchObject({ status: wrong });
-  });
-});
-
-describe('CreateJoinToken', () => {
-  const create = (ttl: number, token = '', agentId?: ReturnType<typeof apiId>) =>
-    admin().createJoinToken({ ttl, token, agentId });
-
-  test('with an agent ID gives the node that name, until the node is deleted', async () => {
-    const { value, expiresAt } = await create(60, '', apiId('/my-node'));
-    expect(Math.abs(Number(expiresAt) - Date.now() / 1000 - 60)).toBeLessThan(30);
-    const agent = resources.use(await attestByJoinToken(server, value));
-    const { entries } = await agent.client(EntryDefinition).getAuthorizedEntries({ outputMask });
-    expect(entries).toMatchObject([
-      { spiffeId: apiId('/my-node'), parentId: agent.id, selectors: [{ type: 'spiffe_id', value: agent.spiffeId }] },
-    ]);
-    await admin().deleteAgent({ id: agent.id });
-    await expect(
-      server.admin(EntryDefinition).getEntry({ id: entries[0]?.id ?? '', outputMask }),
-    ).rejects.toMatchObject({ status: Status.NotFound });
-  });
-
-  test.each<readonly [string, Parameters<typeof create>, number]>([
-    ['no TTL', [0], wrong],
-    ['a negative TTL', [-1], wrong],
-    ['a token of two segments', [60, 'a/b'], wrong],
-    ['a token that is a dot segment', [60, '..'], wrong],
-    ['a token with a space', [60, 'a b'], wrong],
-    ['a token of 257 bytes', [60, 'a'.repeat(257)], wrong],
-    ['a foreign agent ID', [60, '', { trustDomain: 'other.org', path: '/n' }], wrong],
-    ['a reserved agent ID', [60, '', apiId('/spire/server')], wrong],
-  ])('refuses %s', async (_what, args, status) => {
-    await expect(create(...args)).rejects.toMatchObject({ status });
-  });
-
-  test('refuses a token that is there, and makes no entry', async () => {
-    await create(60, 'taken');
-    await expect(create(60, 'taken', apiId('/taken'))).rejects.toMatchObject({ status: Status.AlreadyExists });
-    const { entries } = await server.admin(EntryDefinition).listEntries({
-      filter: undefined,
-      outputMask,
-      pageSize: 0,
-      pageToken: '',
-    });
-    expect(entries.filter(({ spiffeId }) => spiffeId?.path === '/taken')).toEqual([]);
   });
 });
 

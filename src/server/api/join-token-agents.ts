@@ -32,7 +32,13 @@ export async function createJoinToken(
     require(entry);
   }
   const expiresAt = Math.floor(clock().getTime() / 1000) + ttl;
-  await transaction(async ({ joinTokens, entries }) => {
+  await transaction(async ({ agents, joinTokens, entries }) => {
+    if ((await agents.find(parentId)) !== undefined) {
+      throw new SpiffeError(
+        'ALREADY_EXISTS',
+        `agent "${parentId}" joined with this token: whoever used it again would become that agent; choose another one, or evict the agent first`,
+      );
+    }
     await joinTokens.create({ token: value, expiresAt });
     if (entry !== undefined) await entries.create(entry);
   });

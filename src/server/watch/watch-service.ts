@@ -21,6 +21,7 @@ export function watchService({ hub, entryRevision, callingAgent }: WatchServiceO
       if (peer.kind !== 'tls') throw new SpiffeError('PERMISSION_DENIED', 'the caller is not an agent');
       const watcher = hub.add(callingAgent(context), peer);
       try {
+        await hub.review([watcher.agent.spiffeId]); // what changed since the caller was looked at was told to nobody
         for (let sequence = 1n; ; sequence += 1n) {
           const changes = await watcher.next(signal);
           if (changes === undefined) return;

@@ -177,6 +177,21 @@ describe('an agent that watches', () => {
     expect(entries).toEqual([]);
   });
 
+  test('is told that it is banned at once, however close to the beginning of its watch that was', async () => {
+    const agents = await Promise.all(Array.from({ length: 10 }, () => attestByJoinToken(server)));
+    const ends = agents.map(async (agent) => {
+      const call = agent.client(WatchDefinition).watchChanges({}, { deadlineMs: 20_000 }); // a heartbeat takes 30 s
+      const banned = server.admin(AgentDefinition).banAgent({ id: agent.id });
+      const whole = async () => {
+        while ((await call.receive()) !== undefined);
+      };
+      await expect(whole()).rejects.toMatchObject({ status: Status.PermissionDenied });
+      await banned;
+      agent[Symbol.dispose]();
+    });
+    await Promise.all(ends);
+  });
+
   test('is told that it is banned', async () => {
     await using watching = await Watching.start();
     await server.admin(AgentDefinition).banAgent({ id: watching.agent.id });
