@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
@@ -75,6 +76,7 @@ export class RpcServer implements AsyncDisposable {
         ? {}
         : { 'grpc.max_concurrent_streams': options.maxConcurrentStreams }),
     });
+    passOverDestroyedStreams(this.#server);
     if (options.cancelsASecond !== undefined) allowCancels(this.#server, options.cancelsASecond);
     for (const service of options.services) this.#add(service, options);
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
@@ -184,6 +186,21 @@ export class RpcServer implements AsyncDisposable {
     }
     this.#server.addService(methods, implementation);
   }
+}
+
+/**
+ * The stream of a connection that has just closed is told of after it is destroyed where Node has the connection as a
+ * stream; grpc-js answers an unknown method there, which throws and would end the process.
+ */
+function passOverDestroyedStreams(server: GrpcServer): void {
+  const serve: (interceptors: unknown, stream: ServerHttp2Stream, headers: unknown) => void = Reflect.get(
+    server,
+    '_streamHandler',
+  );
+  Reflect.set(server, '_streamHandler', (interceptors: unknown, stream: ServerHttp2Stream, headers: unknown) => {
+    if (stream.destroyed) stream.on('error', () => {});
+    else serve.call(server, interceptors, stream, headers);
+  });
 }
 
 /** grpc-js has no option for it. Its version is pinned, and a contract test watches that this one arrives. */

@@ -48,7 +48,7 @@ describeWithRustJavaAndPython('java-spiffe 0.8.17, py-spiffe 0.3.2 and the crate
     rust: { identities: [{ id: 'spiffe://example.org/rust', hint: 'rust' }] },
   };
 
-  test.each(NAMES)(
+  test.concurrent.each(NAMES)(
     '%s gets its identities and bundles, has a token validated, and sees rotations',
     async (name) => {
       const { command, args } = clients[name];

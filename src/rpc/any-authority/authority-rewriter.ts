@@ -20,6 +20,9 @@ export interface AuthorityRewriterOptions {
 /**
  * A client's connection as nghttp2 takes it: the authority of every request is replaced, whatever it was. Header blocks
  * are decoded, as later ones refer to them, and encoded anew; every other frame and all answers pass as they are.
+ *
+ * It closes, and never fails: an `error` of a stream while something is being written to it ends the process by an
+ * assertion of Node's, whose HTTP/2 session then writes a GOAWAY.
  */
 export class AuthorityRewriter extends Duplex {
   readonly #socket: Socket;
@@ -45,21 +48,21 @@ export class AuthorityRewriter extends Duplex {
     this.#socket.resume();
   }
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#socket.write(chunk, done);
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#socket.write(chunk, () => done());
   }
 
-  override _writev(chunks: readonly { readonly chunk: Buffer }[], done: (error?: Error | null) => void): void {
-    this.#socket.write(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
+  override _writev(chunks: readonly { readonly chunk: Buffer }[], done: () => void): void {
+    this.#socket.write(Buffer.concat(chunks.map(({ chunk }) => chunk)), () => done());
   }
 
-  override _final(done: (error?: Error | null) => void): void {
-    this.#socket.end(done);
+  override _final(done: () => void): void {
+    this.#socket.end(() => done());
   }
 
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+  override _destroy(_error: Error | null, done: () => void): void {
     this.#socket.destroySoon();
-    done(error);
+    done();
   }
 
   #take(chunk: Buffer): void {
@@ -99,10 +102,12 @@ export class AuthorityRewriter extends Duplex {
     return [frame.bytes];
   }
 
-  /** Of requests alone, which have pseudo-header fields: trailers have none. @see RFC 9113 §8.3 */
+  /** Two authorities, or none, are left to be refused. @see RFC 9113 §8.3.1: where there is none, `host` stands for it. */
   #withAuthority(fields: readonly HeaderField[]): readonly HeaderField[] {
-    const others = fields.filter(({ name }) => name !== ':authority' && name !== 'host');
-    const isRequest = fields.some(({ name }) => name.startsWith(':'));
-    return isRequest ? [this.#authority, ...others] : others;
+    const replaced = fields
+      .filter(({ name }) => name !== 'host')
+      .map((field) => (field.name === this.#authority.name ? this.#authority : field));
+    const isNamedByHost = replaced.length < fields.length && !replaced.includes(this.#authority);
+    return isNamedByHost ? [this.#authority, ...replaced] : replaced;
   }
 }
