@@ -30,6 +30,8 @@ export interface SandboxManifest {
   readonly capabilities?: readonly string[];
   /** Sees the processes of others in /proc. */
   readonly allProcesses?: boolean;
+  /** Names of the host's environment variables to hand on; no manifest of others names any. */
+  readonly variables?: readonly string[];
   readonly memoryBytes?: number | undefined;
   readonly processes?: number | undefined;
   readonly files?: number | undefined;

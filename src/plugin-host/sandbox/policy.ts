@@ -74,7 +74,7 @@ export function toPolicy(
     processes: config?.processes ?? manifest?.processes ?? limits.processes,
     memoryBytes: config?.memoryBytes ?? manifest?.memoryBytes ?? limits.memoryBytes,
     cpuWeight: config?.cpuWeight ?? FULL_WEIGHT,
-    variables: config?.env ?? [],
+    variables: [...(manifest?.variables ?? []), ...(config?.env ?? [])],
   };
 }
 

@@ -4,12 +4,13 @@ import {
   decodePem,
   isSpiffeError,
   parseCertificate,
+  readCapped,
   type Signer,
   SpiffeError,
   signerOfKeyObject,
 } from '../../plugin-sdk/index.ts';
 import type { UpstreamDiskConfig } from './config.ts';
-import { readCapped } from './read-capped.ts';
+
 import { requireUsable } from './require-usable.ts';
 
 /** A CA that lies on disk, ready to sign. */

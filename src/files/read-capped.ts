@@ -1,9 +1,13 @@
 import { open } from 'node:fs/promises';
-import { SpiffeError } from '../../plugin-sdk/index.ts';
+import { SpiffeError } from '../spiffe/error.ts';
 
 const MAX_FILE_BYTES = 1024 * 1024;
 
-/** @throws SpiffeError `CONFIG_INVALID` where it cannot be read, or is larger than any such file is */
+/**
+ * A small file that the configuration names by `key`.
+ *
+ * @throws SpiffeError `CONFIG_INVALID` where it cannot be read, or is larger than any such file is: 1 MiB
+ */
 export async function readCapped(key: string, path: string): Promise<Buffer> {
   try {
     await using file = await open(path, 'r');
