@@ -2,7 +2,14 @@ import { z } from 'zod';
 import { readOrRefuse } from './config-file.ts';
 import { choice, flag, optionalPort, optionalText, orUnset, requiredText, textList } from './fields.ts';
 import type { HealthChecksConfig } from './health-config.ts';
-import { commandArguments, fileMode, fileName, parseAgentAddress, signalName } from './helper-fields.ts';
+import {
+  commandArguments,
+  fileMode,
+  fileName,
+  parseAgentAddress,
+  requiredFileName,
+  signalName,
+} from './helper-fields.ts';
 import { findHelperProblems } from './helper-rules.ts';
 import { type LogConfig, logFields, toLogConfig } from './log-config.ts';
 import { configError } from './problem.ts';
@@ -61,7 +68,7 @@ export interface HelperConfig {
 const jwtSvid = z.strictObject({
   jwt_audience: requiredText,
   jwt_extra_audiences: textList,
-  jwt_svid_file_name: fileName.refine((name) => name !== undefined, { error: 'is required' }),
+  jwt_svid_file_name: requiredFileName,
 });
 
 const healthChecks = z
@@ -157,7 +164,7 @@ function toHelperConfig(raw: RawHelperConfig, env: Readonly<Record<string, strin
             withFederated: raw.include_federated_domains,
             omitExpired: raw.omit_expired,
           },
-    jwtSvids: raw.jwt_svids.map(({ jwt_audience, jwt_extra_audiences, jwt_svid_file_name = '' }) => ({
+    jwtSvids: raw.jwt_svids.map(({ jwt_audience, jwt_extra_audiences, jwt_svid_file_name }) => ({
       name: jwt_svid_file_name,
       mode: raw.jwt_svid_file_mode,
       audience: [...new Set([jwt_audience, ...jwt_extra_audiences])],

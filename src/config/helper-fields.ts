@@ -16,12 +16,15 @@ export function fileMode(initial: number) {
     .transform((mode) => (mode === 0 ? initial : mode));
 }
 
-/** The name of a file in `cert_dir`. */
-export const fileName = orUnset(
-  z.string().refine((name) => !name.includes('/') && name !== '.' && name !== '..' && Buffer.byteLength(name) <= 200, {
+const plainName = z
+  .string()
+  .refine((name) => !name.includes('/') && name !== '.' && name !== '..' && Buffer.byteLength(name) <= 200, {
     error: 'must be the name of a file in cert_dir, without a folder, of 200 bytes at most',
-  }),
-);
+  });
+
+/** The name of a file in `cert_dir`. */
+export const fileName = orUnset(plainName);
+export const requiredFileName = z.preprocess((value) => (value === '' ? undefined : value), plainName);
 
 /** `SIGHUP`. */
 export const signalName = orUnset(
