@@ -42,9 +42,10 @@ import { RefusedCalls } from './why/refused-calls.ts';
 import { whyService } from './why/why-service.ts';
 import { WorkloadExplainer } from './why/workload-explainer.ts';
 import { openEndpoint } from './workload-api/endpoint.ts';
+import type { Callers } from './workload-api/workload-deps.ts';
+import { WorkloadRateLimits } from './workload-api/workload-rate-limits.ts';
 import { workloadService } from './workload-api/workload-service.ts';
 import { type AttestWorkloadOptions, attestWorkload, requireSame } from './workloads/attest-workload.ts';
-import type { FollowDeps } from './workloads/follow-workload.ts';
 import { JwtSvids } from './workloads/jwt-svids.ts';
 import { KnownSelectors } from './workloads/known-selectors.ts';
 import { WorkloadCache } from './workloads/workload-cache.ts';
@@ -93,7 +94,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   await requireDataFolder(dataDir);
   await requireNoSpireData(dataDir);
   const data = await AgentDataFile.open(dataDir, trustDomain);
-  const trust = await TrustBundle.open(data, config.trustBundleSource, trustDomain);
+  const trust = await TrustBundle.open(data, config.trustBundleSource, trustDomain, signal);
   stack.defer(warmUpSigning());
   const metrics = programMetrics({ config: config.telemetry, program: 'agent', trustDomain, version });
   const tracing = stack.use(await openTracing({ config, program: 'agent', version, log }));
@@ -145,8 +146,10 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     log,
     onOutcomes: (peer, outcomes) => refusals.found(peer, outcomes),
   };
-  const callers: FollowDeps = {
+  const rateLimits = new WorkloadRateLimits(experimental.ratelimit);
+  const callers: Callers = {
     attest: (peer, callSignal) => attestWorkload(peer, callSignal, attestation),
+    spend: (method, selectors) => rateLimits.spend(method, selectors),
     requireSame,
     watch: (selectors, callSignal) => cache.watch(selectors, callSignal),
     reattestSeconds: experimental.workloadReattestSeconds,

@@ -2,11 +2,10 @@ import type { AgentConfig } from '../config/agent-config.ts';
 
 /** Keys of the configuration that are set and that nothing comes of yet. */
 export function findUnsupported(config: AgentConfig): readonly string[] {
-  const { ratelimit, broker } = config.experimental;
+  const { broker } = config.experimental;
   const set: Readonly<Record<string, boolean>> = {
     rebootstrap_mode: config.rebootstrapMode !== 'never',
     'experimental.broker': broker !== undefined,
-    'experimental.ratelimit': Object.values(ratelimit).some((limit) => limit > 0),
   };
   const unused = config.plugins.filter(({ type, enabled }) => enabled && type === 'SVIDStore');
   return [...Object.keys(set).filter((key) => set[key]), ...unused.map(({ type, name }) => `plugins.${type}.${name}`)];

@@ -52,6 +52,11 @@ export class RpcChannel implements Disposable {
     return RpcChannel.open(`unix:${path}`, credentials.createInsecure(), { authority: 'localhost', ...options });
   }
 
+  /** Over TCP, in clear: for who is known by where it is. @param target `address:port`, an IPv6 address in brackets */
+  static tcp(target: string, options: ChannelOptions = {}): RpcChannel {
+    return RpcChannel.open(`dns:///${target}`, credentials.createInsecure(), options);
+  }
+
   /** @param target a gRPC target, such as `dns:///host:port` or `unix:/path`. */
   static open(target: string, channelCredentials: ChannelCredentials, options: ChannelOptions = {}): RpcChannel {
     const { maxMessageBytes, authority, grpc } = options;

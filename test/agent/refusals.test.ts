@@ -184,9 +184,9 @@ describe('the trust bundle', () => {
     expect(await refusalOf(withBundle(text))).toMatch(/cannot be used, see trust_bundle_format/);
   });
 
-  test('is to come from a URL', async () => {
-    expect(await refusalOf(withBundle('trust_bundle_url = "https://example.org/bundle"'))).toMatch(
-      /cannot be fetched from a URL by this version: save it to a file/,
+  test('is at a URL where nobody answers', async () => {
+    expect(await refusalOf(withBundle('trust_bundle_url = "https://127.0.0.1:1/bundle"'))).toMatch(
+      /^the trust bundle's server "https:\/\/127.0.0.1:1\/bundle" did not answer: connect ECONNREFUSED/,
     );
   });
 

@@ -100,7 +100,7 @@ export class TestDomain implements AsyncDisposable {
       folder: join(this.folder.path, name),
       serverPort: more.serverPort ?? this.port,
       ...more,
-      settings: settings.includes('insecure_bootstrap')
+      settings: /insecure_bootstrap|trust_bundle_/.test(settings)
         ? settings
         : `trust_bundle_path = "${this.bundlePath}"\n  ${settings}`,
     });

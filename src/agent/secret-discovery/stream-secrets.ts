@@ -15,11 +15,11 @@ import { SecretSubscription } from './secret-subscription.ts';
 export const streamSecrets = (deps: SecretDiscoveryDeps) =>
   async function* (
     requests: AsyncIterable<DiscoveryRequest>,
-    { peer, signal }: CallContext,
+    { peer, method, signal }: CallContext,
   ): AsyncGenerator<DiscoveryResponse> {
     const { sds, log } = deps;
     const left = new AbortController();
-    const views = viewsOf({ peer, signal: AbortSignal.any([signal, left.signal]) }, deps);
+    const views = viewsOf({ peer, method, signal: AbortSignal.any([signal, left.signal]) }, deps);
     const asked = requests[Symbol.asyncIterator]();
     const subscription = new SecretSubscription({ sds, log, pid: peer.kind === 'unix' ? peer.pid : 0 });
     try {

@@ -2,9 +2,9 @@ import type { CallContext } from '../../rpc/call.ts';
 import type { Bundle } from '../../spiffe/bundle.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
-import { type FollowDeps, followWorkload } from '../workloads/follow-workload.ts';
+import { followWorkload } from '../workloads/follow-workload.ts';
 import type { WorkloadView } from '../workloads/workload-cache.ts';
-import type { WorkloadDeps } from './workload-deps.ts';
+import type { Callers, WorkloadDeps } from './workload-deps.ts';
 
 /** @see Workload Endpoint §6: the code for whoever has no identity. */
 export class NoIdentityError extends SpiffeError {
@@ -23,10 +23,10 @@ export function noIdentity(wanted?: SpiffeId): SpiffeError {
 
 /** What the caller gets, from now on; bundles alone, and only ours, for a caller without an identity. */
 export function viewsOf(
-  { peer, signal }: Pick<CallContext, 'peer' | 'signal'>,
-  deps: FollowDeps,
+  { peer, method, signal }: Pick<CallContext, 'peer' | 'method' | 'signal'>,
+  deps: Callers,
 ): AsyncGenerator<WorkloadView> {
-  return followWorkload(peer, signal, deps);
+  return followWorkload(peer, signal, deps, (selectors) => deps.spend(method, selectors));
 }
 
 /** What the caller gets at this moment. */

@@ -16,9 +16,17 @@ export interface FollowDeps {
 /**
  * What a workload gets from now on: as long as it is the process that connected, and by what it is at the time. Nothing
  * is told to a process that is another by then.
+ *
+ * @param admit refuses what it is at first
  */
-export async function* followWorkload(peer: Peer, signal: AbortSignal, deps: FollowDeps): AsyncGenerator<WorkloadView> {
+export async function* followWorkload(
+  peer: Peer,
+  signal: AbortSignal,
+  deps: FollowDeps,
+  admit: (selectors: readonly Selector[]) => void = () => {},
+): AsyncGenerator<WorkloadView> {
   let selectors = await deps.attest(peer, signal);
+  admit(selectors);
   while (!signal.aborted) {
     using round = new Round(peer, signal, selectors, deps);
     for await (const view of deps.watch(selectors, round.signal)) {

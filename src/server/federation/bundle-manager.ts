@@ -1,6 +1,7 @@
 import type { SecureContext } from 'node:tls';
 import type { FederatesWithConfig } from '../../config/federation-config.ts';
 import type { FederationRelationshipRepository } from '../../datastore/federation-relationship-repository.ts';
+import { webRootsContext } from '../../http/web-roots.ts';
 import type { Logger } from '../../log/logger.ts';
 import type { Bundle } from '../../spiffe/bundle.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
@@ -12,7 +13,6 @@ import { BundlePoller, type BundlePollerOptions, describe } from './bundle-polle
 import type { FederatedBundles } from './federated-bundles.ts';
 import { fetchBundle } from './fetch-bundle.ts';
 import { mergeRelationships } from './relationship.ts';
-import { webRootsContext } from './web-roots.ts';
 
 export interface BundleManagerOptions {
   readonly configured: readonly FederatesWithConfig[];

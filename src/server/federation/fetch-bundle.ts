@@ -1,11 +1,12 @@
-import type { SecureContext } from 'node:tls';
+import { type ClientRequest, request } from 'node:http';
+import type { SecureContext, TLSSocket } from 'node:tls';
+import { DOCUMENT_REQUEST, readDocument } from '../../http/read-document.ts';
 import type { Bundle } from '../../spiffe/bundle.ts';
 import { parseBundleDocument } from '../../spiffe/bundle-document.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { trustDomainOf } from '../../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { connectToEndpoint, type EndpointTrust } from './endpoint-connection.ts';
-import { readDocument } from './read-document.ts';
 import { type FederationRelationship, requireBundleEndpointUrl } from './relationship.ts';
 
 export interface FetchBundleOptions {
@@ -31,10 +32,25 @@ export async function fetchBundle(relationship: FederationRelationship, options:
   const signal = AbortSignal.any([options.signal, AbortSignal.timeout(options.deadlineMs)]);
   const socket = await connectToEndpoint(url, trust, signal);
   try {
-    return parseBundleDocument(await readDocument(url, socket, signal), relationship.trustDomain);
+    const start = () => requestOn(socket, url, signal);
+    const options = { name: 'the bundle endpoint', setting: 'bundle_endpoint_url', signal };
+    return parseBundleDocument(await readDocument(start, options), relationship.trustDomain);
   } finally {
     socket.destroy();
   }
+}
+
+/** On a connection that is verified. */
+function requestOn(socket: TLSSocket, url: URL, signal: AbortSignal): ClientRequest {
+  return request({
+    ...DOCUMENT_REQUEST,
+    createConnection: () => socket,
+    host: url.hostname,
+    port: url.port === '' ? 443 : Number(url.port),
+    defaultPort: 443,
+    path: `${url.pathname}${url.search}`,
+    signal,
+  });
 }
 
 function trustFor({ profile }: FederationRelationship, options: FetchBundleOptions): EndpointTrust {

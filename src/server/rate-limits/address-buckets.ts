@@ -1,5 +1,5 @@
 import { networkOf } from '../../rpc/network-address.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { TokenBucket } from '../../rpc/token-bucket.ts';
 
 /** A bucket that is full again is forgotten, so this many is how many addresses call within a second. */
 const MAX_ADDRESSES = 65_536;

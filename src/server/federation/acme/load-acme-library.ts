@@ -1,5 +1,5 @@
 import { Agent } from 'node:https';
-import { machineRoots } from '../web-roots.ts';
+import { machineRoots } from '../../../http/web-roots.ts';
 
 type AcmeLibrary = typeof import('./acme-library.ts');
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { TokenBucket } from '../../../src/server/rate-limits/token-bucket.ts';
-import { SpiffeError } from '../../../src/spiffe/error.ts';
+import { TokenBucket } from '../../src/rpc/token-bucket.ts';
+import { SpiffeError } from '../../src/spiffe/error.ts';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout', 'Date'] }));
 afterEach(() => void vi.useRealTimers());

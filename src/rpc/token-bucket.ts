@@ -1,4 +1,4 @@
-import { SpiffeError } from '../../spiffe/error.ts';
+import { SpiffeError } from '../spiffe/error.ts';
 
 export interface WaitOptions {
   /** The longest wait that is worth while. */
@@ -58,6 +58,14 @@ export class TokenBucket {
       );
     }
     return this.#wait(count, signal);
+  }
+
+  /** Takes one without waiting. @returns whether there was one */
+  takeNow(): boolean {
+    this.#fill();
+    if (this.#line.size > 0 || this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
   }
 
   async #wait(count: number, signal: AbortSignal): Promise<void> {

@@ -1,0 +1,71 @@
+import { expect, test, vi } from 'vitest';
+import { WorkloadRateLimits } from '../../src/agent/workload-api/workload-rate-limits.ts';
+import { SpiffeWorkloadAPIDefinition } from '../../src/gen/workload/workload.ts';
+import { parseSelector } from '../../src/spiffe/selector.ts';
+import { Status } from '../../src/spiffe/status.ts';
+import { TestDomain } from './test-domain.ts';
+import { AS_WORKLOAD, fetchX509, firstOf, workloadApi } from './workload.ts';
+
+// experimental.ratelimit (inventory C115 to C120): calls a second for each set of selectors.
+
+vi.setConfig({ testTimeout: 90_000 });
+
+const NONE = {
+  fetchX509Svid: 0,
+  fetchJwtSvid: 0,
+  fetchX509Bundles: 0,
+  fetchJwtBundles: 0,
+  streamSecrets: 0,
+  fetchSecrets: 0,
+};
+const SDS = '/envoy.service.secret.v3.SecretDiscoveryService';
+const UID_1 = ['unix:uid:1', 'unix:gid:1'].map(parseSelector);
+const UID_2 = ['unix:uid:2'].map(parseSelector);
+
+test.each([
+  ['fetchX509Svid', '/SpiffeWorkloadAPI/FetchX509SVID', 'fetch_x509_svid'],
+  ['fetchJwtSvid', '/SpiffeWorkloadAPI/FetchJWTSVID', 'fetch_jwt_svid'],
+  ['fetchX509Bundles', '/SpiffeWorkloadAPI/FetchX509Bundles', 'fetch_x509_bundles'],
+  ['fetchJwtBundles', '/SpiffeWorkloadAPI/FetchJWTBundles', 'fetch_jwt_bundles'],
+  ['streamSecrets', `${SDS}/StreamSecrets`, 'stream_secrets'],
+  ['fetchSecrets', `${SDS}/FetchSecrets`, 'fetch_secrets'],
+] as const)('%s limits %s alone, for each set of selectors', (setting, method, name) => {
+  const limits = new WorkloadRateLimits({ ...NONE, [setting]: 2 });
+  limits.spend(method, UID_1);
+  limits.spend(method, UID_1.toReversed());
+  expect(() => limits.spend(method, UID_1)).toThrow(
+    expect.objectContaining({
+      code: 'RATE_LIMITED',
+      message: expect.stringContaining(`experimental.ratelimit.${name}`),
+    }),
+  );
+  limits.spend(method, UID_2);
+  for (const other of [...Object.values(SpiffeWorkloadAPIDefinition.methods)].map(
+    (one) => `/SpiffeWorkloadAPI/${one.name}`,
+  )) {
+    if (other !== method) for (let call = 0; call < 5; call += 1) limits.spend(other, UID_1);
+  }
+});
+
+test('0 is no limit', () => {
+  const limits = new WorkloadRateLimits(NONE);
+  for (let call = 0; call < 1_000; call += 1) limits.spend('/SpiffeWorkloadAPI/FetchX509SVID', UID_1);
+});
+
+test('a workload that calls too often is refused, and is answered again later', async () => {
+  await using domain = await TestDomain.start();
+  await domain.createEntry('/web');
+  const settings = `join_token = "${await domain.createToken()}"`;
+  await using agent = await domain.startAgent('agent', { settings, experimental: 'ratelimit { fetch_x509_svid = 1 }' });
+  await expect
+    .poll(async () => (await fetchX509(agent).catch(() => undefined))?.svids.length, { timeout: 30_000 })
+    .toBe(1);
+  const burst = await Promise.allSettled([1, 2, 3].map(() => fetchX509(agent)));
+  const refused = burst.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
+  expect(refused.length).toBeGreaterThanOrEqual(2);
+  for (const reason of refused) expect(reason).toMatchObject({ status: Status.ResourceExhausted });
+  await firstOf(workloadApi(agent).fetchX509Bundles({}, AS_WORKLOAD)); // has no limit
+  await expect
+    .poll(async () => (await fetchX509(agent).catch(() => undefined))?.svids.length, { timeout: 30_000, interval: 300 })
+    .toBe(1);
+});
