@@ -1,5 +1,6 @@
-import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 
 /** A cgroup of the test's own in every hierarchy; the empty name is the root. Disposing wants it without processes. */
 export class MadeCgroup implements AsyncDisposable {
@@ -10,15 +11,19 @@ export class MadeCgroup implements AsyncDisposable {
     this.#name = name;
   }
 
+  async make(): Promise<void> {
+    for (const root of await hierarchies()) await this.#make(root, this.#name);
+  }
+
   async take(pid: number): Promise<void> {
+    await this.make();
     for (const root of await hierarchies()) {
-      await this.#make(root, this.#name);
       await writeFile(join(root, this.#name, 'cgroup.procs'), String(pid));
     }
   }
 
   async #make(root: string, name: string): Promise<void> {
-    if (name === '' || name === '.') return;
+    if (['', '.', '/'].includes(name)) return;
     await this.#make(root, dirname(name));
     const folder = join(root, name);
     if ((await mkdir(folder, { recursive: true })) === undefined) return;
@@ -40,14 +45,17 @@ async function hierarchies(): Promise<readonly string[]> {
   return mounts.flatMap(([, folder = '', type]) => (type === 'cgroup' || type === 'cgroup2' ? [folder] : []));
 }
 
-/** A process that was killed leaves its cgroup a moment later. */
+/** With what somebody made below it. A process that was killed leaves its cgroup a moment later. */
 async function removeWhenEmpty(folder: string): Promise<void> {
+  for (const below of await readdir(folder, { withFileTypes: true })) {
+    if (below.isDirectory()) await removeWhenEmpty(join(folder, below.name));
+  }
   for (let left = 200; left > 0; left--) {
     try {
       return await rmdir(folder);
     } catch (error) {
       if (left === 1) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await wait(10);
     }
   }
 }

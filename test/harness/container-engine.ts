@@ -28,10 +28,18 @@ export class ContainerCommands {
   readonly #command: string;
   readonly #args: readonly string[];
   readonly #runOptions: readonly string[];
+  readonly #removeOptions: readonly string[];
 
-  constructor([command = '', ...args]: readonly string[], runOptions: readonly string[] = []) {
+  constructor(
+    [command = '', ...args]: readonly string[],
+    {
+      run: runOptions = [],
+      remove = [],
+    }: { readonly run?: readonly string[]; readonly remove?: readonly string[] } = {},
+  ) {
     this.#command = command;
     this.#args = args;
+    this.#removeOptions = remove;
     this.#runOptions = ['--network', 'none', ...runOptions];
   }
 
@@ -57,7 +65,7 @@ export class ContainerCommands {
 
   async removeAll(): Promise<void> {
     const all = (await this.call('ps', '-aq')).split('\n').filter(Boolean);
-    if (all.length > 0) await this.call('rm', '-f', ...all);
+    if (all.length > 0) await this.call('rm', '-f', ...this.#removeOptions, ...all);
   }
 }
 

@@ -23,7 +23,7 @@ export class PodmanEngine implements AsyncDisposable {
       ...['--cgroup-manager', 'cgroupfs', '--runtime', 'runc', '--events-backend', 'none'],
     ];
     const limits = ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1024:1024']; // more than these need CAP_SYS_RESOURCE
-    this.commands = new ContainerCommands(this.#podman, limits);
+    this.commands = new ContainerCommands(this.#podman, { run: limits, remove: ['-t', '0'] });
   }
 
   static async start(changes: readonly string[] = []): Promise<PodmanEngine> {

@@ -156,9 +156,12 @@ describe('where it looks', () => {
   test('can be the older rule, which wants the word docker; and is logged, where that is wanted', async () => {
     await using old = await LoadedDockerPlugin.load(`${socket()}\nverbose_container_locator_logs = true`);
     expect(await old.attest(container.pid)).toEqual(expected);
+    await using above = new MadeCgroup(`/parent-${container.pid}`);
+    await above.make();
     const parent = await engine.commands.start({ options: ['--cgroup-parent', `/parent-${container.pid}`] });
     expect(await old.attest(parent.pid)).toEqual([]);
     expect(await plugin.attest(parent.pid)).toContain('docker:image_id:registry.test/team/workload:1.2');
+    await engine.commands.call('rm', '-f', parent.id);
     const paths = expect.stringContaining(`/docker/${container.id}`);
     const fields = expect.objectContaining({ pid: container.pid, file: 'cgroup', paths });
     await vi.waitFor(() => {
