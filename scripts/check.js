@@ -9,7 +9,7 @@ import { setUp } from './setup/set-up.js';
 import { exitWithReason } from './setup/set-up-error.js';
 
 process.chdir(checkout);
-const runtime = await setUp().catch(exitWithReason); // compiles the addons with -Werror
+const runtime = await setUp({ forTests: true }).catch(exitWithReason); // compiles the addons with -Werror
 const ownNode =
   (script, ...args) =>
   async () =>

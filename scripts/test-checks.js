@@ -6,5 +6,5 @@ import { setUp } from './setup/set-up.js';
 import { exitWithReason } from './setup/set-up-error.js';
 
 process.chdir(checkout);
-const runtime = await setUp().catch(exitWithReason);
+const runtime = await setUp({ forTests: true }).catch(exitWithReason);
 await runInForeground(runtime, ['scripts/test-checks/run-checks.js', ...process.argv.slice(2)]);

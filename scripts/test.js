@@ -11,7 +11,7 @@ import { countResults } from './test/count-results.js';
 const WORKERS = 2;
 
 process.chdir(checkout);
-const runtime = await setUp().catch((error) => {
+const runtime = await setUp({ forTests: true }).catch((error) => {
   process.on('exit', () => process.stdout.write('0 passed, 1 failed\n'));
   exitWithReason(error);
 });

@@ -1,5 +1,6 @@
 import { addons } from './addons.js';
 import { bundles } from './bundles.js';
+import { envoys } from './envoys.js';
 import { withLock } from './lock.js';
 import { npmPackages } from './npm-packages.js';
 import { showProgress } from './progress.js';
@@ -8,17 +9,21 @@ import { systemPackages } from './system-packages.js';
 
 /** In the order in which each needs the ones before. */
 const STEPS = [systemPackages, runtimeStep, npmPackages, addons, bundles];
+/** Other programs that the tests talk to. */
+const TEST_STEPS = [envoys];
 
 /**
  * Brings the checkout to where its programs run: does what is missing or out of date, and nothing else. Any number may run at once.
  *
+ * @param {{ forTests?: boolean }} [options]
  * @returns {Promise<import('./runtime.js').Runtime>} the Node to run them with
  * @throws SetUpError with what to do
  */
-export async function setUp() {
-  if (!STEPS.every((step) => step.isDone())) {
+export async function setUp({ forTests = false } = {}) {
+  const steps = forTests ? [...STEPS, ...TEST_STEPS] : STEPS;
+  if (!steps.every((step) => step.isDone())) {
     await withLock(async () => {
-      for (const step of STEPS) {
+      for (const step of steps) {
         if (!step.isDone()) await showProgress(step.title(), () => step.run());
       }
     });

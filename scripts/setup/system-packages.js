@@ -25,6 +25,7 @@ const REQUIRED = [
   { name: 'haproxy', command: 'haproxy' },
   { name: 'curl', command: 'curl' },
   { name: 'python3', command: 'python3' },
+  { name: 'python3-pip', command: 'pip3' },
   { name: 'g++', command: 'g++' },
   { name: 'make', command: 'make' },
   { name: 'pkg-config', command: 'pkg-config' },
