@@ -17,15 +17,18 @@ export const NODE_PATH = '/node';
 /** A server with all that agents need to join it. Disposing removes the folders, too. */
 export class TestDomain implements AsyncDisposable {
   readonly folder: TemporaryFolder;
+  /** `example.org` by default. */
+  readonly trustDomain: string;
   readonly #stack = new AsyncDisposableStack();
   #server: TestServer | undefined;
 
-  private constructor(folder: TemporaryFolder) {
+  private constructor(folder: TemporaryFolder, trustDomain: string) {
+    this.trustDomain = trustDomain;
     this.folder = this.#stack.use(folder);
   }
 
   static async start(options: Omit<TestServerOptions, 'folder'> = {}): Promise<TestDomain> {
-    const domain = new TestDomain(await createTemporaryFolder());
+    const domain = new TestDomain(await createTemporaryFolder(), options.trustDomain ?? 'example.org');
     try {
       await domain.startServer(options);
       return domain;
@@ -49,7 +52,7 @@ export class TestDomain implements AsyncDisposable {
   }
 
   async startServer(options: Omit<TestServerOptions, 'folder'> = {}): Promise<void> {
-    this.#server = await TestServer.start({ folder: this.folder.path, ...options });
+    this.#server = await TestServer.start({ folder: this.folder.path, trustDomain: this.trustDomain, ...options });
     await writeFileAtomically(this.bundlePath, formatBundlePem(this.#server.running.bundle));
   }
 
@@ -60,7 +63,7 @@ export class TestDomain implements AsyncDisposable {
 
   /** A join token whose agent is {@link NODE_PATH}, too. */
   async createToken(): Promise<string> {
-    const alias = { trustDomain: 'example.org', path: NODE_PATH };
+    const alias = { trustDomain: this.trustDomain, path: NODE_PATH };
     const { value } = await this.server.admin(AgentDefinition).createJoinToken({ ttl: 600, token: '', agentId: alias });
     return value;
   }
@@ -68,8 +71,8 @@ export class TestDomain implements AsyncDisposable {
   /** @returns the entry's id. */
   async createEntry(path: string, more: DeepPartial<Entry> = {}): Promise<string> {
     const entry = Entry.fromPartial({
-      spiffeId: { trustDomain: 'example.org', path },
-      parentId: { trustDomain: 'example.org', path: NODE_PATH },
+      spiffeId: { trustDomain: this.trustDomain, path },
+      parentId: { trustDomain: this.trustDomain, path: NODE_PATH },
       selectors: [MYSELF],
       ...more,
     });
@@ -86,11 +89,13 @@ export class TestDomain implements AsyncDisposable {
   }
 
   async evict(agentId: SpiffeId): Promise<void> {
-    await this.server.admin(AgentDefinition).deleteAgent({ id: { trustDomain: 'example.org', path: pathOf(agentId) } });
+    await this.server
+      .admin(AgentDefinition)
+      .deleteAgent({ id: { trustDomain: this.trustDomain, path: pathOf(agentId) } });
   }
 
   async ban(agentId: SpiffeId): Promise<void> {
-    await this.server.admin(AgentDefinition).banAgent({ id: { trustDomain: 'example.org', path: pathOf(agentId) } });
+    await this.server.admin(AgentDefinition).banAgent({ id: { trustDomain: this.trustDomain, path: pathOf(agentId) } });
   }
 
   /** An agent in the folder `name` that joins with a new token, where its settings do not say otherwise. */
@@ -99,6 +104,7 @@ export class TestDomain implements AsyncDisposable {
     return await TestAgent.start({
       folder: join(this.folder.path, name),
       serverPort: more.serverPort ?? this.port,
+      trustDomain: this.trustDomain,
       ...more,
       settings: /insecure_bootstrap|trust_bundle_/.test(settings)
         ? settings
