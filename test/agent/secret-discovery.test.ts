@@ -5,6 +5,7 @@ import { Secret } from '../../src/gen/envoy/extensions/transport_sockets/tls/v3/
 import { SPIFFECertValidatorConfig } from '../../src/gen/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.ts';
 import { DiscoveryRequest, type DiscoveryResponse } from '../../src/gen/envoy/service/discovery/v3/discovery.ts';
 import { SecretDiscoveryServiceDefinition } from '../../src/gen/envoy/service/secret/v3/sds.ts';
+import { Struct } from '../../src/gen/google/protobuf/struct.ts';
 import type { DeepPartial } from '../../src/gen/spire/api/types/types.ts';
 import type { BidiCall } from '../../src/rpc/client.ts';
 import { Status } from '../../src/spiffe/status.ts';
@@ -101,13 +102,22 @@ describe('whether the SPIFFE validator is used (C124)', () => {
     ['an Envoy to come', envoy(2, 0), true],
     ['a version in words', { userAgentVersionType: { $case: 'userAgentVersion', value: '1.40.0' } }, false],
     ['nobody that says what it is', undefined, false],
-    ['an Envoy that does not want it', { ...ENVOY, metadata: { disable_spiffe_cert_validation: true } }, false],
     [
-      'an Envoy that does not want it, in words',
-      { ...ENVOY, metadata: { disable_spiffe_cert_validation: 'true' } },
+      'an Envoy that does not want it',
+      { ...ENVOY, metadata: metadataOf({ disable_spiffe_cert_validation: true }) },
       false,
     ],
-    ['an Envoy that wants it', { ...ENVOY, metadata: { disable_spiffe_cert_validation: false, other: 1 } }, true],
+    [
+      'an Envoy that does not want it, in words',
+      { ...ENVOY, metadata: metadataOf({ disable_spiffe_cert_validation: 'true' }) },
+      false,
+    ],
+    ['an Envoy with more metadata than is read', { ...ENVOY, metadata: new Uint8Array(64 * 1024 + 1) }, true],
+    [
+      'an Envoy that wants it',
+      { ...ENVOY, metadata: metadataOf({ disable_spiffe_cert_validation: false, other: 1 }) },
+      true,
+    ],
   ] as const;
   test.each(nodes)('%s', async (_what, node, isUsed) => {
     const [secret] = await fetch(['ROOTCA'], { node });
@@ -240,6 +250,18 @@ describe('a hostile caller', () => {
     await expect(agent.workload(SecretDiscoveryServiceDefinition).fetchSecrets(wanted)).rejects.toEqual(refusal);
   });
 
+  test('does no harm by metadata without a bottom', async () => {
+    // google.protobuf.Struct in google.protobuf.Value and again.
+    let metadata = Buffer.alloc(0);
+    for (let depth = 0; depth < 500; depth += 1) {
+      const entry = Buffer.concat([field(1, Buffer.from('a')), field(2, field(5, metadata))]);
+      metadata = field(1, entry);
+    }
+    const refusal = status(Status.InvalidArgument, 'the metadata of the node cannot be read');
+    await expect(fetch(['ROOTCA'], { node: { metadata } })).rejects.toEqual(refusal);
+    expect(await namesOf(['default'])).toEqual(['default']);
+  });
+
   test('does not fill the log by what it asks for', async () => {
     const before = agent.records.length;
     await using stream = open();
@@ -253,6 +275,8 @@ describe('a hostile caller', () => {
     expect(warnings.length).toBeLessThanOrEqual(20);
   });
 });
+
+const metadataOf = (values: object) => Struct.encode(Struct.wrap({ ...values })).finish();
 
 function envoy(majorNumber: number, minorNumber: number): DeepPartial<DiscoveryRequest>['node'] {
   const version = { majorNumber, minorNumber, patch: 0 };
@@ -285,6 +309,14 @@ async function fetch(
 ): Promise<Secret[]> {
   const { fetchSecrets } = from.workload(SecretDiscoveryServiceDefinition);
   return secretsOf(await fetchSecrets(request(names, more), DEADLINE));
+}
+
+/** One field with a length. */
+function field(number: number, content: Buffer): Buffer<ArrayBuffer> {
+  const size: number[] = [];
+  let rest = content.length;
+  for (; rest > 127; rest >>>= 7) size.push((rest & 127) | 128);
+  return Buffer.concat([Buffer.of((number << 3) | 2, ...size, rest), content]);
 }
 
 const secretsOf = ({ resources: given }: DiscoveryResponse) => given.map(({ value }) => Secret.decode(value));

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import type { SdsConfig } from '../../config/agent-config.ts';
-import type { Node } from '../../gen/envoy/config/core/v3/base.ts';
 import { type DiscoveryRequest, DiscoveryResponse } from '../../gen/envoy/service/discovery/v3/discovery.ts';
 import type { Any } from '../../gen/google/protobuf/any.ts';
 import type { Logger } from '../../log/logger.ts';
@@ -32,7 +31,7 @@ export class SecretSubscription {
   /** Empty: everything; undefined: nothing. */
   #names: readonly string[] | undefined;
   #hasNamed = false;
-  #node: Node | undefined;
+  #spiffeValidator = false;
   #view: WorkloadView | undefined;
   #mustAnswer = false;
   #sent: { readonly nonce: number; readonly version: string } | undefined;
@@ -43,12 +42,13 @@ export class SecretSubscription {
     this.#options = options;
   }
 
-  /** @throws SpiffeError `ARGUMENT_INVALID` for what {@link requestedNames} refuses. */
+  /** @throws SpiffeError `ARGUMENT_INVALID` for what {@link requestedNames} and {@link usesSpiffeValidator} refuse. */
   take(request: DiscoveryRequest): void {
     const names = requestedNames(request);
     if (request.responseNonce !== String(this.#sent?.nonce ?? '')) return; // another response is on its way to the caller
     if (request.errorDetail !== undefined) this.#tellOfRefusal(request.errorDetail.message);
-    this.#node = request.node ?? this.#node; // only the first request has to tell
+    // Only the first request has to tell.
+    if (request.node !== undefined) this.#spiffeValidator = usesSpiffeValidator(request.node, this.#options.sds);
     this.#hasNamed ||= names.length > 0;
     // Whoever names nothing at first wants everything; whoever has named something and names nothing wants no more.
     const wanted = names.length === 0 && this.#hasNamed ? undefined : names;
@@ -63,9 +63,8 @@ export class SecretSubscription {
   /** The response that is due, where one is. */
   next(): DiscoveryResponse | undefined {
     if (this.#names === undefined || this.#view === undefined) return undefined;
-    const { sds } = this.#options;
-    const spiffeValidator = usesSpiffeValidator(this.#node, sds);
-    const found = findSecrets(this.#names, this.#view, { sds, spiffeValidator });
+    const options = { sds: this.#options.sds, spiffeValidator: this.#spiffeValidator };
+    const found = findSecrets(this.#names, this.#view, options);
     this.#tellOfRefused(found);
     if (found.secrets.length === 0 && found.awaited.length > 0) return undefined;
     const version = versionOf(found.secrets);

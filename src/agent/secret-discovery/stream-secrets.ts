@@ -10,7 +10,7 @@ import { SecretSubscription } from './secret-subscription.ts';
  * and given as soon as the caller is entitled to it.
  *
  * @throws SpiffeError `NO_IDENTITY` for a caller without an identity, at any time: that is how a proxy hears of an
- *   entry that is deleted.
+ *   entry that is deleted. `UNAUTHENTICATED` where the process is another by now.
  */
 export const streamSecrets = (deps: SecretDiscoveryDeps) =>
   async function* (
@@ -31,7 +31,9 @@ export const streamSecrets = (deps: SecretDiscoveryDeps) =>
           subscription.show(event.second);
         }
         const response = subscription.next();
-        if (response !== undefined) yield response;
+        if (response === undefined) continue;
+        deps.requireSame(peer); // a request may come long after its view was given
+        yield response;
       }
     } finally {
       left.abort();

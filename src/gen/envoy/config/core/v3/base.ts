@@ -6,7 +6,6 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Struct } from "../../../../google/protobuf/struct.ts";
 import { SemanticVersion } from "../../../type/v3/semantic_version.ts";
 
 export const protobufPackage = "envoy.config.core.v3";
@@ -21,7 +20,8 @@ export interface BuildVersion {
 export interface Node {
   id: string;
   cluster: string;
-  metadata: { [key: string]: any } | undefined;
+  /** A google.protobuf.Struct, which is as long as its sender likes: it is decoded by itself, where it is short. */
+  metadata: Uint8Array;
   userAgentName: string;
   userAgentVersionType: { $case: "userAgentVersion"; value: string } | {
     $case: "userAgentBuildVersion";
@@ -94,7 +94,7 @@ export const BuildVersion: MessageFns<BuildVersion> = {
 };
 
 function createBaseNode(): Node {
-  return { id: "", cluster: "", metadata: undefined, userAgentName: "", userAgentVersionType: undefined };
+  return { id: "", cluster: "", metadata: new Uint8Array(0), userAgentName: "", userAgentVersionType: undefined };
 }
 
 export const Node: MessageFns<Node> = {
@@ -105,8 +105,8 @@ export const Node: MessageFns<Node> = {
     if (message.cluster !== "") {
       writer.uint32(18).string(message.cluster);
     }
-    if (message.metadata !== undefined) {
-      Struct.encode(Struct.wrap(message.metadata), writer.uint32(26).fork()).join();
+    if (message.metadata.length !== 0) {
+      writer.uint32(26).bytes(message.metadata);
     }
     if (message.userAgentName !== "") {
       writer.uint32(50).string(message.userAgentName);
@@ -156,7 +156,7 @@ export const Node: MessageFns<Node> = {
               break;
             }
 
-            message.metadata = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            message.metadata = reader.bytes();
             continue;
           }
           case 6: {
@@ -205,7 +205,7 @@ export const Node: MessageFns<Node> = {
     const message = createBaseNode();
     message.id = object.id ?? "";
     message.cluster = object.cluster ?? "";
-    message.metadata = object.metadata ?? undefined;
+    message.metadata = object.metadata ?? new Uint8Array(0);
     message.userAgentName = object.userAgentName ?? "";
     switch (object.userAgentVersionType?.$case) {
       case "userAgentVersion": {
