@@ -11,10 +11,20 @@ import { publicKeyOfSpki } from '../x509/spki.ts';
  * @throws SpiffeError `BUNDLE_INVALID` where it is of another trust domain, has no X.509 authority or one that is none.
  */
 export function fromApiBundle(bundle: ApiBundle, expected: TrustDomain): Bundle {
+  const converted = fromApiFederatedBundle(bundle, expected);
+  if (converted.x509Authorities.length === 0) throw invalid(expected, 'it has no X.509 authority');
+  return converted;
+}
+
+/**
+ * The bundle of another trust domain, which may have authorities for JWTs alone, or none.
+ *
+ * @throws SpiffeError `BUNDLE_INVALID` where it is of another trust domain, or has an authority that is none.
+ */
+export function fromApiFederatedBundle(bundle: ApiBundle, expected: TrustDomain): Bundle {
   if (parseTrustDomain(bundle.trustDomain) !== expected) {
     throw invalid(expected, `it is of "${bundle.trustDomain}"`);
   }
-  if (bundle.x509Authorities.length === 0) throw invalid(expected, 'it has no X.509 authority');
   try {
     return {
       trustDomain: expected,

@@ -15,7 +15,7 @@ import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import { toJwkSet } from '../workload-api/jwt.ts';
 import { requireAudience } from '../workload-api/require-audience.ts';
 import { noIdentity } from '../workload-api/workload-views.ts';
-import { authoritiesOf, byTrustDomainId } from '../workload-api/x509.ts';
+import { byTrustDomainId, x509BundlesOf } from '../workload-api/x509.ts';
 import { findWorkload } from './delegated-workload.ts';
 import type { DelegationDeps } from './delegation-deps.ts';
 import { isHandedOn } from './handed-on.ts';
@@ -85,7 +85,7 @@ async function* x509Bundles(
   deps: DelegationDeps,
 ): AsyncGenerator<SubscribeToX509BundlesResponse> {
   for await (const bundles of bundlesFor(context, deps)) {
-    yield { caCertificates: byTrustDomainId(bundles, authoritiesOf) };
+    yield { caCertificates: x509BundlesOf(bundles) };
   }
 }
 

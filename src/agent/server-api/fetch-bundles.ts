@@ -1,4 +1,4 @@
-import { fromApiBundle } from '../../rpc/api-bundle.ts';
+import { fromApiBundle, fromApiFederatedBundle } from '../../rpc/api-bundle.ts';
 import { RemoteError } from '../../rpc/status.ts';
 import type { Bundle } from '../../spiffe/bundle.ts';
 import { Status } from '../../spiffe/status.ts';
@@ -18,8 +18,8 @@ export async function fetchBundle(
 }
 
 /**
- * The bundle of another trust domain; undefined where the server has none, or that trust domain has withdrawn all of its
- * X.509 authorities: clients of the Workload API take no bundle without one.
+ * The bundle of another trust domain, which may have authorities for JWTs alone; undefined where the server has none, or
+ * that trust domain has withdrawn all of its authorities.
  */
 export async function findFederatedBundle(
   connection: ServerConnection,
@@ -33,7 +33,8 @@ export async function findFederatedBundle(
         { signal, deadlineMs: CALL_DEADLINE_MS },
       ),
     );
-    return bundle.x509Authorities.length === 0 ? undefined : fromApiBundle(bundle, trustDomain);
+    const isEmpty = bundle.x509Authorities.length === 0 && bundle.jwtAuthorities.length === 0;
+    return isEmpty ? undefined : fromApiFederatedBundle(bundle, trustDomain);
   } catch (error) {
     if (error instanceof RemoteError && error.status === Status.NotFound) return undefined;
     throw error;

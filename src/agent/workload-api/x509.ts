@@ -22,7 +22,7 @@ export const fetchX509Bundles = (deps: WorkloadDeps) =>
       const bundles = bundlesOf(view, deps);
       if (isSameList(bundles, last)) continue;
       last = bundles;
-      yield { crl: [], bundles: byTrustDomainId(bundles, authoritiesOf) };
+      yield { crl: [], bundles: x509BundlesOf(bundles) };
     }
   };
 
@@ -37,12 +37,20 @@ function toX509SvidResponse({ identities, bundle, federatedBundles }: WorkloadVi
       hint: entry.hint,
     })),
     crl: [],
-    federatedBundles: byTrustDomainId(federatedBundles, authoritiesOf),
+    federatedBundles: x509BundlesOf(federatedBundles),
   };
 }
 
+/** Without those that have authorities for JWTs alone: clients refuse all bundles where one has no certificate. */
+export function x509BundlesOf(bundles: readonly Bundle[]): Record<string, Uint8Array> {
+  return byTrustDomainId(
+    bundles.filter(({ x509Authorities }) => x509Authorities.length > 0),
+    authoritiesOf,
+  );
+}
+
 /** DER certificates in a row. */
-export function authoritiesOf({ x509Authorities }: Bundle): Uint8Array {
+function authoritiesOf({ x509Authorities }: Bundle): Uint8Array {
   return Buffer.concat(x509Authorities.map(({ certificate }) => certificate));
 }
 
