@@ -44,6 +44,7 @@ const ALLOWED_TO_FILE: Readonly<Record<string, readonly string[]>> = {
     'docker',
     'k8s',
     'memory',
+    'systemd',
     'tpm',
     'unix',
     'upstream-disk',

@@ -5,6 +5,7 @@ import { diskManifest } from '../plugins/disk/manifest.ts';
 import { dockerManifest } from '../plugins/docker/manifest.ts';
 import { k8sManifest } from '../plugins/k8s/manifest.ts';
 import { memoryManifest } from '../plugins/memory/manifest.ts';
+import { systemdManifest } from '../plugins/systemd/manifest.ts';
 import { tpmAgentManifest, tpmServerManifest } from '../plugins/tpm/manifest.ts';
 import { unixManifest } from '../plugins/unix/manifest.ts';
 import { upstreamDiskManifest } from '../plugins/upstream-disk/manifest.ts';
@@ -21,6 +22,7 @@ const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['agent KeyManager disk', diskManifest],
   ['agent NodeAttestor tpm', tpmAgentManifest],
   ['agent WorkloadAttestor docker', dockerManifest],
+  ['agent WorkloadAttestor systemd', systemdManifest],
   ['agent WorkloadAttestor unix', unixManifest],
   ['agent WorkloadAttestor k8s', k8sManifest],
 ]);

@@ -41,6 +41,16 @@ export class TestProcess implements AsyncDisposable {
     this.#child.stdin.write(`${line}\n`);
   }
 
+  /** Reads what it prints, so that it does not wait for that, and drops it. */
+  ignoreOutput(): void {
+    this.#child.stdout.resume();
+  }
+
+  /** Resolved once it has ended. */
+  async exited(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'exit');
+  }
+
   async kill(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exited = once(this.#child, 'exit');
