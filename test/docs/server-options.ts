@@ -6,7 +6,8 @@ export interface Option {
   readonly difference?: string;
 }
 
-const option = (byDefault: string, does: string, difference?: string): Option => ({
+/** @param byDefault as it is written */
+export const option = (byDefault: string, does: string, difference?: string): Option => ({
   default: byDefault,
   does,
   ...(difference === undefined ? {} : { difference }),
