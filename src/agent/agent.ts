@@ -223,7 +223,9 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     log,
     clock,
   };
-  const svid = await leaveWords(findOrEarnSvid(identityOptions, join, signal));
+  const rebootstrap = { mode: config.rebootstrapMode, delaySeconds: config.rebootstrapDelaySeconds };
+  const mayBootstrapAnew = rebootstrap.mode !== 'never';
+  const svid = await leaveWords(findOrEarnSvid(identityOptions, { ...join, mayBootstrapAnew }, signal));
   const identity = stack.use(await NodeIdentity.open(identityOptions, svid));
   stack.use(openSinks({ config: config.telemetry, program: 'agent', metrics, log }));
   stack.use(await openProfiling({ config: config.profiling, dataDir: config.dataDir, log }));
@@ -259,6 +261,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       data,
       syncIntervalSeconds: experimental.syncIntervalSeconds,
       status,
+      rebootstrap,
       version,
     }),
   );

@@ -4,7 +4,6 @@ import type { AgentConfig } from '../config/agent-config.ts';
 export function findUnsupported(config: AgentConfig): readonly string[] {
   const { broker } = config.experimental;
   const set: Readonly<Record<string, boolean>> = {
-    rebootstrap_mode: config.rebootstrapMode !== 'never',
     'experimental.broker': broker !== undefined,
   };
   const unused = config.plugins.filter(({ type, enabled }) => enabled && type === 'SVIDStore');

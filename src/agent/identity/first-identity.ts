@@ -7,7 +7,10 @@ import { findStoredIdentity, type NodeIdentityOptions, storeSvid } from './node-
 /** Goes on as who the node was, or attests it. */
 export async function findOrEarnSvid(
   identityOptions: NodeIdentityOptions,
-  join: JoinOptions,
+  join: JoinOptions & {
+    /** Takes the bundle from its source again where the stored one does not verify the server. Inventory B008. */
+    readonly mayBootstrapAnew: boolean;
+  },
   signal: AbortSignal,
 ): Promise<AgentSvid> {
   const stored = await findStoredIdentity(identityOptions);
@@ -16,7 +19,12 @@ export async function findOrEarnSvid(
     join.log.warning('attesting anew', { spiffe_id: stored.spiffeId, reason: stored.reason });
   }
   try {
-    const svid = await joinTrustDomain(join, undefined, signal);
+    const svid = await joinTrustDomain(join, undefined, signal).catch(async (error: unknown) => {
+      if (!join.mayBootstrapAnew || !isSpiffeError(error, 'CERTIFICATE_UNTRUSTED')) throw error;
+      join.log.warning('the server is not verified by the stored trust bundle: the agent bootstraps anew');
+      await join.trust.replace(await join.trust.readSource(signal));
+      return await joinTrustDomain(join, undefined, signal);
+    });
     await storeSvid(identityOptions.data, svid, identityOptions.trustDomain);
     return svid;
   } catch (cause) {

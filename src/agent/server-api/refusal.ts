@@ -1,5 +1,6 @@
 import { PermissionDeniedDetails, PermissionDeniedDetails_Reason as Reason } from '../../gen/spire/api/types/types.ts';
 import { RemoteError } from '../../rpc/status.ts';
+import { Status } from '../../spiffe/status.ts';
 
 /** Why the server turns this agent away for good. Inventory B006, B007. */
 export type Refusal = 'banned' | 'evicted' | 'must_reattest';
@@ -31,4 +32,16 @@ function readReason(value: Uint8Array): Reason {
   } catch {
     return Reason.UNKNOWN; // broken details do not hide the error that they came with
   }
+}
+
+/** An answer that another attempt does not change. */
+export function isVerdict(error: unknown): boolean {
+  if (!(error instanceof RemoteError)) return false;
+  const verdicts: readonly Status[] = [
+    Status.PermissionDenied,
+    Status.InvalidArgument,
+    Status.NotFound,
+    Status.FailedPrecondition,
+  ];
+  return verdicts.includes(error.status);
 }

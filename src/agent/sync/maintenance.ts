@@ -1,18 +1,17 @@
-import { RemoteError } from '../../rpc/status.ts';
 import { type Bundle, sameX509Authorities } from '../../spiffe/bundle.ts';
 import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
-import { Status } from '../../spiffe/status.ts';
 import { isTrustedX509Svid, isValidX509Svid } from '../../spiffe/trusted-svid.ts';
 import { type JoinOptions, joinTrustDomain } from '../attestation/join-trust-domain.ts';
 import { backoffMs, jittered } from '../backoff.ts';
 import type { NodeIdentity } from '../identity/node-identity.ts';
 import { fetchBundle } from '../server-api/fetch-bundles.ts';
-import { type Refusal, refusalOf } from '../server-api/refusal.ts';
+import { isVerdict, type Refusal, refusalOf } from '../server-api/refusal.ts';
 import { CALL_DEADLINE_MS, ServerConnection } from '../server-api/server-connection.ts';
 import type { AgentDataFile } from '../storage/agent-data.ts';
 import type { CacheFile } from '../storage/cache-file.ts';
 import type { WorkloadCache } from '../workloads/workload-cache.ts';
 import { Pause } from './pause.ts';
+import { Rebootstrap, type RebootstrapSettings } from './rebootstrap.ts';
 import { ServerWatch } from './server-watch.ts';
 import type { SyncStatus } from './sync-status.ts';
 import type { Synchronizer } from './synchronizer.ts';
@@ -26,6 +25,7 @@ export interface MaintenanceOptions extends JoinOptions {
   readonly data: AgentDataFile;
   readonly syncIntervalSeconds: number;
   readonly status: SyncStatus;
+  readonly rebootstrap: RebootstrapSettings;
   /** What the server is told of us. */
   readonly version: string;
 }
@@ -48,6 +48,7 @@ export class Maintenance implements AsyncDisposable {
   readonly #watch: ServerWatch;
   readonly #first = Promise.withResolvers<void>();
   readonly #following: Disposable;
+  readonly #rebootstrap: Rebootstrap;
   #failures = 0;
   /** How often the key manager was started again, and how often when our key was last looked for. */
   #keyManagerRestarts = 0;
@@ -60,6 +61,7 @@ export class Maintenance implements AsyncDisposable {
 
   private constructor(options: MaintenanceOptions) {
     this.#options = options;
+    this.#rebootstrap = new Rebootstrap({ ...options, settings: options.rebootstrap });
     this.firstRound = this.#first.promise;
     options.cache.onMissing(() => this.#pause.wake());
     this.#following = options.identity.onKeyManagerRestart(() => {
@@ -117,6 +119,7 @@ export class Maintenance implements AsyncDisposable {
       await this.#keepIdentity(signal);
       const { hasChanged } = await synchronizer.sync(signal);
       this.#failures = 0;
+      this.#rebootstrap.verified();
       status.succeeded();
       this.#first.resolve();
       await this.#followTrust(signal);
@@ -127,6 +130,7 @@ export class Maintenance implements AsyncDisposable {
       if (signal.aborted) return 0;
       this.#failures += 1;
       status.failed(error);
+      if (isSpiffeError(error, 'CERTIFICATE_UNTRUSTED') && (await this.#bootstrapAnew(signal))) return 0;
       if (this.#failures > 1 && isSpiffeError(error, 'SERVER_UNREACHABLE')) await this.#learnTrust(signal);
       await this.#judge(error);
       status.mustReattest = this.#mustRejoin;
@@ -175,6 +179,21 @@ export class Maintenance implements AsyncDisposable {
     this.#mustRejoin = undefined;
     this.#options.status.mustReattest = undefined;
     connection.reconnect();
+  }
+
+  /** Begins as a new agent would, with a server that our bundle does not verify. @returns whether it did. @throws what ends the agent */
+  async #bootstrapAnew(signal: AbortSignal): Promise<boolean> {
+    const { identity, data } = this.#options;
+    const { spiffeId, reattestable } = identity.svid;
+    const outcome = await this.#rebootstrap.attempt(reattestable, signal, () => this.#rejoin(signal));
+    if (outcome === 'joined') this.#failures = 0;
+    if (outcome === 'joined' || outcome === 'not now') return outcome === 'joined';
+    await data.write({ svid: undefined });
+    throw ended(
+      outcome.refusedBy,
+      `agent ${spiffeId} has the bundle of its new server now, and was refused as a new agent: ${reasonOf(outcome.refusedBy)}; ` +
+        'an agent that joins by a token needs a new one of "assayer server token generate": set join_token and start it again',
+    );
   }
 
   /** Decides what an error means for the agent. @throws SpiffeError where it means the end. */
@@ -286,18 +305,6 @@ const WORDS: Readonly<Record<Exclude<Refusal, 'banned'>, string>> = {
 };
 
 const REVOKED = 'the authority that signed its X.509-SVID was revoked';
-
-/** An answer that another attempt does not change. */
-function isVerdict(error: unknown): boolean {
-  if (!(error instanceof RemoteError)) return false;
-  const verdicts: readonly Status[] = [
-    Status.PermissionDenied,
-    Status.InvalidArgument,
-    Status.NotFound,
-    Status.FailedPrecondition,
-  ];
-  return verdicts.includes(error.status);
-}
 
 function ended(cause: unknown, message: string): SpiffeError {
   return new SpiffeError('PERMISSION_DENIED', message, { cause });

@@ -1,0 +1,77 @@
+import type { Logger } from '../../log/logger.ts';
+import type { NodeEvidence } from '../attestation/node-evidence.ts';
+import { isVerdict } from '../server-api/refusal.ts';
+import type { TrustBundle } from '../trust-bundle.ts';
+
+/** Source: inventory C081, C082. */
+export interface RebootstrapSettings {
+  /** `auto`: where the node can attest again; `always`: even where the agent has to be given a new join token then. */
+  readonly mode: 'never' | 'auto' | 'always';
+  readonly delaySeconds: number;
+}
+
+export interface RebootstrapOptions {
+  readonly settings: RebootstrapSettings;
+  readonly trust: TrustBundle;
+  readonly evidence: NodeEvidence;
+  readonly log: Logger;
+  readonly clock: () => Date;
+}
+
+/** What came of it: `refusedBy` is what the new server, which was verified, said of this node. */
+export type RebootstrapOutcome = 'joined' | 'not now' | { readonly refusedBy: unknown };
+
+/** Whether the bundle is taken from its source again where a server shows what it does not verify. Inventory B008. */
+export class Rebootstrap {
+  readonly #options: RebootstrapOptions;
+  #untrustedSince: Date | undefined;
+  #isToldWhyNot = false;
+
+  constructor(options: RebootstrapOptions) {
+    this.#options = options;
+  }
+
+  /** The server is the one that is known. */
+  verified(): void {
+    this.#untrustedSince = undefined;
+    this.#isToldWhyNot = false;
+  }
+
+  /**
+   * To be called for each time that the server could not be verified. Once that has lasted for the delay, the source's
+   * bundle takes the place of the stored one, for as long as it is needed to join; where that fails, the stored one is back.
+   */
+  async attempt(reattestable: boolean, signal: AbortSignal, rejoin: () => Promise<void>): Promise<RebootstrapOutcome> {
+    const { settings, trust, evidence, log, clock } = this.#options;
+    const { mode, delaySeconds } = settings;
+    if (mode === 'never') return 'not now';
+    const now = clock();
+    this.#untrustedSince ??= now;
+    if (now.getTime() - this.#untrustedSince.getTime() < delaySeconds * 1000) return 'not now';
+    if (mode === 'auto' && !(reattestable && evidence.isAvailable)) {
+      if (!this.#isToldWhyNot) {
+        log.error(
+          'the server is not verified by the trust bundle, and the node cannot attest again: set rebootstrap_mode to "always", or start the agent with a new data_dir',
+        );
+      }
+      this.#isToldWhyNot = true;
+      return 'not now';
+    }
+    const before = trust.current;
+    const since = this.#untrustedSince.toISOString();
+    log.warning('the server has not been verified by the trust bundle for long: the agent bootstraps anew', { since });
+    try {
+      await trust.replace(await trust.readSource(signal));
+      await rejoin();
+    } catch (error) {
+      if (isVerdict(error)) return { refusedBy: error };
+      await trust.replace(before);
+      log.warning('the agent could not bootstrap anew', {
+        reason: error instanceof Error ? error.message : String(error),
+      });
+      return 'not now';
+    }
+    this.verified();
+    return 'joined';
+  }
+}
