@@ -113,7 +113,11 @@ export const AGENT_OPTIONS: Readonly<Record<string, Option>> = {
       'a server that [tells of them](../server/push.md) is asked every 30s',
     ),
     use_sync_authorized_entries: option('`true`', 'deprecated: false asks for all entries every time'),
-    workload_reattest_interval: option('`1m`', 'how often a workload with an open stream is attested again', OURS),
+    workload_reattest_interval: option(
+      '`5m`',
+      'how often a workload with an open stream is attested again; 0s: never',
+      OURS,
+    ),
     'broker.socket_path': option('none', 'the Broker API on a Unix socket'),
     'broker.bind_address': option('none', 'the Broker API on TCP'),
     'broker.brokers.id': option('required', 'SPIFFE ID of a broker'),
