@@ -136,13 +136,20 @@ ${settings}
     const file = (name: string) => folder.join(`mariadb/${name}`);
     await mkdir(folder.join('mariadb'));
     const socket = folder.join('mariadb.sock');
-    await startFiles('mariadb', `hint = "server"\nreload = "mariadb"\nreload_socket = "${socket}"`);
+    const defaults = folder.join('mariadb.cnf');
+    await writeFile(defaults, '[client]\nuser=reloader\npassword=not-to-be-logged\n', { mode: 0o600 });
+    await startFiles(
+      'mariadb',
+      `hint = "server"\nreload = "mariadb"\nreload_socket = "${socket}"\nreload_defaults_file = "${defaults}"`,
+    );
     await exists(file('svid.pem'));
     await using server = await MariadbServer.start(
       `--ssl-cert=${file('svid.pem')}`,
       `--ssl-key=${file('key.pem')}`,
       `--ssl-ca=${file('bundle.pem')}`,
     );
+    await server.query("create user reloader@localhost identified by 'not-to-be-logged'");
+    await server.query('grant reload on *.* to reloader@localhost');
     await run('ln', ['-s', server.socket, socket]);
     const issuer = (
       await run('openssl', ['x509', '-in', folder.join('app/svid.pem'), '-noout', '-issuer', '-nameopt', 'compat'])
@@ -170,6 +177,7 @@ ${settings}
     const id = await connection();
     expect(id).toMatch(/^\d+$/);
     await rotated('mariadb', before, server.port, 'mysql');
+    expect(JSON.stringify(records)).not.toContain('not-to-be-logged');
     expect(await connection()).toBe(id);
     expect(await runMariadb(client('app'), 'select user()')).toBe('app@localhost');
   }, 180_000);
