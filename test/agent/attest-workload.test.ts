@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { attestWorkload } from '../../src/agent/workloads/attest-workload.ts';
+import { KnownSelectors } from '../../src/agent/workloads/known-selectors.ts';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
 import type { WorkloadAttestor } from '../../src/plugin-host/kinds/workload-attestor.ts';
 import type { UnixPeer } from '../../src/rpc/peer.ts';
@@ -51,6 +52,26 @@ test('one that fails is left out and logged', async () => {
   expect(records).toContainEqual(
     expect.objectContaining({ level: 'error', fields: { pid: 4711, reason: 'it broke' } }),
   );
+});
+
+test('of one that fails later, what it said of the same connection holds, and of no other (known selectors)', async () => {
+  const known = new KnownSelectors();
+  const log = new Logger(() => {});
+  const peer = processThere(Number.POSITIVE_INFINITY);
+  let isDown = false;
+  const docker: WorkloadAttestor = {
+    ...says(),
+    name: 'docker',
+    attest: async () => (isDown ? await breaks() : [parseSelector('docker:label:a:b')]),
+  };
+  const ask = async (of: UnixPeer) => {
+    const options = { attestors: [says('unix:uid:1'), docker], logSelectors: [], known, log };
+    return (await attestWorkload(of, signal, options)).map(({ type }) => type);
+  };
+  expect(await ask(peer)).toEqual(['unix', 'docker']);
+  isDown = true;
+  expect(await ask(peer)).toEqual(['unix', 'docker']);
+  expect(await ask(processThere(2))).toEqual(['unix']);
 });
 
 test('where all fail nobody is anything', async () => {

@@ -29,6 +29,8 @@ const mistakes: readonly [what: string, text: string, message: RegExp][] = [
   ],
   ['a name twice', 'A "x" {}\nA "x" {}', /^x:2:1: plugins\.A\.x: is declared more than once, first on line 1/],
   ['a bad checksum', 'A "x" { plugin_checksum = "ab" }', /plugin_checksum: must be a SHA-256 digest/],
+  ['a time to attest for another kind', 'A "x" { attest_timeout = "5s" }', /attest_timeout: is for a WorkloadAttestor/],
+  ['one without end', 'WorkloadAttestor "x" { attest_timeout = "1h" }', /must be 100ms at least and 5m at most/],
   ['an unknown key', 'A "x" { plugin_comand = "y" }', /plugin_comand: is not a known key, did you mean "plugin_cmd"/],
   ['arguments that are no list', 'A "x" { plugin_args = "y" }', /plugin_args: must be a list/],
   ['data that is no block', 'A "x" { plugin_data = "y" }', /plugin_data: must be a block/],
