@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { z } from 'zod';
 import { inputShapeOf } from '../../src/config/schema-shape.ts';
 import type { Option } from './server-options.ts';
@@ -39,4 +41,26 @@ A file in HCL or JSON with SPIRE's names, \`conf/${program}/${program}.conf\` or
 \`"1h30m"\`. An unknown key is a mistake. Every option is here: the table is made from what the ${program} reads.
 
 ${parts.join('\n')}`;
+}
+
+/** Names of the values of a configuration that was read which nothing outside of src/config uses. */
+export function unusedValues(config: unknown): readonly string[] {
+  const names = new Set<string>();
+  collect(config, names);
+  const folder = join(import.meta.dirname, '../../src');
+  const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts') && !/^(config|gen)\//.test(path))
+    .map((path) => readFileSync(join(folder, path), 'utf8'))
+    .join('\n');
+  return [...names].filter((name) => !new RegExp(`\\b${name}\\b`).test(sources));
+}
+
+/** Names of all values that are not in a list, nor what a plugin is given. */
+function collect(value: unknown, names: Set<string>): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return;
+  for (const [name, inner] of Object.entries(value)) {
+    if (name === 'plugins') continue;
+    names.add(name);
+    collect(inner, names);
+  }
 }
