@@ -3,13 +3,16 @@ import { switchOffCheck } from './test/harness/switch-off-check.ts';
 
 /** Set by `npm run test:checks` alone. What it transforms must not be kept: the cache knows sources, not switches. */
 const switchedOff = process.env.ASSAYER_SWITCH_OFF;
+/** Set by `npm run test:k8s` alone. */
+const ofKubernetes = process.env.ASSAYER_TEST_KUBERNETES !== undefined;
 
 export default defineConfig({
   plugins: switchedOff === undefined ? [] : [switchOffCheck(switchedOff)],
   test: {
-    include: ['test/**/*.test.ts'],
+    include: [ofKubernetes ? 'test/kubernetes/**/*.test.ts' : 'test/**/*.test.ts'],
+    exclude: ofKubernetes ? [] : ['test/kubernetes/**'],
     pool: 'forks',
-    testTimeout: 30_000,
+    testTimeout: ofKubernetes ? 180_000 : 30_000,
     hookTimeout: 120_000,
     sequence: { hooks: 'stack' },
     ...(switchedOff === undefined ? {} : { fsModuleCache: false }),

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { parsePodList } from '../../../src/plugins/k8s/parse-pod-list.ts';
 import { containerSelectors, podSelectors } from '../../../src/plugins/k8s/selectors.ts';
+import { RECORDED_PODS } from './recorded-pods.ts';
 import { samplePod, samplePodList, sampleStatus } from './sample-pods.ts';
 
 const parse = (value: unknown) => parsePodList(Buffer.from(JSON.stringify(value)));
@@ -38,6 +39,21 @@ test('a pod and its containers, as selectors (inventory P016)', () => {
     ],
   ]);
   expect(pod?.containers.map(({ containerId }) => containerId)).toEqual(['c1', undefined]);
+});
+
+test('what a real kubelet answered', () => {
+  const [pod, ...others] = parsePodList(Buffer.from(RECORDED_PODS));
+  expect(others).toEqual([]);
+  expect(pod?.initContainers.map(({ name }) => name)).toEqual(['first']);
+  expect(pod?.containers.map(({ name }) => name)).toEqual(['main', 'side']);
+  expect(pod?.ephemeralContainers.map(({ containerId }) => containerId)).toEqual([
+    expect.stringMatching(/^[0-9a-f]{64}$/),
+  ]);
+  expect(pod && podSelectors(pod).filter((selector) => !/uid|image:sha256/.test(selector))).toEqual([
+    ...['ns:shop', 'sa:clerk', 'node-name:localhost', 'pod-name:till', 'pod-image:docker.io/assayer/busybox:1'],
+    ...['pod-image-count:2', 'pod-init-image:docker.io/assayer/busybox:1', 'pod-init-image-count:1'],
+    ...['pod-label:app:till', 'pod-label:tier:front'],
+  ]);
 });
 
 test.each([

@@ -3,11 +3,13 @@ import { writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { builtinPlugins } from '../../../src/cli/builtin-plugins.ts';
 import type { PluginCatalog } from '../../../src/plugin-host/catalog.ts';
+import { containersOf, parsePodList } from '../../../src/plugins/k8s/parse-pod-list.ts';
 import { TestAuthority } from '../../../src/testing/test-authority.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../../harness/temporary-folder.ts';
 import { JOIN_TOKEN, pluginConfig, TestHost } from '../../plugin-host/go-plugins.ts';
 import { json, KubeletStandIn } from './kubelet-stand-in.ts';
 import { PodProcess } from './pod-process.ts';
+import { RECORDED_PODS } from './recorded-pods.ts';
 import { samplePod, samplePodList, sampleStatus } from './sample-pods.ts';
 
 // The plugin as an agent runs it, in its sandbox, with processes in cgroups that are called like those of pods.
@@ -73,6 +75,20 @@ test('a process in a container of a pod', async () => {
   expect(selectors).toContain('k8s:pod-owner-uid:ReplicaSet:rs-of-till');
   expect(selectors).toContain('k8s:container-name:main-0');
   expect(selectors).not.toContain('k8s:container-name:main-1');
+});
+
+test('a process in each container that a real kubelet listed', async () => {
+  kubelet.answer = json(RECORDED_PODS);
+  const [pod] = parsePodList(Buffer.from(RECORDED_PODS));
+  for (const { name, containerId = '' } of pod === undefined ? [] : containersOf(pod)) {
+    await using recorded = await PodProcess.start({ podUid: pod?.uid ?? '', containerId });
+    const selectors = await attest(recorded.pid);
+    expect(selectors?.filter((selector) => /:(container-name|sa):/.test(selector))).toEqual([
+      'k8s:sa:clerk',
+      `k8s:container-name:${name}`,
+    ]);
+  }
+  expect(kubelet.clients.length).toBeGreaterThan(0);
 });
 
 test('a process in no pod is nothing to Kubernetes, and the kubelet is not asked', async () => {
