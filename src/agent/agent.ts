@@ -22,9 +22,10 @@ import { AgentDebug } from './admin/agent-debug.ts';
 import { openAdminEndpoint } from './admin/endpoint.ts';
 import type { JoinOptions } from './attestation/join-trust-domain.ts';
 import { nodeEvidence } from './attestation/node-evidence.ts';
+import { openBrokerEndpoint } from './broker/endpoint.ts';
 import { delegatedIdentityService } from './delegation/delegated-identity-service.ts';
 import { findOrEarnSvid } from './identity/first-identity.ts';
-import { NodeIdentity, type NodeIdentityOptions } from './identity/node-identity.ts';
+import { NodeIdentity, type NodeIdentityOptions, ownIdentity } from './identity/node-identity.ts';
 import { secretDiscoveryService } from './secret-discovery/secret-discovery-service.ts';
 import { serveHealth } from './serve-health.ts';
 import { serveMetrics } from './serve-metrics.ts';
@@ -230,6 +231,20 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   stack.use(openSinks({ config: config.telemetry, program: 'agent', metrics, log }));
   stack.use(await openProfiling({ config: config.profiling, dataDir: config.dataDir, log }));
   stack.use(await serveMetrics({ config, metrics, identity, trust, log }));
+  unlessStarted.use(
+    await openBrokerEndpoint({
+      config: experimental.broker,
+      requirePqKem: experimental.requirePqKem,
+      identity: ownIdentity(identity),
+      findBundle: (name) => (name === trustDomain ? trust.current : cache.content?.bundles.get(name)),
+      attestors,
+      cache,
+      fetchJwtSvid: (entry, audience) => jwtSvids.fetch(entry, audience),
+      observe: rpcMeters(metrics),
+      tracer: tracing?.calls,
+      log,
+    }),
+  );
   const cacheFile = new CacheFile({ folder: dataDir, keyManager, log });
   const restored = await cacheFile.read(svid.spiffeId);
   const synchronizer = new Synchronizer({

@@ -1,10 +1,9 @@
 import type { AgentConfig } from '../config/agent-config.ts';
 import type { Logger } from '../log/logger.ts';
 import { listenForSvids } from '../rpc/svid-listener.ts';
-import type { TlsIdentity } from '../rpc/tls-identity.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { openPrometheus } from '../telemetry/prometheus.ts';
-import type { NodeIdentity } from './identity/node-identity.ts';
+import { type NodeIdentity, ownIdentity } from './identity/node-identity.ts';
 import type { TrustBundle } from './trust-bundle.ts';
 
 export interface ServeMetricsOptions {
@@ -19,10 +18,7 @@ export interface ServeMetricsOptions {
 export async function serveMetrics({ config, metrics, identity, trust, log }: ServeMetricsOptions) {
   const { prometheus } = config.telemetry;
   if (prometheus === undefined) return undefined;
-  const own = {
-    current: identity.tlsIdentity,
-    subscribe: (listener: (current: TlsIdentity) => void) => identity.subscribe(listener),
-  };
+  const own = ownIdentity(identity);
   return await openPrometheus({
     config: prometheus,
     metrics,

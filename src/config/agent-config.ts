@@ -82,7 +82,8 @@ export interface WorkloadApiRateLimits {
 /** Source: inventory C130 to C134. */
 export interface BrokerConfig {
   readonly socketPath: string | undefined;
-  readonly bindAddress: string | undefined;
+  /** Port 0 is any that is free. */
+  readonly bindAddress: { readonly host: string; readonly port: number } | undefined;
   readonly brokers: readonly {
     readonly id: SpiffeId;
     readonly allowedReferenceTypes: readonly { readonly typeUrl: string; readonly allowOverTcp: boolean }[];

@@ -32,10 +32,18 @@ const allowedReferenceTypes = z
     error: 'the type_url "*" allows every type: it must be the only one',
   });
 
+const hostAndPort = z.string().transform((text, ctx) => {
+  const [, ipv6, plain, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
+  const host = ipv6 ?? plain;
+  if (host !== undefined && Number(port) <= 65_535) return { host, port: Number(port) };
+  ctx.addIssue(`"${text}" must be an address and a port, such as "127.0.0.1:8443" or "[::1]:8443"`);
+  return z.NEVER;
+});
+
 const broker = z
   .strictObject({
     socket_path: orUnset(socketPath),
-    bind_address: optionalText,
+    bind_address: orUnset(hostAndPort),
     brokers: z.array(z.strictObject({ id: spiffeIdText, allowed_reference_types: allowedReferenceTypes })).default([]),
   })
   .superRefine((raw, ctx) => {

@@ -37,7 +37,7 @@ export interface TlsListenerOptions extends TlsPolicy {
 }
 
 /** Of the handshake, and of the PROXY protocol's header before it. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
+export const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** @throws SpiffeError `SOCKET_UNUSABLE`, saying what to do; `ARGUMENT_INVALID` for an identity that is none. */
 export function listenTls(options: TlsListenerOptions): Promise<TlsListener> {
@@ -153,7 +153,8 @@ export class TlsListener implements AsyncDisposable {
     const client = this.#handshakes.end(socket) ?? addressOf(socket);
     socket.on('error', () => {}); // a peer that resets its connection is no event of ours
     try {
-      const peer = this.#identify(socket, client);
+      const { alpn = 'h2' } = this.#options;
+      const peer = identifyTlsPeer(socket, client, alpn, (trustDomain) => this.#options.findBundle(trustDomain));
       this.#connections.set(socket, peer);
       socket.once('close', () => this.#connections.delete(socket));
       this.#options.onConnection(socket, peer);
@@ -162,17 +163,6 @@ export class TlsListener implements AsyncDisposable {
       if (!isSpiffeError(error)) throw error;
       this.#options.log.warning('a connection was refused', { ...client, reason: error.message });
     }
-  }
-
-  #identify(socket: TLSSocket, { address, port }: ClientAddress): TlsPeer {
-    const { alpn = 'h2' } = this.#options;
-    if (alpn === 'h2' && socket.alpnProtocol !== 'h2') {
-      throw new SpiffeError('UNAUTHENTICATED', 'the client does not offer ALPN "h2"');
-    }
-    const certificates = peerCertificatesOf(socket);
-    if (certificates.length === 0) return { kind: 'tls', address, port, certificates };
-    const { spiffeId } = verifyPeer(certificates, (trustDomain) => this.#options.findBundle(trustDomain), new Date());
-    return { kind: 'tls', address, port, spiffeId, certificates };
   }
 
   #fail(error: Error, socket: TLSSocket): void {
@@ -186,6 +176,26 @@ export class TlsListener implements AsyncDisposable {
       this.#options.log.error('a TLS handshake failed: the key did not sign', { ...client, reason: keyFailure });
     }
   }
+}
+
+/**
+ * Who is at the other end of a finished handshake.
+ *
+ * @throws SpiffeError `UNAUTHENTICATED` for another protocol, and as {@link verifyPeer}
+ */
+export function identifyTlsPeer(
+  socket: TLSSocket,
+  { address, port }: ClientAddress,
+  alpn: 'h2' | 'http/1.1',
+  findBundle: (trustDomain: TrustDomain) => Bundle | undefined,
+): TlsPeer {
+  if (alpn === 'h2' && socket.alpnProtocol !== 'h2') {
+    throw new SpiffeError('UNAUTHENTICATED', 'the client does not offer ALPN "h2"');
+  }
+  const certificates = peerCertificatesOf(socket);
+  if (certificates.length === 0) return { kind: 'tls', address, port, certificates };
+  const { spiffeId } = verifyPeer(certificates, findBundle, new Date());
+  return { kind: 'tls', address, port, spiffeId, certificates };
 }
 
 function addressOf({ remoteAddress = '', remotePort: port = 0 }: Socket): ClientAddress {

@@ -65,7 +65,7 @@ test('every key of a full file arrives (C072 to C136)', () => {
       },
       broker: {
         socketPath: '/run/spire/broker/api.sock',
-        bindAddress: '0.0.0.0:8443',
+        bindAddress: { host: '0.0.0.0', port: 8443 },
         brokers: [
           {
             id: 'spiffe://other.org/broker',
@@ -184,6 +184,10 @@ const mistakes: readonly [lines: string, messages: readonly RegExp[]][] = [
     [/use agent\.socket_path/, /use agent\.admin_socket_path/],
   ],
   [`${bootstrap}experimental { ratelimit { fetch_x509_svid = -1 } }`, [/fetch_x509_svid: must not be negative/]],
+  [
+    `${bootstrap}experimental { broker { bind_address = "localhost" } }`,
+    [/broker\.bind_address: "localhost" must be an address and a port/],
+  ],
   [`${bootstrap}experimental { broker {} }`, [/experimental\.broker: needs "socket_path", "bind_address" or both/]],
   [
     `${bootstrap}experimental { broker { bind_address = "a:1", brokers = [{ id = "x", allowed_reference_types = [] }, { id = "spiffe://a/b" }] } }`,

@@ -21,10 +21,7 @@ test('docs/agent/configuration.md is what the table says', () => {
   expect(page).toBe(readFileSync(PAGE, 'utf8'));
 });
 
-/** Named in the log as without effect, until the Broker API is served. */
-const WITHOUT_EFFECT = ['brokers'];
-
 test('every value of a read configuration is used by something outside of src/config', () => {
   const config = readAgentConfig({ path: join(import.meta.dirname, '../config/fixtures/agent.conf') });
-  expect(unusedValues(config).filter((name) => !WITHOUT_EFFECT.includes(name))).toEqual([]);
+  expect(unusedValues(config)).toEqual([]);
 });

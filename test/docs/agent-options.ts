@@ -118,8 +118,8 @@ export const AGENT_OPTIONS: Readonly<Record<string, Option>> = {
       'how often a workload with an open stream is attested again; 0s: never',
       OURS,
     ),
-    'broker.socket_path': option('none', 'the Broker API on a Unix socket'),
-    'broker.bind_address': option('none', 'the Broker API on TCP'),
+    'broker.socket_path': option('none', 'the Broker API on a Unix socket: [broker.md](broker.md)'),
+    'broker.bind_address': option('none', 'the same on TCP: an address and a port, such as `127.0.0.1:8443`'),
     'broker.brokers.id': option('required', 'SPIFFE ID of a broker'),
     'broker.brokers.allowed_reference_types.type_url': option(
       'required',

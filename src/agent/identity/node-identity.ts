@@ -1,6 +1,7 @@
 import type { Logger } from '../../log/logger.ts';
 import type { KeyManager } from '../../plugin-host/kinds/key-manager.ts';
 import { ManagedTlsKey } from '../../rpc/managed-tls-key.ts';
+import type { IdentitySource } from '../../rpc/svid-listener.ts';
 import type { TlsIdentity } from '../../rpc/tls-identity.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { isAgentId, type SpiffeId, trustDomainOf } from '../../spiffe/spiffe-id.ts';
@@ -104,6 +105,16 @@ export class NodeIdentity implements AsyncDisposable {
     await this.#previousTlsKey?.[Symbol.asyncDispose]();
     await this.#current.tlsKey[Symbol.asyncDispose]();
   }
+}
+
+/** What a listener shows of it. */
+export function ownIdentity(identity: NodeIdentity): IdentitySource {
+  return {
+    get current() {
+      return identity.tlsIdentity;
+    },
+    subscribe: (listener) => identity.subscribe(listener),
+  };
 }
 
 /** @throws SpiffeError `SVID_INVALID` for what is no identity of an agent of this trust domain. */

@@ -50,7 +50,7 @@ export function x509BundlesOf(bundles: readonly Bundle[]): Record<string, Uint8A
 }
 
 /** DER certificates in a row. */
-function authoritiesOf({ x509Authorities }: Bundle): Uint8Array {
+export function authoritiesOf({ x509Authorities }: Bundle): Uint8Array {
   return Buffer.concat(x509Authorities.map(({ certificate }) => certificate));
 }
 
