@@ -1,4 +1,5 @@
 import { createPublicKey, hash as digestOf, type KeyObject, privateEncrypt, sign } from 'node:crypto';
+import { promisify } from 'node:util';
 import { SpiffeError } from '../spiffe/error.ts';
 import { keyTypeOfSpki } from './spki.ts';
 
@@ -15,6 +16,9 @@ export interface Signer {
   /** Hashes and signs; preferred to `signDigest` where present. For keys whose only primitive takes the message. */
   signMessage?(message: Uint8Array, hash: HashName): Promise<Uint8Array>;
 }
+
+/** On a thread of libuv's pool: whoever signs much has another thread for the rest. */
+const signAside = promisify(sign);
 
 /** The hash that goes with a key: SHA-384 with P-384, SHA-256 otherwise. */
 export const hashOfKeyType = (keyType: KeyType): HashName => (keyType === 'ec-p384' ? 'sha384' : 'sha256');
@@ -40,7 +44,7 @@ export function signerOfKeyObject(key: KeyObject): Signer {
   return {
     publicKey,
     keyType,
-    signMessage: async (message, hash) => sign(hash, message, key),
+    signMessage: (message, hash) => signAside(hash, message, key),
     signDigest: async (digest, hash) => {
       if (key.asymmetricKeyType !== 'rsa') {
         throw new SpiffeError('UNIMPLEMENTED', 'an EC key in memory signs messages only, use signMessage');
