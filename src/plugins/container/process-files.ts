@@ -1,4 +1,5 @@
-import { open, readlink } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, readFile, readlink } from 'node:fs/promises';
 import { SpiffeError } from '../../plugin-sdk/index.ts';
 
 /** A container with many volumes has some hundred mounts, each in a line of some hundred bytes. */
@@ -30,30 +31,27 @@ export async function readNamespace(pid: number, name: string): Promise<string> 
   return await ofProcess(pid, `ns/${name}`, (path) => readlink(path));
 }
 
-/** When the process began, in clock ticks since the machine did: a later process of the same number has another. */
-export async function readStartTime(pid: number): Promise<string> {
-  const stat = await readProcessFile(pid, 'stat');
-  // proc_pid_stat(5): field 22; the second, a name in parentheses, may hold anything.
-  const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[22 - 3];
-  if (ticks !== undefined && /^\d+$/.test(ticks)) return ticks;
-  throw new SpiffeError('WORKLOAD_UNREADABLE', `/proc/${pid}/stat has no start time`);
-}
-
 /**
- * Runs what reads of a process by its number.
+ * Runs what reads of a process by its number. Its folder is held open meanwhile: that stays the folder of this process, and
+ * cannot be read once the process has ended, though another has its number by then.
  *
- * @throws SpiffeError `ATTESTATION_DENIED` where the number was another process's by the end.
+ * @throws SpiffeError `ATTESTATION_DENIED` where the process has ended by the end; `WORKLOAD_UNREADABLE` where there is none
  */
 export async function withSameProcess<T>(pid: number, read: () => Promise<T>): Promise<T> {
-  const before = await readStartTime(pid);
+  await using folder = await ofProcess(pid, '', (path) => open(path, constants.O_RDONLY | constants.O_DIRECTORY));
   const result = await read();
-  if ((await readStartTime(pid)) === before) return result;
-  throw new SpiffeError('ATTESTATION_DENIED', `process ${pid} ended, and its number is another process's now`);
+  try {
+    await readFile(`/proc/self/fd/${folder.fd}/stat`);
+    return result;
+  } catch (cause) {
+    const ended = `process ${pid} ended while it was looked at, and its number may be another process's now`;
+    throw new SpiffeError('ATTESTATION_DENIED', ended, { cause });
+  }
 }
 
 async function ofProcess<T>(pid: number, name: string, read: (path: string) => Promise<T>): Promise<T> {
   if (!Number.isInteger(pid) || pid <= 0) throw new SpiffeError('ARGUMENT_INVALID', `${pid} is no process ID`);
-  const path = `/proc/${pid}/${name}`;
+  const path = name === '' ? `/proc/${pid}` : `/proc/${pid}/${name}`;
   try {
     return await read(path);
   } catch (cause) {

@@ -54,7 +54,7 @@ describe('a container of Docker', () => {
   test('a container that ended is nobody', async () => {
     const ended = await engine.commands.start();
     await engine.commands.call('rm', '-f', ended.id);
-    await expect(plugin.attest(ended.pid)).rejects.toThrow(`cannot read /proc/${ended.pid}/stat: the process is gone`);
+    await expect(plugin.attest(ended.pid)).rejects.toThrow(`cannot read /proc/${ended.pid}: the process is gone`);
   });
 });
 
