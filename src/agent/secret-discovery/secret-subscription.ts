@@ -42,10 +42,13 @@ export class SecretSubscription {
     this.#options = options;
   }
 
-  /** @throws SpiffeError `ARGUMENT_INVALID` for what {@link requestedNames} and {@link usesSpiffeValidator} refuse. */
-  take(request: DiscoveryRequest): void {
+  /**
+   * @returns whether it says anything: nothing is due for one whose response is not the last.
+   * @throws SpiffeError `ARGUMENT_INVALID` for what {@link requestedNames} and {@link usesSpiffeValidator} refuse.
+   */
+  take(request: DiscoveryRequest): boolean {
     const names = requestedNames(request);
-    if (request.responseNonce !== String(this.#sent?.nonce ?? '')) return; // another response is on its way to the caller
+    if (request.responseNonce !== String(this.#sent?.nonce ?? '')) return false; // another response is on its way to the caller
     if (request.errorDetail !== undefined) this.#tellOfRefusal(request.errorDetail.message);
     // Only the first request has to tell.
     if (request.node !== undefined) this.#spiffeValidator = usesSpiffeValidator(request.node, this.#options.sds);
@@ -54,6 +57,7 @@ export class SecretSubscription {
     const wanted = names.length === 0 && this.#hasNamed ? undefined : names;
     if (wanted !== undefined && !(this.#names !== undefined && isSameSet(wanted, this.#names))) this.#mustAnswer = true;
     this.#names = wanted;
+    return true;
   }
 
   show(view: WorkloadView): void {
