@@ -30,7 +30,9 @@ export const fetchJwtSvid =
       svid: (await deps.fetchJwtSvid(entry, audience)).token,
       hint: entry.hint,
     }));
-    return { svids: await Promise.all(svids) };
+    const signed = await Promise.all(svids);
+    deps.requireSame(context.peer); // the server may have taken its time
+    return { svids: signed };
   };
 
 /** `FetchJWTBundles`. Source: SPIFFE Workload API §6.2.2. */
