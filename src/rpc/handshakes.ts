@@ -46,6 +46,6 @@ export class Handshakes {
 }
 
 /** What a TLS socket was made of. Node hides it, and tells the address of a connection no more once that is reset. */
-function plainSocketOf(socket: TLSSocket): Socket {
+export function plainSocketOf(socket: TLSSocket): Socket {
   return Reflect.get(socket, '_parent') ?? socket;
 }

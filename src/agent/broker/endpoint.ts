@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { BrokerConfig } from '../../config/agent-config.ts';
 import type { ObserveCalls } from '../../rpc/call-observer.ts';
 import type { CallTracer } from '../../rpc/call-tracer.ts';
@@ -7,6 +8,7 @@ import { listenTls } from '../../rpc/tls-server.ts';
 import { listenTlsUnix } from '../../rpc/tls-unix-server.ts';
 import type { Bundle } from '../../spiffe/bundle.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import { WorkloadConnections } from '../workload-api/connection-limits.ts';
 import { brokerSecurityHeader } from '../workload-api/security-header.ts';
 import type { Transport } from './broker-policy.ts';
 import { type BrokerDeps, brokerService } from './broker-service.ts';
@@ -29,6 +31,8 @@ const FOLDER_MODE = 0o755;
 /** A broker has a stream open for every workload that it asks for, over one connection. */
 const MAX_CALLS = 2_000;
 const MAX_ANONYMOUS_CALLS = 1;
+/** Time enough to be told why. */
+const ANONYMOUS_MS = 10_000;
 const MAX_HANDSHAKES_PER_ADDRESS = 16;
 
 /**
@@ -44,6 +48,7 @@ export async function openBrokerEndpoint(options: BrokerEndpointOptions): Promis
   await using stack = new AsyncDisposableStack();
   if (path !== undefined) {
     const accept = serve('unix', config, options, stack);
+    const connections = new WorkloadConnections();
     stack.use(
       await listenTlsUnix({
         path,
@@ -53,6 +58,7 @@ export async function openBrokerEndpoint(options: BrokerEndpointOptions): Promis
         requirePqKem,
         log,
         findBundle,
+        admit: (socket, peer) => connections.admit(socket, peer),
         onConnection: accept,
       }),
     );
@@ -99,5 +105,14 @@ function serve(
       }),
     );
   const [known, strangers] = [open(MAX_CALLS), open(MAX_ANONYMOUS_CALLS)];
-  return (socket, peer) => (peer.spiffeId === undefined ? strangers : known).accept(socket, peer);
+  return (socket, peer) => {
+    if (peer.spiffeId === undefined) cutOffAfter(socket, ANONYMOUS_MS);
+    (peer.spiffeId === undefined ? strangers : known).accept(socket, peer);
+  };
+}
+
+/** Whatever it does by then. */
+export function cutOffAfter(socket: Duplex, ms: number): void {
+  const timer = setTimeout(() => socket.destroy(), ms);
+  socket.once('close', () => clearTimeout(timer));
 }
