@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { attestWorkload } from '../../src/agent/workloads/attest-workload.ts';
 import { KnownSelectors } from '../../src/agent/workloads/known-selectors.ts';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
@@ -72,6 +72,21 @@ test('of one that fails later, what it said of the same connection holds, and of
   isDown = true;
   expect(await ask(peer)).toEqual(['unix', 'docker']);
   expect(await ask(processThere(2))).toEqual(['unix']);
+});
+
+test('of one that fails for more than an hour nothing is known any more', () => {
+  const known = new KnownSelectors();
+  const peer = processThere(Number.POSITIVE_INFINITY);
+  vi.useFakeTimers();
+  try {
+    known.remember(peer, 'docker', [parseSelector('docker:label:a:b')]);
+    vi.advanceTimersByTime(3_600_000);
+    expect(known.find(peer, 'docker')).toHaveLength(1);
+    vi.advanceTimersByTime(1);
+    expect(known.find(peer, 'docker')).toBeUndefined();
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test('where all fail nobody is anything', async () => {

@@ -1,6 +1,7 @@
 import type { Peer } from '../../rpc/peer.ts';
 import { isSpiffeError } from '../../spiffe/error.ts';
 import { formatSelector, type Selector } from '../../spiffe/selector.ts';
+import { MAX_KNOWN_MS } from './known-selectors.ts';
 import type { WorkloadView } from './workload-cache.ts';
 
 /** What following a workload takes. */
@@ -52,6 +53,7 @@ class Round implements Disposable {
   #timer: NodeJS.Timeout | undefined;
   #next: readonly Selector[] | undefined;
   #failure: unknown;
+  #foundAt = performance.now();
 
   constructor(peer: Peer, call: AbortSignal, selectors: readonly Selector[], deps: FollowDeps) {
     this.#peer = peer;
@@ -90,18 +92,20 @@ class Round implements Disposable {
   async #attest(): Promise<void> {
     try {
       const found = await this.#deps.attest(this.#peer, this.signal);
+      this.#foundAt = performance.now();
       if (isSameSet(found, this.#selectors)) return this.#schedule();
       this.#next = found;
     } catch (error) {
-      // Where no attestor can say anything, what they said before holds as long as the process is the same.
-      if (isSpiffeError(error, 'WORKLOAD_UNREADABLE')) return this.#schedule();
+      // Where no attestor can say anything, what they said before holds for a while.
+      const holds = performance.now() - this.#foundAt <= MAX_KNOWN_MS;
+      if (holds && isSpiffeError(error, 'WORKLOAD_UNREADABLE')) return this.#schedule();
       this.#failure = error;
     }
     this.#abort();
   }
 }
 
-function isSameSet(a: readonly Selector[], b: readonly Selector[]): boolean {
+export function isSameSet(a: readonly Selector[], b: readonly Selector[]): boolean {
   const have = new Set(a.map(formatSelector));
   const wanted = new Set(b.map(formatSelector));
   return have.size === wanted.size && [...wanted].every((selector) => have.has(selector));
