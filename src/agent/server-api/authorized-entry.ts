@@ -42,13 +42,21 @@ export function fromApiEntry(entry: ApiEntry): AuthorizedEntry {
     spiffeId: fromApiId(entry.spiffeId),
     selectors: entry.selectors.map(({ type, value }) => ({ type, value })),
     federatesWith: entry.federatesWith.map(parseTrustDomain),
-    expiresAt: Number(entry.expiresAt),
+    expiresAt: toSeconds(entry.expiresAt),
     storeSvid: entry.storeSvid,
     admin: entry.admin,
     downstream: entry.downstream,
     hint: entry.hint,
     revisionNumber: Number(entry.revisionNumber),
-    createdAt: Number(entry.createdAt),
+    createdAt: toSeconds(entry.createdAt),
     disableX509SvidPrefetch: entry.additionalAttributes?.disableX509SvidPrefetch ?? false,
   };
+}
+
+/** The last second of a `Date`, and less than nothing the first. Source: ECMA-262, "Time Values and Time Range". */
+const MAX_DATE_SECONDS = 8_640_000_000_000;
+
+/** Unix time; what no `Date` can be is the one that is next to it. */
+function toSeconds(time: bigint): number {
+  return Math.max(-MAX_DATE_SECONDS, Math.min(MAX_DATE_SECONDS, Number(time)));
 }

@@ -48,12 +48,16 @@ export class LogRefusals implements Interceptor {
   after({ peer, method }: CallContext, error: unknown): void {
     if (peer.kind !== 'unix') return;
     if (!isSpiffeError(error, 'NO_IDENTITY') && !isSpiffeError(error, 'WORKLOAD_UNREADABLE')) return;
-    const { refused, clock } = this.#options;
+    const { refused, log, clock } = this.#options;
     const wanted = error instanceof NoIdentityError ? error.wanted : undefined;
     refused.record(peer, { method, at: clock(), wanted });
     const path = pathOf(peer);
     const outcomes = this.#outcomes.get(peer) ?? [];
-    if (this.#mayTell(`${peer.uid} ${path}`)) void this.#tell(peer, outcomes, path, method);
+    if (!this.#mayTell(`${peer.uid} ${path}`)) return;
+    this.#tell(peer, outcomes, path, method).catch((reason: unknown) => {
+      const { pid } = peer;
+      log.debug('why a workload got no identity cannot be told', { pid, reason: String(reason) });
+    });
   }
 
   [Symbol.dispose](): void {
