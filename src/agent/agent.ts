@@ -238,6 +238,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       identity: ownIdentity(identity),
       findBundle: (name) => (name === trustDomain ? trust.current : cache.content?.bundles.get(name)),
       attestors,
+      reattestSeconds: experimental.workloadReattestSeconds,
       cache,
       fetchJwtSvid: (entry, audience) => jwtSvids.fetch(entry, audience),
       observe: rpcMeters(metrics),

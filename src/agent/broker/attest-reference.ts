@@ -7,19 +7,23 @@ import type { Selector } from '../../spiffe/selector.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import { Status } from '../../spiffe/status.ts';
 import { type HeldProcess, holdProcess } from '../delegation/held-process.ts';
+import { isSameSet } from '../workloads/follow-workload.ts';
+import { MAX_KNOWN_MS } from '../workloads/known-selectors.ts';
 
 export interface AttestReferenceOptions {
   readonly attestors: readonly WorkloadAttestor[];
   readonly callerId: SpiffeId;
   readonly signal: AbortSignal;
+  /** How often what is no process is attested again; 0: never. */
+  readonly reattestSeconds: number;
 }
 
 /** Longer is no name of anything. */
 const MAX_REFERENCE_BYTES = 16 * 1024;
 
 /**
- * What the workload is that somebody refers to. A process is held by a pidfd; of others it is known what they were when they
- * were asked for.
+ * What the workload is that somebody refers to. A process is held by a pidfd; others are attested
+ * again and again, and let go of once they are gone or something else.
  *
  * @throws SpiffeError `ARGUMENT_INVALID`, `WORKLOAD_NOT_FOUND`, `REPLACED`; `UNIMPLEMENTED` where no attestor takes such a
  *   reference; what an attestor refuses it with where none found anything.
@@ -37,10 +41,62 @@ export async function attestReference(
     throw new SpiffeError('ARGUMENT_INVALID', 'the type URL of a reference is "type.googleapis.com/" and a name');
   }
   if (typeUrl === REFERENCE_TYPES.process) {
-    return await holdProcess(decodePid(value), () => askAttestors(reference, options));
+    const pid = decodePid(value);
+    // Packed anew: a plugin may read other bytes in another way, and so of another process.
+    const packed = { typeUrl, value: WorkloadPIDReference.encode({ pid }).finish() };
+    return await holdProcess(pid, () => askAttestors(packed, options));
   }
   const selectors = await askAttestors(reference, options);
-  return { selectors, check: () => {}, [Symbol.dispose]: () => {} };
+  return new HeldReference(reference, selectors, options);
+}
+
+/** What somebody refers to that is no process of ours, as long as attestors say the same of it. */
+class HeldReference implements HeldProcess {
+  readonly selectors: readonly Selector[];
+  readonly #reference: WorkloadReference;
+  readonly #options: AttestReferenceOptions;
+  readonly #disposed = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #foundAt = performance.now();
+  #failure: { readonly reason: unknown } | undefined;
+
+  constructor(reference: WorkloadReference, selectors: readonly Selector[], options: AttestReferenceOptions) {
+    this.selectors = selectors;
+    this.#reference = reference;
+    this.#options = options;
+    this.#schedule();
+  }
+
+  /** @throws what it was refused with; SpiffeError `REPLACED` once it has other selectors. */
+  check(): void {
+    if (this.#failure !== undefined) throw this.#failure.reason;
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#disposed.abort();
+  }
+
+  #schedule(): void {
+    const { reattestSeconds } = this.#options;
+    if (reattestSeconds === 0 || this.#disposed.signal.aborted) return;
+    this.#timer = setTimeout(() => void this.#attest(), reattestSeconds * 1000).unref();
+  }
+
+  async #attest(): Promise<void> {
+    try {
+      const signal = AbortSignal.any([this.#options.signal, this.#disposed.signal]);
+      const found = await askAttestors(this.#reference, { ...this.#options, signal });
+      this.#foundAt = performance.now();
+      if (isSameSet(found, this.selectors)) return this.#schedule();
+      this.#failure = { reason: new SpiffeError('REPLACED', 'the workload has become another one: ask again') };
+    } catch (reason) {
+      // While attestors cannot say anything, what they said before holds for a while.
+      const holds = performance.now() - this.#foundAt <= MAX_KNOWN_MS;
+      if (holds && statusOf(reason) !== Status.NotFound) return this.#schedule();
+      this.#failure = { reason };
+    }
+  }
 }
 
 async function askAttestors(

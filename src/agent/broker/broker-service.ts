@@ -30,6 +30,7 @@ import { toBrokeredSvids } from './to-brokered-svids.ts';
 export interface BrokerDeps extends Pick<DelegationDeps, 'cache' | 'fetchJwtSvid'> {
   readonly attestors: readonly WorkloadAttestor[];
   readonly policy: BrokerPolicyOptions;
+  readonly reattestSeconds: number;
   readonly log: Logger;
 }
 
@@ -53,14 +54,14 @@ export function brokerService(deps: BrokerDeps): BoundService {
 /** The workload of a request; `check` looks after its broker, too. */
 async function findWorkload({ reference }: Request, context: CallContext, deps: BrokerDeps): Promise<HeldProcess> {
   const { peer, signal, method } = context;
-  const { attestors, policy, log } = deps;
+  const { attestors, policy, reattestSeconds, log } = deps;
   const broker = requireBroker(peer, policy);
   const given = reference?.reference;
   if (given === undefined || given.typeUrl === '') {
     throw new SpiffeError('ARGUMENT_INVALID', 'a reference to the workload must be provided');
   }
   broker.requireAllowed(given.typeUrl);
-  const workload = await attestReference(given, { attestors, callerId: broker.spiffeId, signal });
+  const workload = await attestReference(given, { attestors, callerId: broker.spiffeId, signal, reattestSeconds });
   log.info('a broker asks for a workload', {
     broker: broker.spiffeId,
     method: method.slice(method.lastIndexOf('/') + 1),
