@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <netinet/in.h>
+#include <optional>
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <utility>
 
 namespace sandbox {
 namespace {
@@ -42,6 +44,18 @@ bool IsOwnName(const std::string& path) {
     if (path == name || path.starts_with(name + "/")) return true;
   }
   return false;
+}
+
+/** What stands below a descriptor in a path such as `/proc/self/fd/3/exe`: Node has no openat(2). */
+std::optional<std::pair<int, std::string>> BelowDescriptor(const std::string& path) {
+  for (const std::string folder : {"/proc/self/fd/", "/proc/thread-self/fd/", "/dev/fd/"}) {
+    if (!path.starts_with(folder)) continue;
+    char* end = nullptr;
+    const long descriptor = strtol(path.c_str() + folder.size(), &end, 10);
+    if (descriptor < 0 || descriptor > INT_MAX || *end != '/' || end[1] == '\0') return std::nullopt;
+    return std::make_pair(static_cast<int>(descriptor), std::string(end + 1));
+  }
+  return std::nullopt;
 }
 
 int FolderOf(const Watched& watched, const seccomp_notif& call) {
@@ -144,9 +158,10 @@ void Watcher::Path(const Watched& watched, const seccomp_notif& call, const std:
   const ObservedThread thread(static_cast<pid_t>(call.pid));
   const auto text = thread.Text(call.data.args[watched.path], PATH_MAX);
   if (!text) return Unseen(watched);
-  if (IsOwnName(*text)) return;
+  const auto below = BelowDescriptor(*text);
+  if (!below && IsOwnName(*text)) return;
   if (text->empty() && watched.look != Look::kExecute) return;  // what is open already, or nothing at all
-  const auto path = thread.Absolute(FolderOf(watched, call), *text);
+  const auto path = below ? thread.Absolute(below->first, below->second) : thread.Absolute(FolderOf(watched, call), *text);
   if (!path) return;  // relative to what has no name, such as a pipe or a folder that is gone
   if (watched.look == Look::kReadLink && !path->starts_with("/proc/")) return;
   Place(access, *path);

@@ -1,4 +1,4 @@
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { lstat, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FileOwner } from '../files/write-file-atomically.ts';
 import { SpiffeError } from '../spiffe/error.ts';
@@ -23,8 +23,10 @@ export async function requireCertificateFolder(path: string): Promise<void> {
     throw new SpiffeError('FILE_UNUSABLE', message);
   }
   for (const name of (await readdir(path)).filter((entry) => LEFT_OVER.test(entry))) {
-    const { mtimeMs } = await stat(join(path, name)).catch(() => ({ mtimeMs: 0 }));
-    if (Date.now() - mtimeMs > LEFT_OVER_AGE_MS) await rm(join(path, name), { force: true });
+    const left = await lstat(join(path, name)).catch(() => undefined);
+    const isOurs = left !== undefined && (left.isFile() || left.isSymbolicLink());
+    if (isOurs && Date.now() - left.mtimeMs > LEFT_OVER_AGE_MS)
+      await rm(join(path, name), { force: true }).catch(() => {});
   }
 }
 

@@ -51,6 +51,9 @@ export class ManagedCommand implements AsyncDisposable {
       const message = `the command ${JSON.stringify(command.program)} cannot be started: ${reason}`;
       throw new SpiffeError('FAILED_PRECONDITION', message, { cause });
     }
+    child.on('error', (error) =>
+      log.warning('the command cannot be signalled', { pid: child.pid, reason: error.message }),
+    );
     this.#child = child;
     this.#isWantedAgain = false;
     if (this.#isDisposed) child.kill('SIGTERM');
@@ -69,7 +72,7 @@ export class ManagedCommand implements AsyncDisposable {
     this.#isDisposed = true;
     const child = this.#child;
     if (child === undefined) return;
-    const exited = once(child, 'exit');
+    const exited = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGTERM');
     const insist = setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
     await exited.finally(() => clearTimeout(insist));

@@ -5,6 +5,7 @@ export { findFileState } from '../files/file-state.ts';
 export { readCapped } from '../files/read-capped.ts';
 export { writeFileAtomically } from '../files/write-file-atomically.ts';
 export { RemoteError, statusOf } from '../rpc/status.ts';
+export { statusField } from '../rpc/status-field.ts';
 export {
   type Bundle,
   type JwtAuthority,

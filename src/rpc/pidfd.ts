@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { loadAddon } from '../addon/load-addon.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import type { UnixPeer } from './peer.ts';
+import { statusField } from './status-field.ts';
 
 /** Stays with its process, whatever becomes of the number. */
 export interface Pidfd {
@@ -127,10 +128,10 @@ function statOf(pid: number): { readonly startTimeTicks: number; readonly image:
   return { startTimeTicks, image: fieldsFromThird.slice(26 - 3, 28 - 3 + 1).join(' ') };
 }
 
-/** The effective user and group: proc_pid_status(5), whose first line escapes the name. */
+/** The effective user and group: proc_pid_status(5). */
 function ownerOf(pid: number): { readonly uid: number; readonly gid: number } {
   const status = readProcess(pid, 'status');
-  const effective = (name: string) => Number(new RegExp(`^${name}:\\s+\\d+\\s+(\\d+)`, 'm').exec(status)?.[1]);
+  const effective = (name: string) => Number(statusField(status, name)?.split(/\s+/)[1]);
   return { uid: effective('Uid'), gid: effective('Gid') };
 }
 

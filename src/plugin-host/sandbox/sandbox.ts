@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { findBuilt } from '../../addon/find-built.ts';
 import { CAPABILITIES, type SandboxManifest } from '../../config/sandbox-config.ts';
 import type { Logger } from '../../log/logger.ts';
+import { statusField } from '../../rpc/status-field.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
 import { readPluginData } from '../configure.ts';
@@ -310,6 +311,6 @@ async function readManifest(spec: PluginSpec): Promise<KnownNeeds> {
 /** Source: proc_pid_status(5), CapPrm. */
 async function readOwnCapabilities(): Promise<readonly number[]> {
   const status = await readFile('/proc/self/status', 'utf8').catch(() => '');
-  const set = BigInt(`0x${/^CapPrm:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  const set = BigInt(`0x${statusField(status, 'CapPrm') ?? '0'}`);
   return Array.from({ length: 64 }, (_, number) => number).filter((number) => ((set >> BigInt(number)) & 1n) === 1n);
 }

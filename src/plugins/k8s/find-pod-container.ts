@@ -11,8 +11,15 @@ export interface PodContainer {
   readonly podUid: string | undefined;
 }
 
-/** Whoever logs in may make cgroups below these, and call them what he likes. Source: systemd's CGROUP_DELEGATION. */
-const OF_A_PERSON = /^(?:user\.slice|user-\d+\.slice|user@\d+\.service)$/;
+/**
+ * Whoever logs in, a service and a container may be allowed to make cgroups below these, and call them what they like.
+ * Source: systemd's CGROUP_DELEGATION.
+ */
+const DELEGATED = /^(?:user\.slice|user-\d+\.slice|machine\.slice|lxc.*|.*\.service|.*\.scope)$/s;
+/** Whose services containers of pods are below, where the runtime makes no slices. */
+const RUNTIMES = ['containerd.service', 'crio.service', 'docker.service', 'kubelet.service'];
+/** A path of more parts is nobody's but one who made it to be looked at for long. */
+const MAX_PARTS = 64;
 
 /**
  * The container of a pod that a process is in, by its cgroups; where these are nothing but the root, by those that are
@@ -25,7 +32,7 @@ export async function findPodContainer(pid: number): Promise<PodContainer | unde
   const cgroups = parseCgroups(await readProcessFile(pid, 'cgroup'));
   const found = findContainer(cgroups, findPodPlace);
   if (found !== undefined) return { containerId: found.containerId, podUid: found.podUid };
-  if (!cgroups.every(({ path }) => path === '/') || !(await mayNotMount(pid))) return undefined;
+  if (cgroups.length === 0 || !cgroups.every(({ path }) => path === '/') || !(await mayNotMount(pid))) return undefined;
   const mounted = findContainer(parseMountedCgroups(await readProcessFile(pid, 'mountinfo')), findPodPlace);
   return mounted && { containerId: mounted.containerId, podUid: mounted.podUid };
 }
@@ -42,11 +49,12 @@ async function mayNotMount(pid: number): Promise<boolean> {
  */
 export function findPodPlace(path: string): ContainerPlace | undefined {
   const names = path.split('/');
-  for (let end = 2; end <= names.length; end++) {
+  for (let end = 2; end <= Math.min(names.length, MAX_PARTS); end++) {
     const above = names.slice(0, end);
-    if (OF_A_PERSON.test(above.at(-1) ?? '')) return undefined;
     const place = findContainerPlace(above.join('/'));
     if (place?.podUid !== undefined || (place !== undefined && names[1] === '..' && end === 3)) return place;
+    const name = above.at(-1) ?? '';
+    if (DELEGATED.test(name) && !RUNTIMES.includes(name)) return undefined; // what is below may be its own work
   }
   return undefined;
 }

@@ -1,4 +1,4 @@
-import { SpiffeError } from '../../plugin-sdk/index.ts';
+import { SpiffeError, statusField } from '../../plugin-sdk/index.ts';
 import type { ProcessFolder } from './process-folder.ts';
 
 /** Whom a process acts for. */
@@ -12,8 +12,7 @@ export interface ProcessOwner {
 /** Source: proc_pid_status(5): `Uid:` real, effective, saved, file system; `Gid:` alike; `Groups:`. */
 export function readProcessOwner(process: ProcessFolder): ProcessOwner {
   const status = process.read('status');
-  const field = (name: string) => new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(status)?.[1];
-  const numbers = (name: string) => (field(name) ?? '').split(/\s+/).filter(Boolean).map(Number);
+  const numbers = (name: string) => (statusField(status, name) ?? '').split(/\s+/).filter(Boolean).map(Number);
   const [, uid] = numbers('Uid');
   const [, gid] = numbers('Gid');
   const supplementaryGids = numbers('Groups');

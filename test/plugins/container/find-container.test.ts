@@ -63,11 +63,19 @@ test('a process in no container', () => {
   expect(findContainer([])).toBeUndefined();
 });
 
-test('lines that are none of cgroups(7) are passed over', () => {
-  expect(parseCgroups(`\nx\n:::\n1:a\n1:a:b\n-1::/docker/${id}\n0::/a:b\n`)).toEqual([
+test('a path may have colons and whatever else but a line feed', () => {
+  expect(parseCgroups('0::/a:b\n1:cpu:/\r/\u2028\n')).toEqual([
     { hierarchy: 0, controllers: '', path: '/a:b' },
+    { hierarchy: 1, controllers: 'cpu', path: '/\r/\u2028' },
   ]);
 });
+
+test.each(['x', ':::', '1:a', '1:a:b', `-1::/docker/${id}`])(
+  'the line %j is none of cgroups(7), and refused',
+  (line) => {
+    expect(() => parseCgroups(`0::/a\n${line}\n`)).toThrow(/cgroups is none/);
+  },
+);
 
 test('mounts: the roots of cgroup file systems alone', () => {
   const mounted = parseMountedCgroups(

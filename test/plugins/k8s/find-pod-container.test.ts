@@ -48,6 +48,9 @@ test.each([
   ['the pod itself', `/kubepods/pod${POD}`],
   ['what a person called like a pod', `/user.slice/user-1000.slice/user@1000.service/kubepods/pod${POD}/${ID}`],
   ['what a person called like a pod, seen from a cgroup beside', `/../user@1000.service/app.slice/pod${POD}/${ID}`],
+  ['what a service called like a pod', `/system.slice/app.service/kubepods/pod${POD}/${ID}`],
+  ['what a machine called like a pod', `/machine.slice/machine-a.scope/payload/kubepods/pod${POD}/${ID}`],
+  ['a path of very many parts', `${'/a'.repeat(100)}/kubepods/pod${POD}/${ID}`],
   ['what watches a container', `/kubepods.slice/kubepods-pod${IN_SLICE}.slice/crio-conmon-${ID}.scope`],
 ])('%s is in no pod', (_what, path) => {
   expect(findPodPlace(path)).toBeUndefined();

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { readProcessOwner, readProgramMark } from '../../../src/plugins/unix/process.ts';
 import { ProcessFolder } from '../../../src/plugins/unix/process-folder.ts';
+import { openProcess } from '../../../src/rpc/pidfd.ts';
 import { TestProcess } from '../../harness/child-process.ts';
 
 test('the owner of this process', () => {
@@ -11,6 +12,21 @@ test('the owner of this process', () => {
   // POSIX lets getgroups add the effective group, and Node does.
   expect(new Set([owner.gid, ...owner.supplementaryGids])).toEqual(new Set(getgroups?.()));
 });
+
+test.each(['\rUid:7 7', '\rGid:7 7', '\rGroups:7', '\nUid:7 7', '\u2028Uid:7 7'])(
+  'a process that calls itself %j is who it is',
+  async (name) => {
+    const script = `require('node:fs').writeFileSync('/proc/self/comm', ${JSON.stringify(name)});
+      console.log('ready'); setInterval(() => {}, 1e6)`;
+    await using child = await TestProcess.node('-e', script);
+    await child.readLine();
+    using folder = ProcessFolder.open(child.pid);
+    using own = ProcessFolder.open(process.pid);
+    expect(readProcessOwner(folder)).toEqual(readProcessOwner(own));
+    using peer = openProcess(child.pid);
+    expect([peer.uid, peer.gid]).toEqual([process.getuid?.(), process.getgid?.()]);
+  },
+);
 
 test.each([0, -1, 1.5, Number.NaN])('%s is no process id', (pid) => {
   expect(() => ProcessFolder.open(pid)).toThrow(expect.objectContaining({ code: 'ARGUMENT_INVALID' }));
