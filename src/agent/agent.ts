@@ -225,8 +225,9 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     clock,
   };
   const rebootstrap = { mode: config.rebootstrapMode, delaySeconds: config.rebootstrapDelaySeconds };
-  const mayBootstrapAnew = rebootstrap.mode !== 'never';
-  const svid = await leaveWords(findOrEarnSvid(identityOptions, { ...join, mayBootstrapAnew }, signal));
+  const svid = await leaveWords(
+    findOrEarnSvid(identityOptions, { ...join, rebootstrapMode: rebootstrap.mode }, signal),
+  );
   const identity = stack.use(await NodeIdentity.open(identityOptions, svid));
   stack.use(openSinks({ config: config.telemetry, program: 'agent', metrics, log }));
   stack.use(await openProfiling({ config: config.profiling, dataDir: config.dataDir, log }));

@@ -9,6 +9,8 @@ export class TrustBundle {
   readonly #data: AgentDataFile;
   readonly #source: TrustBundleSource;
   #current: Bundle;
+  /** False while the current one is only a candidate. */
+  #isKept = true;
 
   private constructor(data: AgentDataFile, source: TrustBundleSource, current: Bundle) {
     this.#data = data;
@@ -44,12 +46,19 @@ export class TrustBundle {
     return this.#current.x509Authorities.length === 0;
   }
 
+  /** Verifies by a bundle that is not stored before {@link replace} is told that it holds: a crash leaves the stored one. */
+  consider(candidate: Bundle): void {
+    this.#current = candidate;
+    this.#isKept = false;
+  }
+
   /** @returns whether anything changed. */
   async replace(bundle: Bundle): Promise<boolean> {
     const { current } = this;
-    if (bundle.sequenceNumber === current.sequenceNumber && sameBundle(bundle, current)) return false;
+    if (this.#isKept && bundle.sequenceNumber === current.sequenceNumber && sameBundle(bundle, current)) return false;
     await this.#data.write({ bundle });
     this.#current = bundle;
+    this.#isKept = true;
     return true;
   }
 }

@@ -34,7 +34,9 @@ function findUrlProblems({
   trust_bundle_spiffe_workload_api: workloadApi,
 }: TrustBundleKeys): readonly string[] {
   if (workloadApi !== undefined && !isWorkloadApiAddress(workloadApi)) {
-    return ['trust_bundle_spiffe_workload_api must be an address such as "unix:///run/spire/agent.sock"'];
+    return [
+      'trust_bundle_spiffe_workload_api must be an address such as "unix:///run/spire/agent.sock"; tcp:// is not encrypted and may name 127.0.0.0/8 or [::1] alone',
+    ];
   }
   if (url === undefined) {
     return socket === undefined
@@ -53,7 +55,7 @@ function findUrlProblems({
 
 /** Source: SPIFFE Workload Endpoint §4, the value of `SPIFFE_ENDPOINT_SOCKET`. */
 function isWorkloadApiAddress(address: string): boolean {
-  return /^unix:\/{1,3}[^/]/.test(address) || /^tcp:\/\/(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:]+\]):\d{1,5}$/i.test(address);
+  return /^unix:\/{1,3}[^/]/.test(address) || /^tcp:\/\/(127(\.\d{1,3}){3}|\[::1\]):\d{1,5}$/.test(address);
 }
 
 /** @param raw without problems of {@link findTrustBundleSourceProblems} */

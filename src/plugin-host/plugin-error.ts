@@ -19,13 +19,16 @@ export function errorPrefix({ type, name }: PluginName): string {
   return `${type.toLowerCase()}(${name}): `;
 }
 
+/** A plugin answered with this status: never to be taken for the answer of a server. */
+export class PluginError extends RemoteError {}
+
 /**
  * What the caller of a facade sees of a failed call: the plugin's code and details, its message with the prefix.
  * The prefix comes once; the one of old plugins, `<name>: `, goes.
  */
 export function toPluginError(plugin: PluginName, error: unknown): unknown {
   if (error instanceof RemoteError) {
-    return new RemoteError(error.status, withPrefix(plugin, error.message), smallDetails(error.details), {
+    return new PluginError(error.status, withPrefix(plugin, error.message), smallDetails(error.details), {
       cause: error,
     });
   }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findFederatedBundle } from '../../src/agent/server-api/fetch-bundles.ts';
-import { refusalOf } from '../../src/agent/server-api/refusal.ts';
+import { isVerdict, refusalOf } from '../../src/agent/server-api/refusal.ts';
 import type { ServerConnection } from '../../src/agent/server-api/server-connection.ts';
 import { type Entries, fetchEntries } from '../../src/agent/server-api/sync-entries.ts';
 import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.ts';
@@ -10,6 +10,7 @@ import {
   PermissionDeniedDetails,
   PermissionDeniedDetails_Reason as Reason,
 } from '../../src/gen/spire/api/types/types.ts';
+import { PluginError } from '../../src/plugin-host/plugin-error.ts';
 import { RemoteError } from '../../src/rpc/status.ts';
 import { Status } from '../../src/spiffe/status.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
@@ -97,4 +98,7 @@ test.each([
   expect(refusalOf(error([{ typeUrl: 'type.googleapis.com/other', value }]))).toBeUndefined();
   expect(refusalOf(error([{ typeUrl, value: Uint8Array.of(0xff) }]))).toBeUndefined();
   expect(refusalOf(error([]))).toBeUndefined();
+  const ofPlugin = new PluginError(Status.PermissionDenied, 'no', [{ typeUrl, value }]);
+  expect(refusalOf(ofPlugin)).toBeUndefined();
+  expect([isVerdict(ofPlugin), isVerdict(error([]))]).toEqual([false, true]);
 });

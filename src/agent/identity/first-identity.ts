@@ -1,7 +1,8 @@
 import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
 import type { AgentSvid } from '../attestation/attest-node.ts';
 import { type JoinOptions, joinTrustDomain } from '../attestation/join-trust-domain.ts';
-import { refusalOf } from '../server-api/refusal.ts';
+import { isVerdict, refusalOf } from '../server-api/refusal.ts';
+import type { RebootstrapSettings } from '../sync/rebootstrap.ts';
 import { findStoredIdentity, type NodeIdentityOptions, storeSvid } from './node-identity.ts';
 
 /** Goes on as who the node was, or attests it. */
@@ -9,7 +10,7 @@ export async function findOrEarnSvid(
   identityOptions: NodeIdentityOptions,
   join: JoinOptions & {
     /** Takes the bundle from its source again where the stored one does not verify the server. Inventory B008. */
-    readonly mayBootstrapAnew: boolean;
+    readonly rebootstrapMode: RebootstrapSettings['mode'];
   },
   signal: AbortSignal,
 ): Promise<AgentSvid> {
@@ -18,12 +19,12 @@ export async function findOrEarnSvid(
   if (stored.state === 'unusable') {
     join.log.warning('attesting anew', { spiffe_id: stored.spiffeId, reason: stored.reason });
   }
+  const wasReattestable = identityOptions.data.current.svid?.reattestable;
   try {
     const svid = await joinTrustDomain(join, undefined, signal).catch(async (error: unknown) => {
-      if (!join.mayBootstrapAnew || !isSpiffeError(error, 'CERTIFICATE_UNTRUSTED')) throw error;
+      if (!mayBootstrapAnew(join, wasReattestable) || !isSpiffeError(error, 'CERTIFICATE_UNTRUSTED')) throw error;
       join.log.warning('the server is not verified by the stored trust bundle: the agent bootstraps anew');
-      await join.trust.replace(await join.trust.readSource(signal));
-      return await joinTrustDomain(join, undefined, signal);
+      return await joinByTheSource(join, signal);
     });
     await storeSvid(identityOptions.data, svid, identityOptions.trustDomain);
     return svid;
@@ -33,6 +34,26 @@ export async function findOrEarnSvid(
       stored.state === 'unusable' ? `${stored.spiffeId} cannot go on, ${stored.reason}; ` : '',
       join,
     );
+  }
+}
+
+function mayBootstrapAnew(
+  { rebootstrapMode: mode, evidence }: { readonly rebootstrapMode: RebootstrapSettings['mode'] } & JoinOptions,
+  wasReattestable: boolean | undefined,
+): boolean {
+  return mode === 'always' || (mode === 'auto' && wasReattestable !== false && evidence.isAvailable);
+}
+
+/** Only a server that the source's bundle verifies makes the agent keep it: whoever else answers leaves the stored one. */
+async function joinByTheSource(join: JoinOptions, signal: AbortSignal): Promise<AgentSvid> {
+  const { trust } = join;
+  const before = trust.current;
+  try {
+    trust.consider(await trust.readSource(signal));
+    return await joinTrustDomain(join, undefined, signal);
+  } catch (error) {
+    if (!isVerdict(error)) await trust.replace(before);
+    throw error;
   }
 }
 

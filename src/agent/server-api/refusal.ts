@@ -1,4 +1,5 @@
 import { PermissionDeniedDetails, PermissionDeniedDetails_Reason as Reason } from '../../gen/spire/api/types/types.ts';
+import { PluginError } from '../../plugin-host/plugin-error.ts';
 import { RemoteError } from '../../rpc/status.ts';
 import { Status } from '../../spiffe/status.ts';
 
@@ -9,7 +10,7 @@ const DETAILS_TYPE = 'spire.api.types.PermissionDeniedDetails';
 
 /** The reason that the server gave with an error; undefined where it gave none. */
 export function refusalOf(error: unknown): Refusal | undefined {
-  if (!(error instanceof RemoteError)) return undefined;
+  if (!isOfServer(error)) return undefined;
   const detail = error.details.find(({ typeUrl }) => typeUrl.endsWith(`/${DETAILS_TYPE}`));
   if (detail === undefined) return undefined;
   switch (readReason(detail.value)) {
@@ -36,7 +37,7 @@ function readReason(value: Uint8Array): Reason {
 
 /** An answer that another attempt does not change. */
 export function isVerdict(error: unknown): boolean {
-  if (!(error instanceof RemoteError)) return false;
+  if (!isOfServer(error)) return false;
   const verdicts: readonly Status[] = [
     Status.PermissionDenied,
     Status.InvalidArgument,
@@ -44,4 +45,9 @@ export function isVerdict(error: unknown): boolean {
     Status.FailedPrecondition,
   ];
   return verdicts.includes(error.status);
+}
+
+/** What a plugin of ours says is no word of the server, whatever it looks like. */
+function isOfServer(error: unknown): error is RemoteError {
+  return error instanceof RemoteError && !(error instanceof PluginError);
 }

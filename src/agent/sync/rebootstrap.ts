@@ -61,7 +61,7 @@ export class Rebootstrap {
     const since = this.#untrustedSince.toISOString();
     log.warning('the server has not been verified by the trust bundle for long: the agent bootstraps anew', { since });
     try {
-      await trust.replace(await trust.readSource(signal));
+      trust.consider(await trust.readSource(signal));
       await rejoin();
     } catch (error) {
       if (isVerdict(error)) return { refusedBy: error };
