@@ -8,26 +8,28 @@ export interface WaitOptions {
 }
 
 /**
- * So many tokens a second, and as many at once after a second of rest. Whoever comes too early waits in line.
+ * So many tokens a second, and as many at once after a rest, or a burst of its own. Whoever comes too early waits in line.
  * Source: SPIRE's limiters, whose burst is their rate.
  */
 export class TokenBucket {
   readonly #perSecond: number;
+  readonly #burst: number;
   readonly #line = new Map<symbol, { readonly count: number; readonly admit: () => void }>();
   #tokens: number;
   #filledAt = performance.now();
   #tokensAwaited = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(perSecond: number) {
+  constructor(perSecond: number, burst: number = perSecond) {
     this.#perSecond = perSecond;
-    this.#tokens = perSecond;
+    this.#burst = burst;
+    this.#tokens = burst;
   }
 
   /** Whether it is as good as new: nothing is lost where it is forgotten. */
   get isIdle(): boolean {
     this.#fill();
-    return this.#line.size === 0 && this.#tokens >= this.#perSecond;
+    return this.#line.size === 0 && this.#tokens >= this.#burst;
   }
 
   get hasLine(): boolean {
@@ -39,7 +41,7 @@ export class TokenBucket {
    * @throws SpiffeError `RATE_LIMITED` at once, where the turn would come too late or never.
    */
   take(count: number, { maxWaitMs, signal }: WaitOptions): Promise<void> | undefined {
-    if (count > this.#perSecond) {
+    if (count > this.#burst) {
       throw new SpiffeError(
         'RATE_LIMITED',
         `${count} at once are more than one address may ask for: ${this.#perSecond} a second`,
@@ -111,7 +113,7 @@ export class TokenBucket {
 
   #fill(): void {
     const now = performance.now();
-    this.#tokens = Math.min(this.#perSecond, this.#tokens + ((now - this.#filledAt) / 1000) * this.#perSecond);
+    this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#filledAt) / 1000) * this.#perSecond);
     this.#filledAt = now;
   }
 }

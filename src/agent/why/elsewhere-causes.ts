@@ -46,9 +46,18 @@ export function elsewhereCauses(facts: WorkloadFacts, show: ShowSelector): reado
     (many) =>
       `The server has ${many} for this workload whose time is over: give them a later one with "assayer server entry update -entryExpiry".`,
   );
+  const notAsked: readonly Finding[] = facts.isHeldBack
+    ? [
+        {
+          code: 'SERVER_NOT_ASKED',
+          text: 'The server was not asked now what it has under other parent IDs, since it is asked for workloads without an identity once a second at most: ask again in some seconds.',
+        },
+      ]
+    : [];
   const isTold = findings.length > 0 || entries.length > 0 || agent.entryCount === undefined;
-  if (isTold) return findings;
+  if (isTold) return [...findings, ...notAsked];
   return [
+    ...notAsked,
     {
       code: 'NO_ENTRY',
       text: `None of the ${agent.entryCount} entries under this agent asks for what this workload has: create one with "assayer server entry create -parentID ${agent.id} -spiffeID ID${selectorFlags(facts, show)}"; is there one, it is under another parent ID (${parent}): ${explain}.`,

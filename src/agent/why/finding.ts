@@ -29,6 +29,7 @@ export type FindingCode =
   | 'ENTRY_OF_OTHER_AGENT'
   | 'NODE_LACKS_SELECTORS'
   | 'WRONG_PARENT_ID'
+  | 'SERVER_NOT_ASKED'
   | 'NO_ENTRY';
 
 /** How a selector is written: a log may not be for all of them. */

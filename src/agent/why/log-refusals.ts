@@ -72,7 +72,7 @@ export class LogRefusals implements Interceptor {
   ): Promise<void> {
     const { explainer, logSelectors, log } = this.#options;
     const { signal } = this.#abort;
-    const facts = await explainer.explainOutcomes(peer, outcomes, { wanted: undefined, path, signal });
+    const facts = await explainer.explainOutcomes(peer, outcomes, { wanted: undefined, path, isAdministrator: false });
     if (signal.aborted) return;
     const show: ShowSelector = (selector) => {
       const text = formatSelector(selector);

@@ -5,6 +5,7 @@ import { openProcess } from '../../rpc/pidfd.ts';
 import { type BoundService, bindService } from '../../rpc/service.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { toWhyResponse } from './to-why-response.ts';
+import { UserLimits } from './user-limits.ts';
 import { withoutOthersEntries } from './without-others-entries.ts';
 import type { WorkloadExplainer } from './workload-explainer.ts';
 
@@ -16,14 +17,16 @@ export interface WhyServiceOptions {
 
 /** Says to people on the node why a process gets an identity or none. SPIRE has nothing like it. */
 export function whyService({ explainer, mayAskAll = isOwnUser }: WhyServiceOptions): BoundService {
+  const limits = new UserLimits();
   return bindService(WhyDefinition, {
     async explainWorkload({ pid, spiffeId }, { peer, signal }) {
       if (peer.kind !== 'unix') throw new SpiffeError('UNAUTHENTICATED', 'ask over the Unix socket of the agent');
       const wanted = spiffeId === '' ? undefined : spiffeId;
       const isAdministrator = mayAskAll(peer);
+      if (!isAdministrator) limits.spend(peer.uid);
       using other = pid === 0 || pid === peer.pid ? undefined : openProcess(requireNumber(pid));
       if (other !== undefined) requireMayAsk(peer, other, isAdministrator);
-      const facts = await explainer.explain(other ?? peer, wanted, signal);
+      const facts = await explainer.explain(other ?? peer, { wanted, isAdministrator, signal });
       return toWhyResponse(isAdministrator ? facts : withoutOthersEntries(facts));
     },
   });

@@ -1,9 +1,10 @@
 import { readlink } from 'node:fs/promises';
-import type { CountMatchesResponse } from '../../gen/assayer/server/explain/v1/explain.ts';
 import type { WorkloadAttestor } from '../../plugin-host/kinds/workload-attestor.ts';
 import type { UnixPeer } from '../../rpc/peer.ts';
+import { RemoteError } from '../../rpc/status.ts';
 import { isSpiffeError } from '../../spiffe/error.ts';
 import type { Selector } from '../../spiffe/selector.ts';
+import { Status } from '../../spiffe/status.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import type { NodeIdentity } from '../identity/node-identity.ts';
 import type { ServerConnection } from '../server-api/server-connection.ts';
@@ -11,6 +12,7 @@ import type { SyncFailure, SyncStatus } from '../sync/sync-status.ts';
 import { type AttestorOutcome, askAttestors, requireSame } from '../workloads/attest-workload.ts';
 import type { WorkloadCache } from '../workloads/workload-cache.ts';
 import { compareEntries } from './compare-entries.ts';
+import { type CountedMatches, MatchCounter } from './match-counter.ts';
 import type { RefusedCalls } from './refused-calls.ts';
 import type { AgentFacts, EntryFacts, WorkloadFacts } from './workload-facts.ts';
 
@@ -34,13 +36,17 @@ interface Attested {
 const MAX_ENTRIES = 25;
 /** People wait for it, and the server may be away. */
 const COUNT_DEADLINE_MS = 3_000;
+/** Anybody may ask, so the server is asked for news no more often. */
+const SYNC_AGAIN_MS = 5_000;
 /** So many selectors are asked about, as the server allows. */
 const MAX_SELECTORS = 1_000;
 
 /** Collects what there is to say about one workload. */
 export class WorkloadExplainer {
   readonly #options: WorkloadExplainerOptions;
+  readonly #counter = new MatchCounter((selectors) => this.#ask(selectors));
   #attested: Attested | undefined;
+  #syncedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: WorkloadExplainerOptions) {
     this.#options = options;
@@ -56,12 +62,19 @@ export class WorkloadExplainer {
    *
    * @throws SpiffeError `UNAUTHENTICATED` where the process ended meanwhile or became another
    */
-  async explain(peer: UnixPeer, wanted: string | undefined, signal: AbortSignal): Promise<WorkloadFacts> {
+  async explain(
+    peer: UnixPeer,
+    {
+      wanted,
+      isAdministrator,
+      signal,
+    }: { readonly wanted: string | undefined; readonly isAdministrator: boolean; readonly signal: AbortSignal },
+  ): Promise<WorkloadFacts> {
     requireSame(peer);
     const outcomes = await askAttestors(peer.pid, signal, this.#options.attestors);
     const path = await readlink(`/proc/${peer.pid}/exe`).catch(() => undefined);
     requireSame(peer);
-    return await this.explainOutcomes(peer, outcomes, { wanted, path, signal });
+    return await this.explainOutcomes(peer, outcomes, { wanted, path, isAdministrator });
   }
 
   /** The same by what its attestation found: the process may have ended. */
@@ -71,10 +84,15 @@ export class WorkloadExplainer {
     {
       wanted,
       path,
-      signal,
-    }: { readonly wanted: string | undefined; readonly path: string | undefined; readonly signal: AbortSignal },
+      isAdministrator,
+    }: {
+      readonly wanted: string | undefined;
+      readonly path: string | undefined;
+      /** For whom the server is asked at once. */
+      readonly isAdministrator: boolean;
+    },
   ): Promise<WorkloadFacts> {
-    const { cache, attestors, status, clock, refused } = this.#options;
+    const { cache, status, clock, refused } = this.#options;
     const { pid, uid, gid } = peer;
     const now = clock();
     const selectors = outcomes.flatMap((outcome) => outcome.selectors);
@@ -85,8 +103,8 @@ export class WorkloadExplainer {
     const compared = compareEntries(known.values(), selectors, Math.floor(now.getTime() / 1000));
     const entries = compared.slice(0, MAX_ENTRIES).map((one) => ({ ...one, ...this.#svidOf(one.entry.id) }));
     const isServed = compared.some(({ matches }) => matches);
-    const { counts, failure } = isServed || attestors.length === 0 ? {} : await this.#count(selectors, signal);
-    if (counts !== undefined && counts.notSynced > 0) this.#attested?.syncNow();
+    const { counts, failure, isHeldBack = false } = isServed ? {} : await this.#count(selectors, isAdministrator);
+    if (counts !== undefined && counts.notSynced > 0) this.#syncNow();
     return {
       now,
       process: { pid, uid, gid },
@@ -99,7 +117,15 @@ export class WorkloadExplainer {
       entries,
       entriesLeftOut: compared.length - entries.length,
       counts,
+      isHeldBack,
     };
+  }
+
+  #syncNow(): void {
+    const now = performance.now();
+    if (now - this.#syncedAt < SYNC_AGAIN_MS) return;
+    this.#syncedAt = now;
+    this.#attested?.syncNow();
   }
 
   /** @param failure of a call that was made after the last sync */
@@ -130,19 +156,24 @@ export class WorkloadExplainer {
   }
 
   /** Nothing where the server is known to be away, or is SPIRE's. */
-  async #count(
-    selectors: readonly Selector[],
-    signal: AbortSignal,
-  ): Promise<{ readonly counts?: CountMatchesResponse; readonly failure?: SyncFailure }> {
-    const { status, connection, clock } = this.#options;
-    if (this.#attested === undefined || status.failure?.isUnreachable === true) return {};
+  async #count(selectors: readonly Selector[], isAdministrator: boolean): Promise<CountedMatches> {
+    const { status, attestors } = this.#options;
+    const isAway = this.#attested === undefined || status.failure?.isUnreachable === true;
+    if (isAway || attestors.length === 0) return {};
+    return await (isAdministrator ? this.#ask(selectors) : this.#counter.count(selectors));
+  }
+
+  /** Several callers may wait for it: none of them cancels it. */
+  async #ask(selectors: readonly Selector[]): Promise<CountedMatches> {
+    const { connection, clock } = this.#options;
     const asked = { selectors: selectors.slice(0, MAX_SELECTORS).map(({ type, value }) => ({ type, value })) };
     try {
       const counts = await connection.run(({ explain }) =>
-        explain.countMatches(asked, { signal, deadlineMs: COUNT_DEADLINE_MS }),
+        explain.countMatches(asked, { deadlineMs: COUNT_DEADLINE_MS }),
       );
       return { counts };
     } catch (error) {
+      if (error instanceof RemoteError && error.status === Status.ResourceExhausted) return { isHeldBack: true };
       if (!isSpiffeError(error, 'SERVER_UNREACHABLE')) return {}; // what else is wrong, the next sync says
       const at = clock();
       return { failure: { at, since: at, reason: error.message, isUnreachable: true } };

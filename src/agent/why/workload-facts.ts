@@ -25,6 +25,8 @@ export interface WorkloadFacts {
   readonly entriesLeftOut: number;
   /** What the server has for it; undefined where it was not asked, or did not say. */
   readonly counts: CountMatchesResponse | undefined;
+  /** The server was not asked, since it is asked so often. */
+  readonly isHeldBack: boolean;
 }
 
 export interface EntryFacts extends ComparedEntry {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { missingSelectors, selectorSet } from '../../spiffe/nearly-matching.ts';
 import type { Selector } from '../../spiffe/selector.ts';
 import type { CachedEntry } from '../cached-entry.ts';
@@ -19,10 +20,19 @@ export interface CountOptions {
   readonly syncs: SyncLog;
   /** Unix seconds. */
   readonly now: number;
+  /** Of the caller. */
+  readonly signal: AbortSignal;
 }
 
+/** Other calls have their turn after so many entries. */
+const PIECE = 1_000;
+
 /** Sorts the entries that a workload of a node has all selectors of by what stands between them. */
-export function countMatches(node: Node, selectors: readonly Selector[], options: CountOptions): MatchCounts {
+export async function countMatches(
+  node: Node,
+  selectors: readonly Selector[],
+  options: CountOptions,
+): Promise<MatchCounts> {
   const counts = {
     known: 0,
     notSynced: 0,
@@ -32,9 +42,16 @@ export function countMatches(node: Node, selectors: readonly Selector[], options
     withoutParent: 0,
   };
   const have = selectorSet(selectors);
+  /** An entry that is replaced meanwhile comes once more, at the end. */
+  const counted = new Set<string>();
+  let looks = 0;
   for (const entry of options.cache.all) {
+    looks += 1;
+    if (looks % PIECE === 0) await setImmediate(undefined, { signal: options.signal });
     if (entry.selectors.length === 0 || entry.parentId === options.cache.serverId) continue;
-    if (missingSelectors(entry.selectors, have).length === 0) counts[kindOf(node, entry, options)] += 1;
+    if (counted.has(entry.id) || missingSelectors(entry.selectors, have).length > 0) continue;
+    counted.add(entry.id);
+    counts[kindOf(node, entry, options)] += 1;
   }
   return counts;
 }

@@ -94,7 +94,8 @@ export function explainService(options: ExplainServiceOptions): BoundService {
       selectors.forEach(requireValidSelector);
       const { spiffeId, selectors: ofNode } = options.callingAgent(context);
       const now = Math.floor(clock().getTime() / 1000);
-      return countMatches({ spiffeId, selectors: ofNode }, selectors, { cache, syncs, now });
+      const { signal } = context;
+      return await countMatches({ spiffeId, selectors: ofNode }, selectors, { cache, syncs, now, signal });
     },
     async previewEntries(wanted) {
       requireFew('changes', [...wanted.create, ...wanted.update, ...wanted.delete], MAX_CHANGES);

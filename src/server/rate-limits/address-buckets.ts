@@ -9,12 +9,20 @@ const FORGET_AT_ONCE = 2;
 /** One bucket an address, an IPv6 network of 64 bits being one; memory is bounded, whoever calls. */
 export class AddressBuckets {
   readonly #perSecond: number;
+  readonly #burst: number | undefined;
   readonly #maxAddresses: number;
   /** The one used last is last. */
   readonly #buckets = new Map<string, TokenBucket>();
 
-  constructor(perSecond: number, maxAddresses: number = MAX_ADDRESSES) {
+  constructor(
+    perSecond: number,
+    {
+      burst,
+      maxAddresses = MAX_ADDRESSES,
+    }: { readonly burst?: number | undefined; readonly maxAddresses?: number } = {},
+  ) {
     this.#perSecond = perSecond;
+    this.#burst = burst;
     this.#maxAddresses = maxAddresses;
   }
 
@@ -26,7 +34,7 @@ export class AddressBuckets {
     const network = networkOf(address);
     const known = this.#buckets.get(network);
     if (known === undefined) this.#forget();
-    return this.#renew(network, known ?? new TokenBucket(this.#perSecond));
+    return this.#renew(network, known ?? new TokenBucket(this.#perSecond, this.#burst));
   }
 
   #renew(network: string, bucket: TokenBucket): TokenBucket {

@@ -3,12 +3,15 @@ const ATTESTATIONS = 1;
 const SIGNATURES = 500;
 const PUSHED_KEYS = 500;
 const STATUSES = 10;
-/** Every entry is looked at. Ours alone. */
-const EXPLANATIONS = 10;
+/** Every entry is looked at. Ours alone. Several agents may share an address, and people ask some questions in a row. */
+const EXPLANATIONS = 1;
+const EXPLANATIONS_AT_ONCE = 10;
 
 /** Methods that share the buckets of one limit. */
 export interface MethodGroup {
   readonly perSecond: number;
+  /** So many at once after a rest; absent, as many as in a second. */
+  readonly burst?: number;
   /** The key of `ratelimit` that switches it off; absent, nothing does. */
   readonly setting?: 'attestation' | 'signing';
   /** Each call counts one, before its handler. */
@@ -33,5 +36,9 @@ export const LIMITED_METHODS: readonly MethodGroup[] = [
   { perSecond: SIGNATURES, setting: 'signing', methods: [`${SVID}/NewJWTSVID`] },
   { perSecond: PUSHED_KEYS, methods: [`${BUNDLE}/PublishJWTAuthority`, `${BUNDLE}/PublishWITAuthority`] },
   { perSecond: STATUSES, methods: [`${AGENT}/PostStatus`] },
-  { perSecond: EXPLANATIONS, methods: ['/assayer.server.explain.v1.Explain/CountMatches'] },
+  {
+    perSecond: EXPLANATIONS,
+    burst: EXPLANATIONS_AT_ONCE,
+    methods: ['/assayer.server.explain.v1.Explain/CountMatches'],
+  },
 ];

@@ -20,9 +20,9 @@ export class RateLimits implements Interceptor {
   readonly #ofHandlers = new Map<string, AddressBuckets>();
 
   constructor(settings: RateLimitSettings) {
-    for (const { perSecond, setting, methods, countedByHandler = [] } of LIMITED_METHODS) {
+    for (const { perSecond, burst, setting, methods, countedByHandler = [] } of LIMITED_METHODS) {
       if (setting !== undefined && !settings[setting]) continue;
-      const buckets = new AddressBuckets(perSecond);
+      const buckets = new AddressBuckets(perSecond, { burst });
       for (const method of methods) this.#ofEveryCall.set(method, buckets);
       for (const method of countedByHandler) this.#ofHandlers.set(method, buckets);
     }

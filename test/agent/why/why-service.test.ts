@@ -15,6 +15,7 @@ import { RpcServer } from '../../../src/rpc/server.ts';
 import { listenUnix } from '../../../src/rpc/unix-listener.ts';
 import { parseSelector } from '../../../src/spiffe/selector.ts';
 import { parseSpiffeId } from '../../../src/spiffe/spiffe-id.ts';
+import { Status } from '../../../src/spiffe/status.ts';
 import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts';
 import { createTemporaryFolder } from '../../harness/temporary-folder.ts';
 
@@ -75,11 +76,12 @@ function factsOf({ pid, uid, gid }: Pick<UnixPeer, 'pid' | 'uid' | 'gid'>): Work
     })),
     entriesLeftOut: 0,
     counts: undefined,
+    isHeldBack: false,
   };
 }
 
 /** Asks as `asker` about this process or another one. */
-async function ask(asker: Partial<UnixPeer>, pid: number) {
+async function ask(asker: Partial<UnixPeer>, pid: number, before = 0) {
   await using folder = await createTemporaryFolder();
   const explainer = { explain: async (peer: UnixPeer) => factsOf(peer) };
   await using server = RpcServer.create({ services: [whyService({ explainer })], log });
@@ -91,7 +93,10 @@ async function ask(asker: Partial<UnixPeer>, pid: number) {
     onConnection: (socket, peer) => server.accept(socket, { ...peer, ...asker }),
   });
   using channel = RpcChannel.unix(path);
-  return await createClient(WhyDefinition, channel).explainWorkload({ pid, spiffeId: '' }, { deadlineMs: 10_000 });
+  const client = createClient(WhyDefinition, channel);
+  const explain = () => client.explainWorkload({ pid, spiffeId: '' }, { deadlineMs: 10_000 });
+  await Promise.allSettled(Array.from({ length: before }, explain));
+  return await explain();
 }
 
 const OWN = process.geteuid?.() ?? 0;
@@ -126,6 +131,14 @@ describe('another user', () => {
     } finally {
       child.kill();
     }
+  });
+
+  test('is refused after many questions at once, and the user of the agent is not', async () => {
+    await expect(ask(other, 0, 40)).rejects.toMatchObject({
+      status: Status.ResourceExhausted,
+      message: expect.stringContaining('wait a second'),
+    });
+    await ask({}, 0, 40);
   });
 
   test('is refused where it has become another program since it connected', async () => {

@@ -26,7 +26,7 @@ test('those that are full again are forgotten as others come', () => {
 });
 
 test('there are never more than the limit, and one that is in use stays', () => {
-  const buckets = new AddressBuckets(1, 100);
+  const buckets = new AddressBuckets(1, { maxAddresses: 100 });
   const mine = buckets.of('192.0.2.7');
   void mine.take(1, PATIENT);
   for (const address of addresses(5_000)) {
@@ -37,7 +37,7 @@ test('there are never more than the limit, and one that is in use stays', () => 
 });
 
 test('one with a line is not forgotten, nor does it keep others from being', () => {
-  const buckets = new AddressBuckets(1, 10);
+  const buckets = new AddressBuckets(1, { maxAddresses: 10 });
   const waited = ['192.0.2.7', '192.0.2.8'].map((address) => {
     const bucket = buckets.of(address);
     void bucket.take(1, PATIENT);
