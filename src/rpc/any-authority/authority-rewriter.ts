@@ -3,9 +3,14 @@ import { Duplex } from 'node:stream';
 import { type Frame, FrameReader, isSettingsAck, PREFACE } from './frames.ts';
 import { encodeHeaderFrames, HeaderAssembler } from './header-assembler.ts';
 import { encodeHeaderBlock } from './hpack.ts';
-import type { HeaderField } from './hpack-table.ts';
-import { Http2ConnectionError } from './http2-error.ts';
-import { refuseConnection } from './refuse-connection.ts';
+import { bytesOf, type HeaderField } from './hpack-table.ts';
+import { Http2ConnectionError, Http2ErrorCode } from './http2-error.ts';
+import { destroyOnceFlushed, refuseConnection } from './refuse-connection.ts';
+
+/** What header blocks may come to beyond what was received, … */
+const FREE_FIELD_BYTES = 256 * 1024;
+/** … and for each byte that was: usual requests of one connection, all of whose fields are in its table, are 20. */
+const MAX_EXPANSION = 32;
 
 export interface AuthorityRewriterOptions {
   readonly socket: Socket;
@@ -31,6 +36,9 @@ export class AuthorityRewriter extends Duplex {
   readonly #assembler = new HeaderAssembler();
   #isAckPending: boolean;
   #hasPreface = false;
+  #receivedBytes = 0;
+  /** Of the fields of all header blocks so far. */
+  #fieldBytes = 0;
 
   constructor({ socket, read, authority, isAckPending }: AuthorityRewriterOptions) {
     super({ allowHalfOpen: false });
@@ -61,13 +69,14 @@ export class AuthorityRewriter extends Duplex {
   }
 
   override _destroy(_error: Error | null, done: () => void): void {
-    this.#socket.destroySoon();
+    destroyOnceFlushed(this.#socket);
     done();
   }
 
   #take(chunk: Buffer): void {
     if (this.destroyed) return;
     try {
+      this.#receivedBytes += chunk.length;
       const passed = this.#pass(chunk);
       if (passed.length > 0 && !this.push(Buffer.concat(passed))) this.#socket.pause();
     } catch (error) {
@@ -93,13 +102,23 @@ export class AuthorityRewriter extends Duplex {
 
   #rewrite(frame: Frame): readonly Buffer[] {
     const block = this.#assembler.add(frame);
-    if (block !== undefined) return encodeHeaderFrames(block, encodeHeaderBlock(this.#withAuthority(block.fields)));
+    if (block !== undefined) {
+      this.#spend(block.fields);
+      return encodeHeaderFrames(block, encodeHeaderBlock(this.#withAuthority(block.fields)));
+    }
     if (HeaderAssembler.isPartOfBlock(frame)) return [];
     if (this.#isAckPending && isSettingsAck(frame)) {
       this.#isAckPending = false;
       return [];
     }
     return [frame.bytes];
+  }
+
+  /** A byte may stand for a field of kilobytes, which is a literal here. */
+  #spend(fields: readonly HeaderField[]): void {
+    for (const { name, value } of fields) this.#fieldBytes += bytesOf(name, value);
+    if (this.#fieldBytes <= FREE_FIELD_BYTES + MAX_EXPANSION * this.#receivedBytes) return;
+    throw new Http2ConnectionError(Http2ErrorCode.EnhanceYourCalm, 'header blocks expand too much');
   }
 
   /** Two authorities, or none, are left to be refused. @see RFC 9113 §8.3.1: where there is none, `host` stands for it. */

@@ -10,5 +10,13 @@ export function refuseConnection(socket: Socket, error: Http2ConnectionError, se
   }
   if (sent === 'nothing') socket.write(EMPTY_SETTINGS); // RFC 9113 §3.4: a server's first frame
   socket.write(encodeGoaway(error));
+  destroyOnceFlushed(socket);
+}
+
+/** For a last answer to go out; a peer that does not read it keeps nobody waiting. */
+const FLUSH_MS = 250;
+
+export function destroyOnceFlushed(socket: Socket): void {
+  if (socket.writableLength > 0) setTimeout(() => socket.destroy(), FLUSH_MS);
   socket.destroySoon();
 }

@@ -274,6 +274,18 @@ test('closes a connection that is rewritten and becomes malformed', async () => 
   }
 });
 
+test('closes a connection whose header blocks stand for far more than was sent', async () => {
+  const client = new RawClient(path);
+  client.send(PREFACE, SETTINGS, callBy(1, [':authority', 'a/b']));
+  // A field of 4,000 bytes that is kept in the table (RFC 7541 §6.2.1), then blocks of sixteen references to it.
+  const kept = Buffer.concat([Buffer.of(0x40, 1, 0x61, 0x7f, 0xa1, 0x1e), Buffer.alloc(4_000, 0x62)]);
+  const blocks = Array.from({ length: 200 }, (_, index) =>
+    encodeFrame(FrameType.Headers, Flag.EndHeaders, 5 + 2 * index, Buffer.alloc(16, 0xbe)),
+  );
+  client.send(encodeFrame(FrameType.Headers, Flag.EndHeaders, 3, kept), ...blocks);
+  await client.closed();
+});
+
 test('a server that ends closes the connections that have not called yet', async () => {
   const server = await serve(`${folder}/short`);
   const clients = ['', 'PRI', PREFACE.toString(), PREFACE.toString() + SETTINGS.toString('latin1')].map((bytes) => {
