@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { loadAddon } from '../addon/load-addon.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import type { UnixPeer } from './peer.ts';
-import { statusField } from './status-field.ts';
+import { statFields, statusField } from './process-fields.ts';
 
 /** Stays with its process, whatever becomes of the number. */
 export interface Pidfd {
@@ -118,14 +118,13 @@ export function openPidfd(pid: number): Pidfd {
 
 /**
  * proc_pid_stat(5): field 22, and fields 26 to 28, where code and stack lie, which an exec puts elsewhere; they are zero
- * where this process may not know. The second field, a name in parentheses, may hold anything.
+ * where this process may not know.
  */
 function statOf(pid: number): { readonly startTimeTicks: number; readonly image: string } {
-  const stat = readProcess(pid, 'stat');
-  const fieldsFromThird = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const startTimeTicks = Number(fieldsFromThird[22 - 3]);
+  const [start, ...image] = statFields(readProcess(pid, 'stat'), 22, 26, 27, 28);
+  const startTimeTicks = Number(start);
   if (!Number.isSafeInteger(startTimeTicks)) throw gone(pid);
-  return { startTimeTicks, image: fieldsFromThird.slice(26 - 3, 28 - 3 + 1).join(' ') };
+  return { startTimeTicks, image: image.join(' ') };
 }
 
 /** The effective user and group: proc_pid_status(5). */

@@ -1,4 +1,5 @@
 import { readFileSync, readlinkSync } from 'node:fs';
+import { statFields } from '../../rpc/process-fields.ts';
 
 /**
  * Names this process for good: its namespace of process IDs, its ID in it, and when it started, in clock ticks since the
@@ -30,11 +31,11 @@ function namespaceOf(): number | undefined {
   }
 }
 
-/** Field 22 of proc_pid_stat(5); the name in field 2 may hold anything. */
+/** Source: proc_pid_stat(5). */
 function startOf(pid: number): number | undefined {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
+    const [start] = statFields(readFileSync(`/proc/${pid}/stat`, 'utf8'), 22);
+    return Number(start);
   } catch {
     return undefined;
   }

@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { findBuilt } from '../../addon/find-built.ts';
 import { CAPABILITIES, type SandboxManifest } from '../../config/sandbox-config.ts';
 import type { Logger } from '../../log/logger.ts';
-import { statusField } from '../../rpc/status-field.ts';
+import { statusField } from '../../rpc/process-fields.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
 import { readPluginData } from '../configure.ts';

@@ -1,4 +1,4 @@
-import { SpiffeError, statusField } from '../../plugin-sdk/index.ts';
+import { SpiffeError, statFields, statusField } from '../../plugin-sdk/index.ts';
 import type { ProcessFolder } from './process-folder.ts';
 
 /** Whom a process acts for. */
@@ -27,10 +27,9 @@ export function readProcessOwner(process: ProcessFolder): ProcessOwner {
  * exec puts elsewhere, and where its executable is. Source: proc_pid_stat(5), fields 26 to 28.
  */
 export function readProgramMark(process: ProcessFolder): string {
-  const stat = process.read('stat'); // its second field, a name in parentheses, may hold anything
-  const fieldsFromThird = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const image = statFields(process.read('stat'), 26, 27, 28);
   const { uid, gid } = readProcessOwner(process);
-  return JSON.stringify([uid, gid, ...fieldsFromThird.slice(26 - 3, 28 - 3 + 1), findLink(process)]);
+  return JSON.stringify([uid, gid, ...image, findLink(process)]);
 }
 
 /** Processes of the kernel have no executable, and those of others may not be looked at by everybody. */
