@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { SpiffeError } from './error.ts';
 import { quoteText } from './quote-text.ts';
 
@@ -64,6 +65,12 @@ export function compareSelectors(a: Selector, b: Selector): number {
   if (a.type !== b.type) return a.type < b.type ? -1 : 1;
   if (a.value !== b.value) return a.value < b.value ? -1 : 1;
   return 0;
+}
+
+/** A short name for the set, whatever its order. */
+export function digestOfSelectors(selectors: readonly Selector[]): string {
+  const sorted = selectors.toSorted(compareSelectors).map(({ type, value }) => [type, value]);
+  return createHash('sha256').update(JSON.stringify(sorted)).digest('base64');
 }
 
 /** Tells whether every one of `wanted` is among `have`: an entry's selectors against a workload's. */

@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
-import { compareSelectors, containsAllSelectors, formatSelector, parseSelector } from '../../src/spiffe/selector.ts';
+import {
+  compareSelectors,
+  containsAllSelectors,
+  digestOfSelectors,
+  formatSelector,
+  parseSelector,
+} from '../../src/spiffe/selector.ts';
 
 test.each([
   ['unix:uid:0', { type: 'unix', value: 'uid:0' }],
@@ -42,4 +48,10 @@ test('order is by type, then value', () => {
     'a:2',
     'b:1',
   ]);
+});
+
+test('the digest is that of the set, and of no other', () => {
+  expect(digestOfSelectors(select('a:1', 'b:2'))).toBe(digestOfSelectors(select('b:2', 'a:1')));
+  const others = [select('a:1'), select('a:1', 'b:3'), [{ type: 'a', value: '1b:2' }]];
+  for (const other of others) expect(digestOfSelectors(other)).not.toBe(digestOfSelectors(select('a:1', 'b:2')));
 });

@@ -3,6 +3,7 @@ import type { Logger } from '../../log/logger.ts';
 import type { CallContext, Interceptor } from '../../rpc/call.ts';
 import type { UnixPeer } from '../../rpc/peer.ts';
 import { isSpiffeError } from '../../spiffe/error.ts';
+import { RecentMap } from '../../spiffe/recent-map.ts';
 import { formatSelector } from '../../spiffe/selector.ts';
 import { NoIdentityError } from '../workload-api/workload-views.ts';
 import { type AttestorOutcome, mayBeLogged } from '../workloads/attest-workload.ts';
@@ -29,8 +30,8 @@ const MAX_CAUSES = 3;
 export class LogRefusals implements Interceptor {
   readonly #options: LogRefusalsOptions;
   readonly #outcomes = new WeakMap<UnixPeer, readonly AttestorOutcome[]>();
-  /** By user and program, the one that was told of last being last. */
-  readonly #toldAt = new Map<string, number>();
+  /** By user and program. */
+  readonly #toldAt = new RecentMap<string, number>(MAX_PROGRAMS);
   readonly #abort = new AbortController();
   #minuteBegan = 0;
   #toldInMinute = 0;
@@ -104,10 +105,7 @@ export class LogRefusals implements Interceptor {
       return false;
     }
     this.#toldInMinute += 1;
-    this.#toldAt.delete(program);
     this.#toldAt.set(program, now);
-    const [oldest] = this.#toldAt.keys();
-    if (this.#toldAt.size > MAX_PROGRAMS && oldest !== undefined) this.#toldAt.delete(oldest);
     return true;
   }
 }

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { CountMatchesResponse } from '../../gen/assayer/server/explain/v1/explain.ts';
 import { TokenBucket } from '../../rpc/token-bucket.ts';
-import type { Selector } from '../../spiffe/selector.ts';
+import { RecentMap } from '../../spiffe/recent-map.ts';
+import { digestOfSelectors, type Selector } from '../../spiffe/selector.ts';
 import type { SyncFailure } from '../sync/sync-status.ts';
 
 export interface CountedMatches {
@@ -25,8 +25,8 @@ const A_SECOND = 1;
 export class MatchCounter {
   readonly #ask: AskServer;
   readonly #bucket = new TokenBucket(A_SECOND);
-  /** By the digest of the selectors, the oldest first. */
-  readonly #kept = new Map<string, { readonly answer: CountedMatches; readonly until: number }>();
+  /** By the digest of the selectors. */
+  readonly #kept = new RecentMap<string, { readonly answer: CountedMatches; readonly until: number }>(MAX_KEPT);
   #inFlight: { readonly key: string; readonly answer: Promise<CountedMatches> } | undefined;
 
   constructor(ask: AskServer) {
@@ -34,7 +34,7 @@ export class MatchCounter {
   }
 
   async count(selectors: readonly Selector[]): Promise<CountedMatches> {
-    const key = digestOf(selectors);
+    const key = digestOfSelectors(selectors);
     const kept = this.#kept.get(key);
     if (kept !== undefined && performance.now() < kept.until) return kept.answer;
     if (this.#inFlight?.key === key) return await this.#inFlight.answer;
@@ -50,15 +50,7 @@ export class MatchCounter {
 
   #keep(key: string, answer: CountedMatches): CountedMatches {
     if (answer.counts === undefined) return answer;
-    this.#kept.delete(key);
     this.#kept.set(key, { answer, until: performance.now() + KEPT_MS });
-    const [oldest] = this.#kept.keys();
-    if (this.#kept.size > MAX_KEPT && oldest !== undefined) this.#kept.delete(oldest);
     return answer;
   }
-}
-
-function digestOf(selectors: readonly Selector[]): string {
-  const texts = selectors.map(({ type, value }) => JSON.stringify([type, value])).toSorted();
-  return createHash('sha256').update(texts.join('\n')).digest('base64');
 }

@@ -1,4 +1,5 @@
 import type { UnixPeer } from '../../rpc/peer.ts';
+import { RecentMap } from '../../spiffe/recent-map.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 
 /** A call that was answered "no identity issued". */
@@ -14,14 +15,10 @@ const MAX_PROCESSES = 1_000;
 
 /** The last such call of each process; of too many, the one that called longest ago is forgotten. */
 export class RefusedCalls {
-  readonly #calls = new Map<string, RefusedCall>();
+  readonly #calls = new RecentMap<string, RefusedCall>(MAX_PROCESSES);
 
   record(peer: UnixPeer, call: RefusedCall): void {
-    const key = keyOf(peer);
-    this.#calls.delete(key);
-    this.#calls.set(key, call);
-    const [oldest] = this.#calls.keys();
-    if (this.#calls.size > MAX_PROCESSES && oldest !== undefined) this.#calls.delete(oldest);
+    this.#calls.set(keyOf(peer), call);
   }
 
   find(peer: UnixPeer): RefusedCall | undefined {

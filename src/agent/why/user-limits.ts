@@ -1,5 +1,6 @@
 import { TokenBucket } from '../../rpc/token-bucket.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
+import { RecentMap } from '../../spiffe/recent-map.ts';
 
 const A_SECOND = 2;
 const AT_ONCE = 10;
@@ -8,16 +9,13 @@ const MAX_USERS = 10_000;
 
 /** How often each user may have a process explained, which takes every attestor. */
 export class UserLimits {
-  /** By number; the one used last is last. */
-  readonly #buckets = new Map<number, TokenBucket>();
+  /** By number. */
+  readonly #buckets = new RecentMap<number, TokenBucket>(MAX_USERS);
 
   /** @throws SpiffeError `RATE_LIMITED` */
   spend(uid: number): void {
     const bucket = this.#buckets.get(uid) ?? new TokenBucket(A_SECOND, AT_ONCE);
-    this.#buckets.delete(uid);
     this.#buckets.set(uid, bucket);
-    const [oldest] = this.#buckets.keys();
-    if (this.#buckets.size > MAX_USERS && oldest !== undefined) this.#buckets.delete(oldest);
     if (bucket.takeNow()) return;
     throw new SpiffeError(
       'RATE_LIMITED',

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { WorkloadApiRateLimits as RateLimitConfig } from '../../config/agent-config.ts';
 import { TokenBucket } from '../../rpc/token-bucket.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
-import { compareSelectors, type Selector } from '../../spiffe/selector.ts';
+import { RecentMap } from '../../spiffe/recent-map.ts';
+import { digestOfSelectors, type Selector } from '../../spiffe/selector.ts';
 
 /** The key of `ratelimit` that is for a method. Source: inventory C115 to C120. */
 const SETTINGS: ReadonlyMap<string, { readonly setting: keyof RateLimitConfig; readonly name: string }> = new Map([
@@ -23,8 +23,7 @@ const MAX_BUCKETS = 10_000;
 /** So many calls a second of each method for all processes that have the same selectors together; as many at once after a rest. */
 export class WorkloadRateLimits {
   readonly #config: RateLimitConfig;
-  /** The one used last is last. */
-  readonly #buckets = new Map<string, TokenBucket>();
+  readonly #buckets = new RecentMap<string, TokenBucket>(MAX_BUCKETS);
 
   constructor(config: RateLimitConfig) {
     this.#config = config;
@@ -36,22 +35,13 @@ export class WorkloadRateLimits {
     if (limited === undefined) return;
     const perSecond = this.#config[limited.setting];
     if (perSecond === 0) return;
-    const key = `${method} ${digestOf(selectors)}`;
+    const key = `${method} ${digestOfSelectors(selectors)}`;
     const bucket = this.#buckets.get(key) ?? new TokenBucket(perSecond);
-    this.#buckets.delete(key);
     this.#buckets.set(key, bucket);
-    const [oldest] = this.#buckets.keys();
-    if (this.#buckets.size > MAX_BUCKETS && oldest !== undefined) this.#buckets.delete(oldest);
     if (bucket.takeNow()) return;
     throw new SpiffeError(
       'RATE_LIMITED',
       `workloads like this one may make ${perSecond} such calls a second (experimental.ratelimit.${limited.name}): call less often, or keep the stream of one call open`,
     );
   }
-}
-
-/** Of the set, whatever its order. */
-function digestOf(selectors: readonly Selector[]): string {
-  const sorted = selectors.toSorted(compareSelectors).map(({ type, value }) => [type, value]);
-  return createHash('sha256').update(JSON.stringify(sorted)).digest('base64');
 }

@@ -1,3 +1,4 @@
+import { RecentMap } from '../../spiffe/recent-map.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { CachedEntry } from '../cached-entry.ts';
 import type { EntryCache, EntryObserver } from '../entry-cache.ts';
@@ -15,7 +16,7 @@ const MAX_AGENTS = 100_000;
 export class SyncLog implements EntryObserver, Disposable {
   readonly #cache: EntryCache;
   readonly #clock: () => Date;
-  readonly #syncs = new Map<SpiffeId, LastSync>();
+  readonly #syncs = new RecentMap<SpiffeId, LastSync>(MAX_AGENTS);
   readonly #changed = new Map<string, number>();
   readonly #unsettled = new Set<string>();
   readonly #stop: () => void;
@@ -28,10 +29,7 @@ export class SyncLog implements EntryObserver, Disposable {
 
   /** An agent is being answered what it may sign for. */
   record(agent: SpiffeId): void {
-    this.#syncs.delete(agent);
     this.#syncs.set(agent, { revision: this.#cache.sequence, at: this.#clock() });
-    const [oldest] = this.#syncs.keys();
-    if (this.#syncs.size > MAX_AGENTS && oldest !== undefined) this.#syncs.delete(oldest);
   }
 
   find(agent: SpiffeId): LastSync | undefined {
