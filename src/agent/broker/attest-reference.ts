@@ -1,14 +1,13 @@
-import { WorkloadPIDReference } from '../../gen/spiffe/broker/broker.ts';
 import type { WorkloadAttestor, WorkloadReference } from '../../plugin-host/kinds/workload-attestor.ts';
 import { REFERENCE_TYPES } from '../../rpc/go-plugin.ts';
+import { decodeProcessReference, processReference } from '../../rpc/process-reference.ts';
 import { statusOf } from '../../rpc/status.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { Selector } from '../../spiffe/selector.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import { Status } from '../../spiffe/status.ts';
 import { type HeldProcess, holdProcess } from '../delegation/held-process.ts';
-import { isSameSet } from '../workloads/follow-workload.ts';
-import { MAX_KNOWN_MS } from '../workloads/known-selectors.ts';
+import { Reattestation } from '../workloads/reattestation.ts';
 
 export interface AttestReferenceOptions {
   readonly attestors: readonly WorkloadAttestor[];
@@ -41,62 +40,34 @@ export async function attestReference(
     throw new SpiffeError('ARGUMENT_INVALID', 'the type URL of a reference is "type.googleapis.com/" and a name');
   }
   if (typeUrl === REFERENCE_TYPES.process) {
-    const pid = decodePid(value);
+    const pid = decodeProcessReference(value);
     // Packed anew: a plugin may read other bytes in another way, and so of another process.
-    const packed = { typeUrl, value: WorkloadPIDReference.encode({ pid }).finish() };
+    const packed = processReference(pid);
     return await holdProcess(pid, () => askAttestors(packed, options));
   }
   const selectors = await askAttestors(reference, options);
-  return new HeldReference(reference, selectors, options);
+  return holdReference(reference, selectors, options);
 }
 
 /** What somebody refers to that is no process of ours, as long as attestors say the same of it. */
-class HeldReference implements HeldProcess {
-  readonly selectors: readonly Selector[];
-  readonly #reference: WorkloadReference;
-  readonly #options: AttestReferenceOptions;
-  readonly #disposed = new AbortController();
-  #timer: NodeJS.Timeout | undefined;
-  #foundAt = performance.now();
-  #failure: { readonly reason: unknown } | undefined;
-
-  constructor(reference: WorkloadReference, selectors: readonly Selector[], options: AttestReferenceOptions) {
-    this.selectors = selectors;
-    this.#reference = reference;
-    this.#options = options;
-    this.#schedule();
-  }
-
-  /** @throws what it was refused with; SpiffeError `REPLACED` once it has other selectors. */
-  check(): void {
-    if (this.#failure !== undefined) throw this.#failure.reason;
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
-    this.#disposed.abort();
-  }
-
-  #schedule(): void {
-    const { reattestSeconds } = this.#options;
-    if (reattestSeconds === 0 || this.#disposed.signal.aborted) return;
-    this.#timer = setTimeout(() => void this.#attest(), reattestSeconds * 1000).unref();
-  }
-
-  async #attest(): Promise<void> {
-    try {
-      const signal = AbortSignal.any([this.#options.signal, this.#disposed.signal]);
-      const found = await askAttestors(this.#reference, { ...this.#options, signal });
-      this.#foundAt = performance.now();
-      if (isSameSet(found, this.selectors)) return this.#schedule();
-      this.#failure = { reason: new SpiffeError('REPLACED', 'the workload has become another one: ask again') };
-    } catch (reason) {
-      // While attestors cannot say anything, what they said before holds for a while.
-      const holds = performance.now() - this.#foundAt <= MAX_KNOWN_MS;
-      if (holds && statusOf(reason) !== Status.NotFound) return this.#schedule();
-      this.#failure = { reason };
+function holdReference(
+  reference: WorkloadReference,
+  selectors: readonly Selector[],
+  options: AttestReferenceOptions,
+): HeldProcess {
+  const again = new Reattestation({
+    selectors,
+    attest: (signal) => askAttestors(reference, { ...options, signal }),
+    seconds: options.reattestSeconds,
+    isSilence: (error) => statusOf(error) !== Status.NotFound,
+    call: options.signal,
+  });
+  const check = () => {
+    if (again.next !== undefined) {
+      throw new SpiffeError('REPLACED', 'the workload has become another one: ask again');
     }
-  }
+  };
+  return { selectors, check, [Symbol.dispose]: () => again[Symbol.dispose]() };
 }
 
 async function askAttestors(
@@ -114,12 +85,4 @@ async function askAttestors(
   }
   // A plugin that does not know the type refuses it like that; the word of one that does comes first.
   throw failures.find((failure) => statusOf(failure) !== Status.InvalidArgument) ?? failures[0];
-}
-
-function decodePid(value: Uint8Array): number {
-  try {
-    return WorkloadPIDReference.decode(value).pid;
-  } catch (cause) {
-    throw new SpiffeError('ARGUMENT_INVALID', 'the reference to a process does not parse', { cause });
-  }
 }

@@ -21,10 +21,9 @@ import { whileAllowed } from '../delegation/while-allowed.ts';
 import { toJwkSet } from '../workload-api/jwt.ts';
 import { requireAudience } from '../workload-api/require-audience.ts';
 import { noIdentity } from '../workload-api/workload-views.ts';
-import { byTrustDomainId, x509BundlesOf } from '../workload-api/x509.ts';
+import { byTrustDomainId, toX509SvidResponse, x509BundlesOf } from '../workload-api/x509.ts';
 import { attestReference } from './attest-reference.ts';
 import { type BrokerPolicyOptions, requireBroker } from './broker-policy.ts';
-import { toBrokeredSvids } from './to-brokered-svids.ts';
 
 /** What the calls of the Broker API are made of. */
 export interface BrokerDeps extends Pick<DelegationDeps, 'cache' | 'fetchJwtSvid'> {
@@ -84,7 +83,7 @@ async function* x509Svids(
   const { check, selectors } = workload;
   const views = (signal: AbortSignal) => cache.watch(selectors, signal, isHandedOn);
   for await (const view of whileAllowed(views, { cache, signal: context.signal, check })) {
-    if (view.entries.length === 0 || view.identities.length > 0) yield toBrokeredSvids(view);
+    if (view.entries.length === 0 || view.identities.length > 0) yield toX509SvidResponse(view);
   }
 }
 

@@ -26,7 +26,8 @@ export const fetchX509Bundles = (deps: WorkloadDeps) =>
     }
   };
 
-function toX509SvidResponse({ identities, bundle, federatedBundles }: WorkloadView): X509SVIDResponse {
+/** The Broker API's answer has the same fields. */
+export function toX509SvidResponse({ identities, bundle, federatedBundles }: WorkloadView): X509SVIDResponse {
   const ownAuthorities = authoritiesOf(bundle);
   return {
     svids: identities.map(({ entry, svid }) => ({

@@ -1,6 +1,6 @@
-import { WorkloadPIDReference } from '../../gen/spiffe/broker/broker.ts';
 import { WorkloadAttestorDefinition } from '../../gen/spire/plugin/agent/workloadattestor/v1/workloadattestor.ts';
 import { BROKER_CALLER_METADATA, REFERENCE_TYPES } from '../../rpc/go-plugin.ts';
+import { decodeProcessReference, processReference } from '../../rpc/process-reference.ts';
 import { RemoteError } from '../../rpc/status.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { Selector } from '../../spiffe/selector.ts';
@@ -94,9 +94,7 @@ async function attest(generation: PluginGeneration, pid: number, options: Limits
       if (!isUnimplemented(error)) throw error;
     }
   }
-  const value = WorkloadPIDReference.encode({ pid }).finish();
-  const reference = { typeUrl: REFERENCE_TYPES.process, value };
-  const { selectorValues } = await client.attestReference({ reference }, options);
+  const { selectorValues } = await client.attestReference({ reference: processReference(pid) }, options);
   referenceOnly.add(generation);
   return selectorValues;
 }
@@ -131,17 +129,9 @@ function isUnimplemented(error: unknown): boolean {
 /** @throws SpiffeError `ARGUMENT_INVALID` for a reference to a process that does not parse, or to none that can be. */
 function pidOf({ typeUrl, value }: WorkloadReference): number | undefined {
   if (typeUrl !== REFERENCE_TYPES.process) return undefined;
-  const pid = decodePid(value);
+  const pid = decodeProcessReference(value);
   requirePid(pid);
   return pid;
-}
-
-function decodePid(value: Uint8Array): number {
-  try {
-    return WorkloadPIDReference.decode(value).pid;
-  } catch (cause) {
-    throw new SpiffeError('ARGUMENT_INVALID', 'the reference to a process does not parse', { cause });
-  }
 }
 
 function requirePid(pid: number): void {

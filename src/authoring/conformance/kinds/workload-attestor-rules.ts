@@ -1,7 +1,8 @@
-import { KubernetesObjectReference, WorkloadPIDReference } from '../../../gen/spiffe/broker/broker.ts';
+import { KubernetesObjectReference } from '../../../gen/spiffe/broker/broker.ts';
 import { WorkloadAttestorDefinition } from '../../../gen/spire/plugin/agent/workloadattestor/v1/workloadattestor.ts';
 import type { Client } from '../../../rpc/client.ts';
 import { BROKER_CALLER_METADATA, REFERENCE_TYPES } from '../../../rpc/go-plugin.ts';
+import { processReference } from '../../../rpc/process-reference.ts';
 import { quoteText } from '../../../spiffe/quote-text.ts';
 import { requireValidSelector } from '../../../spiffe/selector.ts';
 import { Status } from '../../../spiffe/status.ts';
@@ -26,7 +27,7 @@ export const workloadAttestorRules: readonly Rule[] = [
       const client = await clientOf(subject);
       const byPid = await outcomeOf(client.attest({ pid: process.pid }, OPTIONS));
       const isPid = byPid.ok || byPid.status !== Status.Unimplemented;
-      const outcome = isPid ? byPid : await attestReference(client, pidReference(process.pid));
+      const outcome = isPid ? byPid : await attestReference(client, processReference(process.pid));
       requireThat(outcome.ok, "selector values for the kit's own process", describeOutcome(outcome));
       requireSelectors(outcome.answer.selectorValues);
       return isPid ? undefined : 'by AttestReference alone';
@@ -62,7 +63,7 @@ export const workloadAttestorRules: readonly Rule[] = [
     title: 'answers for a process by reference as by its ID, or INVALID_ARGUMENT, or is without AttestReference',
     async check(subject) {
       const client = await clientOf(subject);
-      const outcome = await attestReference(client, pidReference(process.pid));
+      const outcome = await attestReference(client, processReference(process.pid));
       if (outcome.ok) {
         requireSelectors(outcome.answer.selectorValues);
         return undefined;
@@ -127,9 +128,9 @@ export const workloadAttestorRules: readonly Rule[] = [
     title: 'answers as well where metadata says who asks on behalf of the workload',
     async check(subject) {
       const client = await clientOf(subject);
-      const without = await attestReference(client, pidReference(process.pid));
+      const without = await attestReference(client, processReference(process.pid));
       const metadata = { [BROKER_CALLER_METADATA]: `spiffe://${subject.options.trustDomain}/broker` };
-      const outcome = await attestReference(client, pidReference(process.pid), metadata);
+      const outcome = await attestReference(client, processReference(process.pid), metadata);
       const isSame = without.ok === outcome.ok && (without.ok || outcome.ok || without.status === outcome.status);
       requireThat(isSame, `${describeOutcome(without)}, as without a caller`, describeOutcome(outcome));
       return undefined;
@@ -143,10 +144,6 @@ type Selectors = { readonly selectorValues: readonly string[] };
 
 async function clientOf(subject: Subject): Promise<WorkloadClient> {
   return await (await subject.ready()).client(WorkloadAttestorDefinition);
-}
-
-function pidReference(pid: number): Reference {
-  return { typeUrl: REFERENCE_TYPES.process, value: WorkloadPIDReference.encode({ pid }).finish() };
 }
 
 async function attestReference(
