@@ -1,6 +1,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
+import { answerTo, readBody } from './read-answer.ts';
 
 /** More than a bundle with a thousand authorities. */
 const MAX_DOCUMENT_BYTES = 4 * 1024 * 1024;
@@ -28,22 +29,15 @@ export interface ReadDocumentOptions {
 export async function readDocument(start: () => ClientRequest, options: ReadDocumentOptions): Promise<string> {
   const { name, signal } = options;
   try {
-    const response = await send(start());
+    const response = await answerTo(start());
     requireOk(response, options);
-    return decodeUtf8(await readBody(response, name), name);
+    const tooLarge = () => new SpiffeError('TOO_LARGE', `${name} answered with more than ${MAX_DOCUMENT_BYTES} bytes`);
+    return decodeUtf8(await readBody(response, MAX_DOCUMENT_BYTES, tooLarge), name);
   } catch (cause) {
     if (cause instanceof SpiffeError) throw cause;
     const reason = signal.aborted ? 'it took too long' : cause instanceof Error ? cause.message : String(cause);
     throw new SpiffeError('SERVER_UNREACHABLE', `${name} did not answer: ${reason}`, { cause });
   }
-}
-
-function send(request: ClientRequest): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    request.once('response', resolve);
-    request.once('error', reject);
-    request.end();
-  });
 }
 
 function requireOk(
@@ -58,25 +52,6 @@ function requireOk(
     );
   }
   throw new SpiffeError('BUNDLE_INVALID', `${name} answered with status ${statusCode}, not with a bundle`);
-}
-
-async function readBody(response: IncomingMessage, name: string): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let length = Number(response.headers['content-length'] ?? 0);
-  if (length > MAX_DOCUMENT_BYTES) throw tooLarge(response, name);
-  length = 0;
-  for await (const chunk of response) {
-    length += chunk.length;
-    if (length > MAX_DOCUMENT_BYTES) throw tooLarge(response, name);
-    chunks.push(chunk);
-  }
-  if (!response.complete) throw new Error('the answer ended early');
-  return Buffer.concat(chunks);
-}
-
-function tooLarge(response: IncomingMessage, name: string): SpiffeError {
-  response.destroy();
-  return new SpiffeError('TOO_LARGE', `${name} answered with more than ${MAX_DOCUMENT_BYTES} bytes`);
 }
 
 function decodeUtf8(bytes: Buffer, name: string): string {

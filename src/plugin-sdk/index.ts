@@ -4,6 +4,7 @@ export { choice, durationMs, flag, optionalPort, optionalText, orUnset, refused 
 export { findFileState } from '../files/file-state.ts';
 export { readCapped } from '../files/read-capped.ts';
 export { writeFileAtomically } from '../files/write-file-atomically.ts';
+export { answerTo, readBody } from '../http/read-answer.ts';
 export { statFields, statusField } from '../rpc/process-fields.ts';
 export { RemoteError, statusOf } from '../rpc/status.ts';
 

@@ -3,11 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SpiffeWorkloadAPIDefinition, type X509SVIDResponse } from '../gen/workload/workload.ts';
 import { RpcChannel } from '../rpc/channel.ts';
 import { createClient } from '../rpc/client.ts';
+import { WORKLOAD_METADATA } from '../rpc/workload-metadata.ts';
 import { type Bundle, emptyBundle } from '../spiffe/bundle.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { parseSpiffeId, type SpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts';
 import { validateX509Svid } from '../spiffe/x509-svid.ts';
-import { DerReader, Tag } from '../x509/der.ts';
+import { splitCertificates } from '../x509/split-certificates.ts';
 
 /** An X.509-SVID with what verifies others of its trust domain. */
 export interface WorkloadX509Svid {
@@ -26,10 +27,9 @@ export interface WorkloadIdentityOptions {
   readonly signal: AbortSignal;
 }
 
-/** Source: SPIFFE Workload Endpoint §6, the header that tells a workload from a request that was forged through one. */
-const METADATA = { 'workload.spiffe.io': 'true' };
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 const RETRY_MS = 1_000;
+const CERTIFICATE = 'a certificate of the Workload API';
 
 /** The default identity of this process, as an agent on the node gives and renews it. Disposing ends that. */
 export class WorkloadIdentity implements Disposable {
@@ -104,7 +104,8 @@ export class WorkloadIdentity implements Disposable {
     const api = createClient(SpiffeWorkloadAPIDefinition, this.#channel);
     while (!signal.aborted) {
       try {
-        for await (const response of api.fetchX509SVID({}, { signal, metadata: METADATA })) this.#take(response);
+        for await (const response of api.fetchX509SVID({}, { signal, metadata: WORKLOAD_METADATA }))
+          this.#take(response);
       } catch (error) {
         this.#failure = error;
       }
@@ -122,8 +123,11 @@ export class WorkloadIdentity implements Disposable {
 function parseDefaultSvid({ svids: [svid] }: X509SVIDResponse): WorkloadX509Svid {
   if (svid === undefined) throw new SpiffeError('NO_IDENTITY', 'the answer of the agent has no X.509-SVID');
   const spiffeId = parseSpiffeId(svid.spiffeId);
-  const certificates = split(svid.x509Svid);
-  const x509Authorities = split(svid.bundle).map((certificate) => ({ certificate, tainted: false }));
+  const certificates = splitCertificates(svid.x509Svid, CERTIFICATE);
+  const x509Authorities = splitCertificates(svid.bundle, CERTIFICATE).map((certificate) => ({
+    certificate,
+    tainted: false,
+  }));
   const bundle = { ...emptyBundle(trustDomainOf(spiffeId)), x509Authorities };
   const { spiffeId: proved, leaf } = validateX509Svid(certificates, bundle, new Date());
   if (proved !== spiffeId) throw new SpiffeError('SVID_INVALID', `the X.509-SVID of ${spiffeId} is one of ${proved}`);
@@ -133,14 +137,6 @@ function parseDefaultSvid({ svids: [svid] }: X509SVIDResponse): WorkloadX509Svid
     throw new SpiffeError('SVID_INVALID', `the X.509-SVID of ${spiffeId}: the key is not the key of its certificate`);
   }
   return { spiffeId, certificates, privateKey, bundle };
-}
-
-/** DER certificates in a row. */
-function split(ders: Uint8Array): readonly Uint8Array[] {
-  const reader = new DerReader(ders);
-  const certificates: Uint8Array[] = [];
-  while (!reader.isAtEnd) certificates.push(reader.readRaw(Tag.sequence, 'a certificate of the Workload API'));
-  return certificates;
 }
 
 function parseKey(der: Uint8Array): KeyObject {

@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
-import { DerReader, Tag } from '../x509/der.ts';
+import { splitCertificates } from '../x509/split-certificates.ts';
 import { emptyBundle } from './bundle.ts';
 import { SpiffeError } from './error.ts';
 import { parseSpiffeId, trustDomainOf } from './spiffe-id.ts';
@@ -79,9 +79,7 @@ function publicKeyOf(privateKey: Uint8Array, spiffeId: string): Uint8Array {
 
 /** DER certificates in a row, one at least. */
 function parseCertificates(ders: Uint8Array, what: string): readonly Certificate[] {
-  const certificates: Certificate[] = [];
-  const reader = new DerReader(ders);
-  while (!reader.isAtEnd) certificates.push(parseCertificate(reader.readRaw(Tag.sequence, what)));
+  const certificates = splitCertificates(ders, what).map(parseCertificate);
   if (certificates.length === 0) throw new SpiffeError('SVID_INVALID', `the ${what} has no certificate`);
   return certificates;
 }

@@ -1,15 +1,14 @@
 import { SpiffeWorkloadAPIDefinition } from '../../gen/workload/workload.ts';
 import { RpcChannel } from '../../rpc/channel.ts';
 import { createClient } from '../../rpc/client.ts';
+import { WORKLOAD_METADATA } from '../../rpc/workload-metadata.ts';
 import { type Bundle, emptyBundle } from '../../spiffe/bundle.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { parseCertificate } from '../../x509/certificate.ts';
-import { DerReader, Tag } from '../../x509/der.ts';
+import { splitCertificates } from '../../x509/split-certificates.ts';
 
-/** Source: SPIFFE Workload Endpoint §3. */
-const METADATA = { 'workload.spiffe.io': 'true' };
 const DEADLINE_MS = 30_000;
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 
@@ -34,7 +33,9 @@ export async function fetchFromWorkloadApi(
       `the Workload API at ${quoteText(address)} has no bundle of "${trustDomain}", but of ${others}: correct trust_domain or trust_bundle_spiffe_workload_api, or let the entry of this agent's process there federate with it`,
     );
   }
-  const x509Authorities = certificatesIn(der).map((certificate) => ({ certificate, tainted: false }));
+  const certificates = splitCertificates(der, 'bundle');
+  certificates.forEach(parseCertificate); // what does not parse verifies nothing
+  const x509Authorities = certificates.map((certificate) => ({ certificate, tainted: false }));
   return { ...emptyBundle(trustDomain), x509Authorities };
 }
 
@@ -45,7 +46,7 @@ async function firstBundles(address: string, signal: AbortSignal): Promise<Reado
     : RpcChannel.tcp(new URL(address).host, options);
   const client = createClient(SpiffeWorkloadAPIDefinition, channel);
   try {
-    await using stream = client.fetchX509Bundles({}, { metadata: METADATA, signal, deadlineMs: DEADLINE_MS });
+    await using stream = client.fetchX509Bundles({}, { metadata: WORKLOAD_METADATA, signal, deadlineMs: DEADLINE_MS });
     return (await stream.receive())?.bundles ?? {};
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -55,16 +56,4 @@ async function firstBundles(address: string, signal: AbortSignal): Promise<Reado
       { cause },
     );
   }
-}
-
-/** @param ders certificates in a row */
-function certificatesIn(ders: Uint8Array): readonly Uint8Array[] {
-  const reader = new DerReader(ders);
-  const certificates: Uint8Array[] = [];
-  while (!reader.isAtEnd) {
-    const certificate = reader.readRaw(Tag.sequence, 'bundle');
-    parseCertificate(certificate);
-    certificates.push(certificate);
-  }
-  return certificates;
 }

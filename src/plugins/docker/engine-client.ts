@@ -1,5 +1,5 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
-import { SpiffeError } from '../../plugin-sdk/index.ts';
+import { readBody, SpiffeError } from '../../plugin-sdk/index.ts';
 import { explainSocketError } from './socket-error.ts';
 
 export interface EngineClientOptions {
@@ -85,17 +85,11 @@ export class EngineClient implements Disposable {
   }
 
   async #read(response: IncomingMessage): Promise<EngineAnswer> {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    for await (const chunk of response as AsyncIterable<Buffer>) {
-      length += chunk.length;
-      if (length > MAX_BODY_BYTES) {
-        const answered = `${this.name} at ${this.socketPath} answered with more than ${MAX_BODY_BYTES} bytes`;
-        throw new SpiffeError('TOO_LARGE', `${answered}: nothing that it tells of a container is so large`);
-      }
-      chunks.push(chunk);
-    }
-    return { status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') };
+    const body = await readBody(response, MAX_BODY_BYTES, () => {
+      const answered = `${this.name} at ${this.socketPath} answered with more than ${MAX_BODY_BYTES} bytes`;
+      return new SpiffeError('TOO_LARGE', `${answered}: nothing that it tells of a container is so large`);
+    });
+    return { status: response.statusCode ?? 0, body: body.toString('utf8') };
   }
 
   [Symbol.dispose](): void {

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { type ClientRequest, type IncomingMessage, request as startRequest } from 'node:http';
+import { type ClientRequest, request as startRequest } from 'node:http';
 import { isIP } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
-import { isSpiffeError, SpiffeError } from '../../plugin-sdk/index.ts';
+import { answerTo, isSpiffeError, readBody, SpiffeError } from '../../plugin-sdk/index.ts';
 import type { CredentialFiles } from './credential-files.ts';
 import { explainConnection, explainStatus } from './kubelet-errors.ts';
 
@@ -54,12 +54,16 @@ export class KubeletClient {
     const where = `the kubelet at ${isIP(host) === 6 ? `[${host}]` : host}:${this.#address.port}`;
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(REQUEST_DEADLINE_MS)]);
     try {
-      const response = await answerOf(await this.#start(host, deadline));
+      const response = await answerTo(await this.#start(host, deadline));
       if (response.statusCode !== 200) {
         response.destroy();
         throw explainStatus(where, response.statusCode ?? 0, response.headers.location, this.#identity);
       }
-      return await readBody(where, response);
+      return await readBody(
+        response,
+        MAX_POD_LIST_BYTES,
+        () => new SpiffeError('TOO_LARGE', `${where} answered with more than ${MAX_POD_LIST_BYTES} bytes of pods`),
+      );
     } catch (cause) {
       if (cause instanceof SpiffeError) throw cause;
       if (signal.aborted) throw new SpiffeError('CANCELLED', `${where} was not waited for`, { cause });
@@ -109,29 +113,4 @@ async function secured(socket: TLSSocket, signal: AbortSignal): Promise<void> {
     socket.destroy();
     throw error;
   }
-}
-
-function answerOf(request: ClientRequest): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    request.once('response', resolve);
-    request.once('error', reject);
-    request.end();
-  });
-}
-
-async function readBody(where: string, response: IncomingMessage): Promise<Buffer> {
-  const tooLarge = () => {
-    response.destroy();
-    return new SpiffeError('TOO_LARGE', `${where} answered with more than ${MAX_POD_LIST_BYTES} bytes of pods`);
-  };
-  if (Number(response.headers['content-length'] ?? 0) > MAX_POD_LIST_BYTES) throw tooLarge();
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of response) {
-    length += chunk.length;
-    if (length > MAX_POD_LIST_BYTES) throw tooLarge();
-    chunks.push(chunk);
-  }
-  if (!response.complete) throw new Error('the answer ended early');
-  return Buffer.concat(chunks);
 }
