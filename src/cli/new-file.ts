@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import { type FileHandle, link, lstat, open, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
+import { syncFolder, temporaryPath } from '../files/temporary-file.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 
 /** A file that is there whole, or not at all, and never takes the place of another. Disposing forgets what was not kept. */
@@ -18,7 +18,7 @@ export class NewFile implements AsyncDisposable {
   /** @throws SpiffeError `FILE_UNUSABLE`, also where there is such a file */
   static async create(path: string): Promise<NewFile> {
     if (await exists(path)) throw new SpiffeError('FILE_UNUSABLE', `"${path}" exists: name a file that does not`);
-    const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`);
+    const temporary = temporaryPath(dirname(path));
     try {
       return new NewFile(path, temporary, await open(temporary, 'wx', 0o600));
     } catch (cause) {
@@ -37,8 +37,7 @@ export class NewFile implements AsyncDisposable {
     try {
       await this.#file.sync();
       await link(this.#temporary, this.#path); // unlike a rename, it fails where somebody was faster
-      await using folder = await open(dirname(this.#path), 'r');
-      await folder.sync();
+      await syncFolder(dirname(this.#path));
     } catch (cause) {
       throw unusable(this.#path, cause);
     }

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { SpiffeError } from '../spiffe/error.ts';
+import { syncFolder, temporaryPath } from './temporary-file.ts';
 
 export interface FileOwner {
   readonly uid: number;
@@ -21,7 +21,7 @@ export async function writeFileAtomically(
   mode = 0o600,
   owner?: FileOwner,
 ): Promise<void> {
-  const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`);
+  const temporary = temporaryPath(dirname(path));
   try {
     const file = await open(temporary, 'wx', mode);
     try {
@@ -33,8 +33,7 @@ export async function writeFileAtomically(
       await file.close();
     }
     await rename(temporary, path);
-    const folder = await open(dirname(path), 'r');
-    await folder.sync().finally(() => folder.close());
+    await syncFolder(dirname(path));
   } catch (cause) {
     await rm(temporary, { force: true });
     throw new SpiffeError('FILE_UNUSABLE', `cannot write the file "${path}": ${reason(cause)}`, { cause });

@@ -1,9 +1,9 @@
 import { lstat, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { TEMPORARY_NAME } from '../files/temporary-file.ts';
 import type { FileOwner } from '../files/write-file-atomically.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 
-const LEFT_OVER = /^\.[0-9a-f]{16}\.tmp$/;
 const LEFT_OVER_AGE_MS = 60_000;
 
 /**
@@ -22,7 +22,7 @@ export async function requireCertificateFolder(path: string): Promise<void> {
     const message = `every user may replace what is in the folder "${path}" of cert_dir: run chmod o-w on it`;
     throw new SpiffeError('FILE_UNUSABLE', message);
   }
-  for (const name of (await readdir(path)).filter((entry) => LEFT_OVER.test(entry))) {
+  for (const name of (await readdir(path)).filter((entry) => TEMPORARY_NAME.test(entry))) {
     const left = await lstat(join(path, name)).catch(() => undefined);
     const isOurs = left !== undefined && (left.isFile() || left.isSymbolicLink());
     if (isOurs && Date.now() - left.mtimeMs > LEFT_OVER_AGE_MS)

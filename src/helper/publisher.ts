@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, readlink, rename, rm, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HelperConfig } from '../config/helper-config.ts';
+import { syncFolder, temporaryPath } from '../files/temporary-file.ts';
 import { type FileOwner, writeFileAtomically } from '../files/write-file-atomically.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 
@@ -124,7 +125,7 @@ class Versions implements Publisher {
   }
 
   async #link(target: string, name: string): Promise<void> {
-    const temporary = join(this.#folder, `.${randomBytes(8).toString('hex')}.tmp`);
+    const temporary = temporaryPath(this.#folder);
     await symlink(target, temporary);
     await rename(temporary, join(this.#folder, name)).catch(async (error: unknown) => {
       await rm(temporary, { force: true });
@@ -138,9 +139,4 @@ class Versions implements Publisher {
       await rm(join(this.#folder, name), { recursive: true, force: true });
     }
   }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  await folder.sync().finally(() => folder.close());
 }

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { open, readFile, readlink } from 'node:fs/promises';
 import { SpiffeError } from '../../plugin-sdk/index.ts';
+import { unreadableProcess } from './unreadable-process.ts';
 
 /** A container with many volumes has some hundred mounts, each in a line of some hundred bytes. */
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -56,20 +57,6 @@ async function ofProcess<T>(pid: number, name: string, read: (path: string) => P
     return await read(path);
   } catch (cause) {
     if (cause instanceof SpiffeError) throw cause;
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
-    throw new SpiffeError('WORKLOAD_UNREADABLE', `cannot read ${path}: ${explain(code)}`, { cause });
-  }
-}
-
-function explain(code: string): string {
-  switch (code) {
-    case 'ENOENT':
-    case 'ESRCH':
-      return 'the process is gone';
-    case 'EACCES':
-    case 'EPERM':
-      return 'permission denied, the agent has to run as root or with CAP_SYS_PTRACE';
-    default:
-      return code;
+    throw unreadableProcess(pid, name, cause);
   }
 }

@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { SpiffeError } from '../../plugin-sdk/index.ts';
+import { unreadableProcess } from '../container/unreadable-process.ts';
 
 /** Two paths that are not UTF-8 would look the same with replacement characters in them. */
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -25,7 +26,7 @@ export class ProcessFolder implements Disposable {
     try {
       return new ProcessFolder(pid, openSync(`/proc/${pid}`, constants.O_RDONLY | constants.O_DIRECTORY));
     } catch (cause) {
-      throw unreadable(pid, '', cause);
+      throw unreadableProcess(pid, '', cause);
     }
   }
 
@@ -34,7 +35,7 @@ export class ProcessFolder implements Disposable {
     try {
       return readFileSync(this.#path(name), 'latin1');
     } catch (cause) {
-      throw unreadable(this.pid, name, cause);
+      throw unreadableProcess(this.pid, name, cause);
     }
   }
 
@@ -43,7 +44,7 @@ export class ProcessFolder implements Disposable {
     try {
       return utf8.decode(readlinkSync(this.#path(name), 'buffer'));
     } catch (cause) {
-      throw unreadable(this.pid, name, cause);
+      throw unreadableProcess(this.pid, name, cause);
     }
   }
 
@@ -52,7 +53,7 @@ export class ProcessFolder implements Disposable {
     try {
       return await open(this.#path(name), 'r');
     } catch (cause) {
-      throw unreadable(this.pid, name, cause);
+      throw unreadableProcess(this.pid, name, cause);
     }
   }
 
@@ -64,26 +65,5 @@ export class ProcessFolder implements Disposable {
   /** Node has no openat(2); a name below a link of /proc/self/fd comes to the same. */
   #path(name: string): string {
     return `/proc/self/fd/${this.#fd}/${name}`;
-  }
-}
-
-function unreadable(pid: number, name: string, cause: unknown): SpiffeError {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
-  const path = name === '' ? `/proc/${pid}` : `/proc/${pid}/${name}`;
-  return new SpiffeError('WORKLOAD_UNREADABLE', `cannot read ${path}: ${explain(code)}`, { cause });
-}
-
-function explain(code: string): string {
-  switch (code) {
-    case 'ENOENT':
-    case 'ESRCH':
-      return 'the process is gone';
-    case 'EACCES':
-    case 'EPERM':
-      return 'permission denied, the agent has to run as root or with CAP_SYS_PTRACE';
-    case 'ERR_ENCODING_INVALID_ENCODED_DATA':
-      return 'the path is not UTF-8';
-    default:
-      return code;
   }
 }
