@@ -10,7 +10,7 @@ import type { BuiltinPlugins } from '../plugin-host/to-plugin-spec.ts';
 import { healthService } from '../rpc/health-service.ts';
 import { agentLoggerService } from '../rpc/logger-service.ts';
 import { SigningThread } from '../rpc/signing-thread.ts';
-import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
+import { isSpiffeError, messageOf, SpiffeError } from '../spiffe/error.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import { rpcMeters } from '../telemetry/call-metrics.ts';
 import { dumpMetrics } from '../telemetry/dump-metrics.ts';
@@ -316,7 +316,7 @@ function lastWordsFor(socketPath: string, log: Logger): <Result>(work: Promise<R
     try {
       return await work;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       if (!isSpiffeError(error, 'CANCELLED')) {
         await leaveLastWords(socketPath, { at: new Date(), reason }).catch((cause: Error) =>
           log.debug('why the agent ends could not be left beside its socket', { reason: cause.message }),

@@ -2,7 +2,7 @@ import { PluginsDefinition } from '../gen/assayer/plugin/v1/plugin.ts';
 import { HealthDefinition, HealthCheckResponse_ServingStatus as Serving } from '../gen/grpc/health/v1/health.ts';
 import { RpcChannel } from '../rpc/channel.ts';
 import { createClient } from '../rpc/client.ts';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import { toggle } from './flag-kinds.ts';
 import type { FlagValues } from './flags.ts';
 import { explainCallError, resolveSocketPath, type SocketNaming, type socketFlags } from './socket-path.ts';
@@ -29,7 +29,7 @@ export async function checkHealth(
   using channel = RpcChannel.unix(path);
   const status = await askHealth(channel).catch(async (error: unknown) => {
     const reason = await explainCallError(error, path, naming);
-    throw unhealthy(naming, reason instanceof Error ? reason.message : String(reason), error);
+    throw unhealthy(naming, messageOf(reason), error);
   });
   const name = Object.entries(Serving).find(([, known]) => known === status)?.[0] ?? String(status);
   if (status !== Serving.SERVING) {

@@ -2,7 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import type { LogConfig } from '../config/log-config.ts';
 import { formatJson, formatText } from '../log/format.ts';
 import { type LogFields, Logger, type LogRecord } from '../log/logger.ts';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 
 /** A logger and the file behind it. Disposing closes that. */
 export interface LogOutput extends Disposable {
@@ -47,7 +47,7 @@ function openFile(path: string): number {
   try {
     return openSync(path, 'a', LOG_FILE_MODE);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new SpiffeError(
       'FILE_UNUSABLE',
       `the log file "${path}" cannot be opened: ${reason}; name another log_file`,

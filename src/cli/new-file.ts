@@ -1,7 +1,7 @@
 import { type FileHandle, link, lstat, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncFolder, temporaryPath } from '../files/temporary-file.ts';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 
 /** A file that is there whole, or not at all, and never takes the place of another. Disposing forgets what was not kept. */
 export class NewFile implements AsyncDisposable {
@@ -57,6 +57,6 @@ async function exists(path: string): Promise<boolean> {
 }
 
 function unusable(path: string, cause: unknown): SpiffeError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = messageOf(cause);
   return new SpiffeError('FILE_UNUSABLE', `"${path}" cannot be written: ${reason}`, { cause });
 }

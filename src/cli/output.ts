@@ -1,3 +1,4 @@
+import { messageOf } from '../spiffe/error.ts';
 import { Status } from '../spiffe/status.ts';
 import { oneOf } from './flag-kinds.ts';
 
@@ -64,7 +65,7 @@ export function statusName(code: number): string {
 
 /** Every mistake of a configuration has its line. */
 export function formatFailure(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return message
     .split('\n')
     .map((line) => `Error: ${onOneLine(line)}\n`)

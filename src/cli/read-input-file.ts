@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import type { Terminal } from './terminal.ts';
 
 /** More than any list of entries that one call of the API can carry. */
@@ -15,7 +15,7 @@ export async function readInputFile(path: string, terminal: Terminal): Promise<s
     return await file.readFile('utf8');
   } catch (cause) {
     if (cause instanceof SpiffeError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new SpiffeError('FILE_UNUSABLE', `"${path}" cannot be read: ${reason}`, { cause });
   }
 }
@@ -26,7 +26,7 @@ export function parseJsonObject(json: string, source: string): Readonly<Record<s
   try {
     value = JSON.parse(json);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new SpiffeError('ARGUMENT_INVALID', `${source} is no JSON: ${reason.replaceAll('\n', ' ')}`, { cause });
   }
   if (!isObject(value)) throw new SpiffeError('ARGUMENT_INVALID', `${source} is no JSON object`);

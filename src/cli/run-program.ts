@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import type { LogConfig } from '../config/log-config.ts';
 import type { Logger } from '../log/logger.ts';
-import { isSpiffeError } from '../spiffe/error.ts';
+import { isSpiffeError, messageOf } from '../spiffe/error.ts';
 import { openLog } from './log-output.ts';
 
 export interface ProgramOptions {
@@ -61,7 +61,7 @@ export async function runProgram({ config, keepsUmask = false, start }: ProgramO
     log.info('stopping');
   } catch (error) {
     if (stop.signal.aborted && isSpiffeError(error, 'CANCELLED')) return;
-    if (config.log.file !== undefined) log.error(error instanceof Error ? error.message : String(error));
+    if (config.log.file !== undefined) log.error(messageOf(error));
     throw error;
   }
   clearTimeout(timeIsUp);

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { join } from 'node:path';
 import type { DatastoreConfig, PostgresConfig } from '../config/datastore-config.ts';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import { AgentRepository } from './agent-repository.ts';
 import { AttemptRepository } from './attempt-repository.ts';
 import { BundleRepository } from './bundle-repository.ts';
@@ -84,7 +84,7 @@ export async function openDatastore({ clock = () => new Date(), log, ...place }:
   log?.info('datastore is open', { ...engine.place, migrations_run: engine.migrationsRun });
   const changes = new Changes((error) =>
     log?.error('what follows a change of the datastore failed', {
-      error: error instanceof Error ? error.message : String(error),
+      error: messageOf(error),
     }),
   );
   engine.follow((changed) => changes.announce(changed));

@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import { migration0001 } from './migrations/0001-initial.ts';
 import { migration0002 } from './migrations/0002-change-sequences.ts';
 import { migration0003 } from './migrations/0003-attempts-and-entry-sets.ts';
@@ -66,7 +66,7 @@ export async function migrate(
   if (error !== undefined) {
     throw new SpiffeError(
       'DATASTORE_UNUSABLE',
-      `datastore could not be brought up to date, and is as it was: ${error instanceof Error ? error.message : String(error)}`,
+      `datastore could not be brought up to date, and is as it was: ${messageOf(error)}`,
       { cause: error },
     );
   }

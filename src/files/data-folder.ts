@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import { makeFolders } from './make-folders.ts';
 
 /**
@@ -44,6 +44,6 @@ function explain(cause: unknown): string {
     case 'ENOSPC':
       return 'no space is left on its file system';
     default:
-      return cause instanceof Error ? cause.message : String(cause);
+      return messageOf(cause);
   }
 }

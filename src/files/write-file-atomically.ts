@@ -1,6 +1,6 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import { syncFolder, temporaryPath } from './temporary-file.ts';
 
 export interface FileOwner {
@@ -36,10 +36,6 @@ export async function writeFileAtomically(
     await syncFolder(dirname(path));
   } catch (cause) {
     await rm(temporary, { force: true });
-    throw new SpiffeError('FILE_UNUSABLE', `cannot write the file "${path}": ${reason(cause)}`, { cause });
+    throw new SpiffeError('FILE_UNUSABLE', `cannot write the file "${path}": ${messageOf(cause)}`, { cause });
   }
-}
-
-function reason(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { HelperConfig } from '../config/helper-config.ts';
 import type { Logger } from '../log/logger.ts';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 
 export interface ManagedCommandOptions {
   readonly command: NonNullable<HelperConfig['command']>;
@@ -47,7 +47,7 @@ export class ManagedCommand implements AsyncDisposable {
     try {
       await once(child, 'spawn');
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = messageOf(cause);
       const message = `the command ${JSON.stringify(command.program)} cannot be started: ${reason}`;
       throw new SpiffeError('FAILED_PRECONDITION', message, { cause });
     }
@@ -63,7 +63,7 @@ export class ManagedCommand implements AsyncDisposable {
       const level = code === 0 || this.#isDisposed ? 'info' : 'warning';
       log.log(level, 'the command has ended', { pid: child.pid, code: code ?? undefined, signal: signal ?? undefined });
       if (!this.#isWantedAgain) return;
-      this.#start().catch((error: unknown) => log.error(error instanceof Error ? error.message : String(error)));
+      this.#start().catch((error: unknown) => log.error(messageOf(error)));
     });
   }
 

@@ -1,6 +1,6 @@
 import type { Logger } from '../log/logger.ts';
 import { RemoteError } from '../rpc/status.ts';
-import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
+import { isSpiffeError, messageOf, SpiffeError } from '../spiffe/error.ts';
 import { Status } from '../spiffe/status.ts';
 
 /** One thing that the helper keeps up to date, and how that goes. */
@@ -62,5 +62,5 @@ function describeFailure(error: unknown, socketPath: string, hadSome: boolean): 
         return `the agent answers "${error.message}" (status ${error.status})`;
     }
   }
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { HelperConfig } from '../config/helper-config.ts';
 import { syncFolder, temporaryPath } from '../files/temporary-file.ts';
 import { type FileOwner, writeFileAtomically } from '../files/write-file-atomically.ts';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 
 /** A file in the folder of certificates. */
 export interface WrittenFile {
@@ -106,7 +106,7 @@ class Versions implements Publisher {
         await rm(path, { recursive: true, force: true });
       }
       if (cause instanceof SpiffeError) throw cause;
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = messageOf(cause);
       throw new SpiffeError('FILE_UNUSABLE', `cannot switch the folder "${this.#folder}": ${reason}`, { cause });
     }
   }

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import type { Logger } from '../log/logger.ts';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 
 /** A certificate with its key, and whoever may sign certificates of clients. */
 export interface FileIdentity {
@@ -82,7 +82,7 @@ export class CertificateFiles implements Disposable {
       this.#lastProblem = undefined;
       log.info(`the certificate of ${what} was read again`, { cert_file: certFile });
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       if (reason === this.#lastProblem) return;
       this.#lastProblem = reason;
       log.warning(`${what} goes on with its last certificate`, { reason });
@@ -131,7 +131,7 @@ async function readText(key: string, path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
-    throw problem(key, cause instanceof Error ? cause.message : String(cause), cause);
+    throw problem(key, messageOf(cause), cause);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Logger } from '../log/logger.ts';
-import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
+import { isSpiffeError, messageOf, SpiffeError } from '../spiffe/error.ts';
 
 /** What one subsystem of a program is asked, again and again. */
 export interface HealthCheck {
@@ -79,7 +79,7 @@ export class HealthChecks {
         this.#failing.add(name);
         this.#log.warning('a health check failed', {
           check: name,
-          reason: error instanceof Error ? error.message : String(error),
+          reason: messageOf(error),
           cause: error instanceof Error && error.cause instanceof Error ? error.cause.message : undefined,
         });
       }

@@ -1,5 +1,5 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
 import { answerTo, readBody } from './read-answer.ts';
 
@@ -35,7 +35,7 @@ export async function readDocument(start: () => ClientRequest, options: ReadDocu
     return decodeUtf8(await readBody(response, MAX_DOCUMENT_BYTES, tooLarge), name);
   } catch (cause) {
     if (cause instanceof SpiffeError) throw cause;
-    const reason = signal.aborted ? 'it took too long' : cause instanceof Error ? cause.message : String(cause);
+    const reason = signal.aborted ? 'it took too long' : messageOf(cause);
     throw new SpiffeError('SERVER_UNREACHABLE', `${name} did not answer: ${reason}`, { cause });
   }
 }

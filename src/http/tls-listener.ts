@@ -1,6 +1,7 @@
 import { constants } from 'node:crypto';
 import { createServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, type SecureContextOptions } from 'node:tls';
+import { messageOf } from '../spiffe/error.ts';
 import type { FileIdentity } from './certificate-files.ts';
 import { listen, type TcpListener, type TcpListenerOptions } from './tcp-listener.ts';
 
@@ -49,7 +50,7 @@ export async function listenWithTls(shown: ShownIdentity, options: TlsListenerOp
       socket.destroy();
       log.debug('a connection was refused', {
         setting,
-        reason: error instanceof Error ? error.message : String(error),
+        reason: messageOf(error),
       });
     }
   };

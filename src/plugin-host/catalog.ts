@@ -2,7 +2,7 @@ import type { PluginConfig } from '../config/plugins.ts';
 import type { Logger } from '../log/logger.ts';
 import type { PluginSide, PluginType } from '../rpc/go-plugin.ts';
 import type { BoundService } from '../rpc/service.ts';
-import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
+import { isSpiffeError, messageOf, SpiffeError } from '../spiffe/error.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { type AgentNodeAttestor, createAgentNodeAttestor } from './kinds/agent-node-attestor.ts';
 import { type BundlePublisher, createBundlePublisher } from './kinds/bundle-publisher.ts';
@@ -164,7 +164,7 @@ async function disposeAll(plugins: readonly Plugin[]): Promise<void> {
 function toOneError(failures: readonly unknown[]): unknown {
   const [only] = failures;
   if (failures.length === 1) return only;
-  const messages = failures.map((failure) => (failure instanceof Error ? failure.message : String(failure)));
+  const messages = failures.map((failure) => messageOf(failure));
   const code = failures.every((failure) => isSpiffeError(failure, 'CANCELLED')) ? 'CANCELLED' : 'PLUGIN_NOT_LOADED';
   return new SpiffeError(code, messages.join('; '), { cause: new AggregateError(failures) });
 }

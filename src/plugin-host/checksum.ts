@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
 import type { SocketFolder } from './socket-folder.ts';
 
@@ -32,7 +32,7 @@ async function takeCopy(path: string, folder: SocketFolder): Promise<string> {
   try {
     if ((await stat(path)).isFile()) return await folder.takeIn(path); // a pipe would be read for ever
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     refuse(`cannot copy ${quoteText(path)} to compare its checksum: ${reason}; check the path in plugin_cmd`, cause);
   }
   refuse(`${quoteText(path)} is not a file: check the path in plugin_cmd`);

@@ -5,7 +5,7 @@ import type { PluginData } from '../config/plugins.ts';
 import { ConfigDefinition } from '../gen/spire/service/common/config/v1/config.ts';
 import type { CallOptions, Client } from '../rpc/client.ts';
 import { statusOf } from '../rpc/status.ts';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
 import { Status } from '../spiffe/status.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
@@ -80,7 +80,7 @@ export async function readPluginData(data: PluginData): Promise<string> {
     return bytes.toString('utf8');
   } catch (cause) {
     if (cause instanceof SpiffeError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new SpiffeError('FILE_UNUSABLE', `cannot read plugin_data_file ${quoteText(file)}: ${reason}`, { cause });
   }
 }

@@ -1,4 +1,5 @@
 import type { Logger } from '../log/logger.ts';
+import { messageOf } from '../spiffe/error.ts';
 import type { PluginGeneration } from './plugin-generation.ts';
 
 /** How often a plugin is asked, and how long it may take to answer. */
@@ -24,7 +25,7 @@ export async function watchHealth(
       await generation.requireHealthy(deadlineMs);
     } catch (error) {
       if (generation.exit !== undefined) break;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       log.error('plugin does not answer its health check and is killed', { pid: generation.pid, reason });
       generation.kill();
     }

@@ -1,6 +1,6 @@
 import type { PluginType } from '../rpc/go-plugin.ts';
 import { RemoteError } from '../rpc/status.ts';
-import { type ErrorDetail, SpiffeError } from '../spiffe/error.ts';
+import { type ErrorDetail, messageOf, SpiffeError } from '../spiffe/error.ts';
 
 /** Longer messages of a plugin are cut. */
 const MAX_MESSAGE_CHARACTERS = 4_096;
@@ -56,7 +56,7 @@ function withPrefix(plugin: PluginName, message: string): string {
 
 /** `failed to load plugin "x": …`, and so on with the other steps. */
 export function toLoadError({ name }: PluginName, step: LoadStep, error: unknown): SpiffeError {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   const message = `failed to ${step} plugin ${JSON.stringify(name)}: ${reason.slice(0, MAX_MESSAGE_CHARACTERS)}`;
   const code = error instanceof SpiffeError && error.code === 'CANCELLED' ? 'CANCELLED' : 'PLUGIN_NOT_LOADED';
   return new SpiffeError(code, message, { cause: error });

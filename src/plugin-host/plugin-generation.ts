@@ -10,7 +10,7 @@ import { handshakeEnvironment, PLUGIN_ENVIRONMENT, type PluginType } from '../rp
 import type { Handshake } from '../rpc/handshake.ts';
 import type { BoundService } from '../rpc/service.ts';
 import { RequestNotTaken } from '../rpc/unary-connection.ts';
-import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
+import { isSpiffeError, messageOf, SpiffeError } from '../spiffe/error.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { aborted } from './aborted.ts';
 import { AttachedPlugin } from './attached-plugin.ts';
@@ -243,7 +243,7 @@ export class PluginGeneration implements AsyncDisposable {
     const { log } = this.#options;
     if (this.exit === undefined) {
       await this.#connection.deinit(deinitMs).catch((error: unknown) => {
-        log.warning('plugin was not deinitialized', { error: error instanceof Error ? error.message : String(error) });
+        log.warning('plugin was not deinitialized', { error: messageOf(error) });
       });
     }
     this.#connection.closeBroker();

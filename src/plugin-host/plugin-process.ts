@@ -3,7 +3,7 @@ import { access, constants, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import type { Logger } from '../log/logger.ts';
 import { type Handshake, parseHandshake } from '../rpc/handshake.ts';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
 import { cleanUpOnExit } from './exit-cleanup.ts';
 import { readFirstLine } from './handshake-reader.ts';
@@ -182,7 +182,7 @@ async function spawnPlugin(options: PluginProcessOptions): Promise<PluginChild> 
       child.once('error', reject);
     });
   } catch (cause) {
-    throw new SpiffeError('PLUGIN_NOT_LOADED', `cannot start ${quoteText(options.command)}: ${reasonOf(cause)}`, {
+    throw new SpiffeError('PLUGIN_NOT_LOADED', `cannot start ${quoteText(options.command)}: ${messageOf(cause)}`, {
       cause,
     });
   }
@@ -259,7 +259,7 @@ async function requireExecutable(command: string): Promise<void> {
     if (cause instanceof SpiffeError) throw cause;
     throw new SpiffeError(
       'PLUGIN_NOT_LOADED',
-      `cannot run ${quoteText(command)}: ${reasonOf(cause)}; check the path in plugin_cmd and that the file is executable`,
+      `cannot run ${quoteText(command)}: ${messageOf(cause)}; check the path in plugin_cmd and that the file is executable`,
       { cause },
     );
   }
@@ -270,10 +270,6 @@ export function withLastWords(error: unknown, lines: readonly string[]): unknown
   if (!(error instanceof SpiffeError) || error.code === 'CANCELLED') return error;
   const words = lines.length === 0 ? 'it wrote nothing to stderr' : `its last words on stderr: ${lines.join(', ')}`;
   return new SpiffeError(error.code, `${error.message}; ${words}`, { cause: error });
-}
-
-function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function wait(milliseconds: number): Promise<void> {

@@ -1,7 +1,7 @@
 import type { PluginConfig } from '../config/plugins.ts';
 import { findFileState } from '../files/file-state.ts';
 import type { Logger } from '../log/logger.ts';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import type { Plugin } from './plugin.ts';
 import { type PluginSpec, pluginLogFields } from './plugin-spec.ts';
 import { type SpecOptions, toPluginSpecs } from './to-plugin-spec.ts';
@@ -70,7 +70,7 @@ export class PluginReloader implements AsyncDisposable {
     try {
       await work();
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       this.#options.log.child(pluginLogFields(plugin.spec)).error('plugin was not reloaded and goes on', { reason });
     }
   }

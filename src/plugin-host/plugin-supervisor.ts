@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import { aborted } from './aborted.ts';
 import { watchHealth } from './health-watch.ts';
 import { describeExit } from './plugin-carrier.ts';
@@ -262,7 +262,7 @@ export class PluginSupervisor implements AsyncDisposable {
         isOver = true;
       } catch (error) {
         if (woken.aborted) return;
-        this.#lastError = error instanceof Error ? error.message : String(error);
+        this.#lastError = messageOf(error);
         log.error('plugin was not restarted', { reason: this.#lastError });
         pauseMs = this.#policy.fail(0);
       }

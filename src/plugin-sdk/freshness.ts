@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { RandomnessDefinition } from '../gen/assayer/hostservice/replay/v1/replay.ts';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import type { HostServices } from './host-services.ts';
 
 /** What makes one attestation differ from the next. */
@@ -35,6 +35,6 @@ export function freshnessOf(host: HostServices): Freshness {
 
 /** The host's reason is the reason why the attestation ends. */
 function refused(cause: unknown): never {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = messageOf(cause);
   throw new SpiffeError('FAILED_PRECONDITION', reason, { cause });
 }

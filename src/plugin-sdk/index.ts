@@ -23,7 +23,7 @@ export type {
   X509CaAttributes,
   X509SvidAttributes,
 } from '../spiffe/credential-attributes.ts';
-export { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
+export { isSpiffeError, messageOf, SpiffeError } from '../spiffe/error.ts';
 export { agentId, parseSpiffeId, type SpiffeId } from '../spiffe/spiffe-id.ts';
 export { Status } from '../spiffe/status.ts';
 export type { TrustDomain } from '../spiffe/trust-domain.ts';

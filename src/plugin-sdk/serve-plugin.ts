@@ -1,4 +1,5 @@
 import { PLUGIN_ENVIRONMENT } from '../rpc/go-plugin.ts';
+import { messageOf } from '../spiffe/error.ts';
 import { hclogSink } from './hclog.ts';
 import type { Plugin } from './plugin.ts';
 import { PluginServer } from './plugin-server.ts';
@@ -35,7 +36,7 @@ export async function servePlugin(plugin: Plugin): Promise<void> {
     server.stdio.redirect(process.stdout);
     writeHandshake(`${server.handshake}\n`);
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`${messageOf(error)}\n`);
     process.exit(1);
   }
 }

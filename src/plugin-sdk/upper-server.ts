@@ -5,7 +5,7 @@ import { fromApiBundle, fromApiJwtAuthority } from '../rpc/api-bundle.ts';
 import { type Client, createClient } from '../rpc/client.ts';
 import { CALL_DEADLINE_MS, SpireServerConnection } from '../rpc/spire-server-connection.ts';
 import type { Bundle, JwtAuthority } from '../spiffe/bundle.ts';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { parseCertificate } from '../x509/certificate.ts';
 import type { WorkloadIdentity } from './workload-identity.ts';
@@ -106,7 +106,7 @@ function requireCertificates(ders: readonly Uint8Array[], what: string): readonl
     try {
       return parseCertificate(der).der;
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = messageOf(cause);
       const which = `certificate ${index + 1} of ${what}`;
       throw new SpiffeError('BUNDLE_INVALID', `the upper server answered ${which} that does not parse: ${reason}`, {
         cause,

@@ -1,6 +1,6 @@
 import type { Bundle as ApiBundle, JWTKey } from '../gen/spire/api/types/types.ts';
 import type { Bundle, JwtAuthority } from '../spiffe/bundle.ts';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import { parseTrustDomain, type TrustDomain } from '../spiffe/trust-domain.ts';
 import { parseCertificate } from '../x509/certificate.ts';
 import { publicKeyOfSpki } from '../x509/spki.ts';
@@ -37,7 +37,7 @@ export function fromApiFederatedBundle(bundle: ApiBundle, expected: TrustDomain)
       sequenceNumber: bundle.sequenceNumber,
     };
   } catch (cause) {
-    throw invalid(expected, cause instanceof Error ? cause.message : String(cause), cause);
+    throw invalid(expected, messageOf(cause), cause);
   }
 }
 

@@ -1,6 +1,6 @@
 import { lstat, unlink } from 'node:fs/promises';
 import { createConnection } from 'node:net';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 
 /** How long whoever holds a socket file has to accept, before the file counts as in use. */
 const PROBE_MS = 1_000;
@@ -23,7 +23,7 @@ export async function removeStaleSocket(path: string): Promise<void> {
   const now = await lstat(path).catch(() => undefined);
   if (now === undefined || now.ino !== before.ino) return;
   await unlink(path).catch((cause: unknown) => {
-    throw unusable(path, `the socket of a process that has ended cannot be removed: ${reasonOf(cause)}`, cause);
+    throw unusable(path, `the socket of a process that has ended cannot be removed: ${messageOf(cause)}`, cause);
   });
 }
 
@@ -39,10 +39,6 @@ function probe(path: string): Promise<string> {
     socket.once('connect', () => settle('answers'));
     socket.once('error', (error: NodeJS.ErrnoException) => settle(error.code ?? error.message));
   });
-}
-
-export function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }
 
 export function unusable(path: string, reason: string, cause?: unknown): SpiffeError {

@@ -1,7 +1,7 @@
 import { constants, KeyObject } from 'node:crypto';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import type { Bundle } from '../spiffe/bundle.ts';
-import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
+import { isSpiffeError, messageOf, SpiffeError } from '../spiffe/error.ts';
 import { type SpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { spiffeIdOfCertificate, validateX509Svid, type X509SvidIdentity } from '../spiffe/x509-svid.ts';
@@ -43,7 +43,7 @@ export function withSecureContextOptions<T>(
     });
   } catch (cause) {
     if (isSpiffeError(cause)) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new SpiffeError('ARGUMENT_INVALID', `the TLS identity cannot be used: ${reason}`, { cause });
   }
 }

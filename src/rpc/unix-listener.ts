@@ -2,10 +2,10 @@ import { chmod, mkdir, realpath, stat } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Logger } from '../log/logger.ts';
-import { isSpiffeError } from '../spiffe/error.ts';
+import { isSpiffeError, messageOf } from '../spiffe/error.ts';
 import type { UnixPeer } from './peer.ts';
 import { openUnixPeer } from './pidfd.ts';
-import { reasonOf, removeStaleSocket, unusable } from './stale-socket.ts';
+import { removeStaleSocket, unusable } from './stale-socket.ts';
 
 export interface UnixListenerOptions {
   readonly path: string;
@@ -67,7 +67,7 @@ async function createFolder(folder: string, mode: number): Promise<void> {
   try {
     await mkdirWithParents(folder, mode);
   } catch (cause) {
-    throw unusable(folder, `its folder cannot be created: ${reasonOf(cause)}`, cause);
+    throw unusable(folder, `its folder cannot be created: ${messageOf(cause)}`, cause);
   }
 }
 
@@ -108,7 +108,7 @@ async function isFolder(path: string): Promise<boolean> {
 async function listen(server: Server, path: string, mode: number): Promise<void> {
   const listening = new Promise<void>((resolve, reject) => {
     server.once('listening', resolve);
-    server.once('error', (cause) => reject(unusable(path, reasonOf(cause), cause)));
+    server.once('error', (cause) => reject(unusable(path, messageOf(cause), cause)));
   });
   // `listen` binds before it returns, so the file never has other permissions than these.
   const umask = process.umask(0o777 & ~mode);

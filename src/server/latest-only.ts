@@ -1,3 +1,5 @@
+import { messageOf } from '../spiffe/error.ts';
+
 export interface LatestOnlyOptions<T> {
   readonly work: (value: T, signal: AbortSignal) => Promise<void>;
   /** Told of each failure. @param retryMs when it is tried again; undefined: it is not */
@@ -47,7 +49,7 @@ export class LatestOnly<T> implements AsyncDisposable {
         if (this.#end.signal.aborted) break;
         const pauseMs = this.#pauseAfter(failures);
         failures += 1;
-        this.#options.onFailure(error instanceof Error ? error.message : String(error), pauseMs);
+        this.#options.onFailure(messageOf(error), pauseMs);
         if (pauseMs === undefined) continue;
         failed = next;
         await this.#pause(pauseMs);

@@ -1,4 +1,5 @@
 import type { Logger } from '../log/logger.ts';
+import { messageOf } from '../spiffe/error.ts';
 
 /** The clock is read again after this long: it may be set, and a machine that sleeps lets no timer run. */
 const LONGEST_SLEEP_MS = 10_000;
@@ -65,7 +66,7 @@ export class RotationTimer implements AsyncDisposable {
     } catch (error) {
       this.#failures += 1;
       this.#log.error('a rotation failed and is tried again', {
-        error: error instanceof Error ? error.message : String(error),
+        error: messageOf(error),
       });
       this.start(new Date(this.#clock().getTime() + this.#retryMs));
     }

@@ -87,3 +87,8 @@ export class SpiffeError extends Error {
 export function isSpiffeError(error: unknown, code?: ErrorCode): error is SpiffeError {
   return error instanceof SpiffeError && (code === undefined || error.code === code);
 }
+
+/** Of whatever was thrown: what an error says, or the value as text. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ProfilingConfig } from '../config/profiling-config.ts';
 import { writeFileAtomically } from '../files/write-file-atomically.ts';
 import type { Logger } from '../log/logger.ts';
+import { messageOf } from '../spiffe/error.ts';
 import { PROFILE_EXTENSIONS, type ProfileName, type Profiler } from './profiler.ts';
 
 export interface ProfileFilesOptions {
@@ -45,7 +46,7 @@ export class ProfileFiles implements AsyncDisposable {
       for (const name of names) {
         await this.#takeOne(name, seconds).catch((error: unknown) => {
           if (signal.aborted) return;
-          log.warning('a profile was not taken', { name, reason: error instanceof Error ? error.message : `${error}` });
+          log.warning('a profile was not taken', { name, reason: messageOf(error) });
         });
       }
       const rest = config.dumpEverySeconds * 1000 - (performance.now() - startedAt);

@@ -5,7 +5,7 @@ import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import type { TracesConfig } from '../config/traces-config.ts';
 import type { Logger } from '../log/logger.ts';
 import { trustingCredentials } from '../rpc/trusting-credentials.ts';
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import type { TracingOptions } from './tracing.ts';
 
 const TIMEOUT_MS = 5_000;
@@ -37,11 +37,7 @@ function readAuthorities(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (cause) {
-    throw new SpiffeError(
-      'CONFIG_INVALID',
-      `telemetry.Traces.ca_file cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    );
+    throw new SpiffeError('CONFIG_INVALID', `telemetry.Traces.ca_file cannot be read: ${messageOf(cause)}`, { cause });
   }
 }
 

@@ -3,7 +3,7 @@ import { RpcChannel } from '../../rpc/channel.ts';
 import { createClient } from '../../rpc/client.ts';
 import { WORKLOAD_METADATA } from '../../rpc/workload-metadata.ts';
 import { type Bundle, emptyBundle } from '../../spiffe/bundle.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { parseCertificate } from '../../x509/certificate.ts';
@@ -49,7 +49,7 @@ async function firstBundles(address: string, signal: AbortSignal): Promise<Reado
     await using stream = client.fetchX509Bundles({}, { metadata: WORKLOAD_METADATA, signal, deadlineMs: DEADLINE_MS });
     return (await stream.receive())?.bundles ?? {};
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new SpiffeError(
       'SERVER_UNREACHABLE',
       `the trust bundle cannot be had from the Workload API at ${quoteText(address)}, see trust_bundle_spiffe_workload_api: ${reason}`,

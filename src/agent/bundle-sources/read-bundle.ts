@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import type { TrustBundleFormat, TrustBundleSource } from '../../config/trust-bundle-source.ts';
 import { type Bundle, emptyBundle } from '../../spiffe/bundle.ts';
 import { parseBundleDocument, parseBundlePem } from '../../spiffe/bundle-document.ts';
-import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
+import { isSpiffeError, messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { fetchFromUrl } from './fetch-from-url.ts';
@@ -38,7 +38,7 @@ async function readBundleFile(path: string): Promise<string> {
     if (size > MAX_BUNDLE_BYTES) throw new Error(`it has ${size} bytes, ${MAX_BUNDLE_BYTES} at most`);
     return await readFile(path, 'utf8');
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new SpiffeError(
       'FILE_UNUSABLE',
       `the trust bundle "${path}" cannot be read, correct trust_bundle_path: ${reason}`,

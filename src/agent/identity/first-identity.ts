@@ -1,4 +1,4 @@
-import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
+import { isSpiffeError, messageOf, SpiffeError } from '../../spiffe/error.ts';
 import type { AgentSvid } from '../attestation/attest-node.ts';
 import { type JoinOptions, joinTrustDomain } from '../attestation/join-trust-domain.ts';
 import { isVerdict, refusalOf } from '../server-api/refusal.ts';
@@ -59,7 +59,7 @@ async function joinByTheSource(join: JoinOptions, signal: AbortSignal): Promise<
 
 /** One line: what was tried, what came of it, and what to do where that is known. */
 function explained(cause: unknown, before: string, { evidence }: JoinOptions): SpiffeError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = messageOf(cause);
   if (isSpiffeError(cause) && cause.code !== 'PERMISSION_DENIED') {
     return before === '' ? cause : new SpiffeError(cause.code, `${before}${reason}`, { cause });
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { writeFileAtomically } from '../../files/write-file-atomically.ts';
 import type { Logger } from '../../log/logger.ts';
 import type { KeyManager } from '../../plugin-host/kinds/key-manager.ts';
+import { messageOf } from '../../spiffe/error.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { CacheContent } from '../workloads/workload-cache.ts';
 import { formatCacheContent, parseCacheContent } from './cache-content.ts';
@@ -50,7 +51,7 @@ export class CacheFile {
       return found.content;
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-      this.#options.log.warning('the workload cache is not used', { reason: reasonOf(error) });
+      this.#options.log.warning('the workload cache is not used', { reason: messageOf(error) });
       return undefined;
     }
   }
@@ -70,7 +71,7 @@ export class CacheFile {
     } catch (error) {
       this.#isBroken = true;
       if (wasBroken) return;
-      log.warning('the workload cache cannot be kept, a restart needs the server', { reason: reasonOf(error) });
+      log.warning('the workload cache cannot be kept, a restart needs the server', { reason: messageOf(error) });
     }
   }
 
@@ -111,8 +112,4 @@ function split(bytes: Uint8Array, [a, b, c]: readonly [number, number, number]) 
     bytes.subarray(a + b, a + b + c),
     bytes.subarray(a + b + c),
   ] as const;
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

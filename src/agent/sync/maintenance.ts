@@ -1,5 +1,5 @@
 import { type Bundle, sameX509Authorities } from '../../spiffe/bundle.ts';
-import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
+import { isSpiffeError, messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { isTrustedX509Svid, isValidX509Svid } from '../../spiffe/trusted-svid.ts';
 import { type JoinOptions, joinTrustDomain } from '../attestation/join-trust-domain.ts';
 import { backoffMs, jittered } from '../backoff.ts';
@@ -138,7 +138,7 @@ export class Maintenance implements AsyncDisposable {
       this.#first.resolve();
       const delayMs = this.#mustRejoin !== undefined && this.#failures === 1 ? 0 : backoffMs(this.#failures);
       this.#options.log.warning('the server was not synced with', {
-        reason: reasonOf(error),
+        reason: messageOf(error),
         retry_in_ms: Math.round(delayMs),
       });
       return delayMs;
@@ -191,7 +191,7 @@ export class Maintenance implements AsyncDisposable {
     await data.write({ svid: undefined });
     throw ended(
       outcome.refusedBy,
-      `agent ${spiffeId} has the bundle of its new server now, and was refused as a new agent: ${reasonOf(outcome.refusedBy)}; ` +
+      `agent ${spiffeId} has the bundle of its new server now, and was refused as a new agent: ${messageOf(outcome.refusedBy)}; ` +
         'an agent that joins by a token needs a new one of "assayer server token generate": set join_token and start it again',
     );
   }
@@ -224,7 +224,7 @@ export class Maintenance implements AsyncDisposable {
     if (refusal === undefined && isVerdict(error)) {
       throw ended(
         error,
-        `agent ${spiffeId} has to attest again, ${this.#mustRejoin}, and was refused: ${reasonOf(error)}`,
+        `agent ${spiffeId} has to attest again, ${this.#mustRejoin}, and was refused: ${messageOf(error)}`,
       );
     }
   }
@@ -267,7 +267,7 @@ export class Maintenance implements AsyncDisposable {
       using connection = new ServerConnection({ ...server, bundle: () => trust.current });
       await trust.replace(await fetchBundle(connection, server.trustDomain, signal));
     } catch (error) {
-      log.debug('the bundle could not be had without an identity', { reason: reasonOf(error) });
+      log.debug('the bundle could not be had without an identity', { reason: messageOf(error) });
       return;
     }
     if (!this.#isIdentityValid()) this.#mustRejoin ??= REVOKED;
@@ -282,7 +282,7 @@ export class Maintenance implements AsyncDisposable {
       const status = { currentBundleSerial: sequenceNumber, agentVersion: version };
       await connection.run(({ agent }) => agent.postStatus(status, { signal, deadlineMs: CALL_DEADLINE_MS }));
     } catch (error) {
-      log.debug('the server did not take our status', { reason: reasonOf(error) }); // SPIRE's older ones do not have it
+      log.debug('the server did not take our status', { reason: messageOf(error) }); // SPIRE's older ones do not have it
     }
   }
 
@@ -308,8 +308,4 @@ const REVOKED = 'the authority that signed its X.509-SVID was revoked';
 
 function ended(cause: unknown, message: string): SpiffeError {
   return new SpiffeError('PERMISSION_DENIED', message, { cause });
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

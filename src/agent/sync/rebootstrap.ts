@@ -1,4 +1,5 @@
 import type { Logger } from '../../log/logger.ts';
+import { messageOf } from '../../spiffe/error.ts';
 import type { NodeEvidence } from '../attestation/node-evidence.ts';
 import { isVerdict } from '../server-api/refusal.ts';
 import type { TrustBundle } from '../trust-bundle.ts';
@@ -67,7 +68,7 @@ export class Rebootstrap {
       if (isVerdict(error)) return { refusedBy: error };
       await trust.replace(before);
       log.warning('the agent could not bootstrap anew', {
-        reason: error instanceof Error ? error.message : String(error),
+        reason: messageOf(error),
       });
       return 'not now';
     }

@@ -1,5 +1,6 @@
 import type { Logger } from '../../log/logger.ts';
 import { RemoteError } from '../../rpc/status.ts';
+import { messageOf } from '../../spiffe/error.ts';
 import { Status } from '../../spiffe/status.ts';
 import { backoffMs } from '../backoff.ts';
 import { refusalOf } from '../server-api/refusal.ts';
@@ -62,7 +63,7 @@ export class ServerWatch implements AsyncDisposable {
           return ASK_AGAIN_MS;
         }
         this.#failures += 1;
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         if (refusalOf(error) !== undefined) this.#options.onChange(); // a sync is told the same, and does what follows
         log.debug('the server tells of changes no longer', { reason });
         return spread(backoffMs(this.#failures));

@@ -1,4 +1,4 @@
-import { isSpiffeError } from '../../spiffe/error.ts';
+import { isSpiffeError, messageOf } from '../../spiffe/error.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 
 /** A sync that failed. */
@@ -85,7 +85,7 @@ export class SyncStatus {
     this.#failure = {
       at,
       since: this.#failure?.since ?? at,
-      reason: error instanceof Error ? error.message : String(error),
+      reason: messageOf(error),
       isUnreachable: isSpiffeError(error, 'SERVER_UNREACHABLE'),
     };
   }

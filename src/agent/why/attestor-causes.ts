@@ -1,4 +1,5 @@
 import { statusOf } from '../../rpc/status.ts';
+import { messageOf } from '../../spiffe/error.ts';
 import { Status } from '../../spiffe/status.ts';
 import type { Finding, ShowSelector } from './finding.ts';
 import type { EntryFacts, WorkloadFacts } from './workload-facts.ts';
@@ -21,7 +22,7 @@ export function attestorCauses(facts: WorkloadFacts, show: ShowSelector): readon
 
 function failed({ name, error }: WorkloadFacts['outcomes'][number], { entries }: WorkloadFacts): readonly Finding[] {
   if (error === undefined) return [];
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   const needing = entries.filter(({ missing }) => missing.some(({ type }) => type === name));
   const lost = needing.length === 0 ? '' : `, among them ${idsOf(needing)}`;
   return [

@@ -1,4 +1,5 @@
 import type { ExplainWorkloadResponse } from '../../gen/assayer/agent/why/v1/why.ts';
+import { messageOf } from '../../spiffe/error.ts';
 import type { Selector } from '../../spiffe/selector.ts';
 import { findCauses } from './find-causes.ts';
 import type { AgentFacts, EntryFacts, WorkloadFacts } from './workload-facts.ts';
@@ -10,7 +11,7 @@ export function toWhyResponse(facts: WorkloadFacts): ExplainWorkloadResponse {
     attestors: outcomes.map(({ name, selectors: found, error, answeredAt, tookMs }) => ({
       name,
       selectors: found.map(toApiSelector),
-      error: error === undefined ? '' : error instanceof Error ? error.message : String(error),
+      error: error === undefined ? '' : messageOf(error),
       answeredAt: toSeconds(answeredAt),
       tookMs,
     })),

@@ -1,7 +1,7 @@
 import type { Logger } from '../../log/logger.ts';
 import type { WorkloadAttestor } from '../../plugin-host/kinds/workload-attestor.ts';
 import type { Peer, UnixPeer } from '../../rpc/peer.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { formatSelector, type Selector } from '../../spiffe/selector.ts';
 import type { KnownSelectors } from './known-selectors.ts';
 
@@ -76,7 +76,7 @@ export async function attestWorkload(
     if (signal.aborted) break;
     log.error('a workload attestor failed', {
       pid,
-      reason: failure instanceof Error ? failure.message : String(failure),
+      reason: messageOf(failure),
     });
   }
   if (failures.length > 0 && failures.length === attestors.length) {

@@ -1,4 +1,4 @@
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { keyIdOfJwtSvid } from '../../spiffe/jwt-svid.ts';
 import { rotationTime } from '../identity/rotation-time.ts';
 import { fromApiId } from '../server-api/api-id.ts';
@@ -47,7 +47,7 @@ export class JwtSvids {
       return await fetching;
     } catch (cause) {
       if (cached !== undefined && !this.#distrusted.has(cached.keyId)) return cached;
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = messageOf(cause);
       throw new SpiffeError('SERVER_UNREACHABLE', `could not fetch a JWT-SVID of ${entry.spiffeId}: ${reason}`, {
         cause,
       });

@@ -1,7 +1,7 @@
 import { generateKeyPair, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
 import type { Logger } from '../../log/logger.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import { Status } from '../../spiffe/status.ts';
 import { createCsr } from '../../x509/csr.ts';
@@ -78,7 +78,7 @@ async function issueBatch(
       return [toWorkloadSvid(request, svid?.certChain ?? [], options)];
     } catch (error) {
       const { id, spiffeId } = request.entry;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       options.onRefused(id, reason);
       options.log.error('no X.509-SVID for an entry', { entry_id: id, spiffe_id: spiffeId, reason });
       return [];

@@ -4,7 +4,7 @@ import { basename, dirname, extname, join, resolve } from 'node:path';
 import { findAddon } from '../../addon/load-addon.ts';
 import { makeFolders } from '../../files/make-folders.ts';
 import { writeFileAtomically } from '../../files/write-file-atomically.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { parseTrustDomain } from '../../spiffe/trust-domain.ts';
 import { type Inspection, inspectPlugin } from '../inspect/index.ts';
 import { bundle } from './bundle.ts';
@@ -116,7 +116,7 @@ async function makeFolder(path: string): Promise<void> {
   try {
     await makeFolders(path);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new SpiffeError('FILE_UNUSABLE', `cannot make the folder "${path}": ${reason}`, { cause });
   }
 }

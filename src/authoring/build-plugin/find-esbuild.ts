@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 
 /** The part of esbuild that is used. */
 export type Esbuild = Pick<typeof import('esbuild'), 'build' | 'version'>;
@@ -34,8 +34,4 @@ function findFrom(place: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

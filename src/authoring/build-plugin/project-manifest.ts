@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { writeFileAtomically } from '../../files/write-file-atomically.ts';
 import { MAX_MANIFEST_BYTES, manifestPath } from '../../plugin-host/sandbox/manifest-file.ts';
 import { parsePluginManifest } from '../../plugin-host/sandbox/plugin-manifest.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 
 /** The manifest beside a built plugin, which hosts read. */
 export interface BuiltManifest {
@@ -50,7 +50,7 @@ async function readText(path: string, isRequired: boolean): Promise<string | und
     return await readFile(path, 'utf8');
   } catch (cause) {
     if (!isRequired && cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new SpiffeError('FILE_UNUSABLE', `cannot read the manifest "${path}": ${reason}`, { cause });
   }
 }

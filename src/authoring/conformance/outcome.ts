@@ -1,4 +1,5 @@
 import { statusOf } from '../../rpc/status.ts';
+import { messageOf } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
 import { Status } from '../../spiffe/status.ts';
 import { Doubt, Mismatch, NotApplicable, requireThat } from './rule.ts';
@@ -56,10 +57,6 @@ export function describeOutcome(outcome: Outcome<unknown>): string {
 export function statusName(status: Status): string {
   const name = Object.entries(Status).find(([, code]) => code === status)?.[0] ?? String(status);
   return name.replace(/(?<=.)[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function isVerdict(error: unknown): boolean {

@@ -1,4 +1,4 @@
-import { messageOf } from './outcome.ts';
+import { messageOf } from '../../spiffe/error.ts';
 import type { RuleResult, Verdict } from './report.ts';
 import { Doubt, NotApplicable, type Rule, STAGES, type Stage } from './rule.ts';
 import type { Subject } from './subject.ts';

@@ -7,7 +7,7 @@ import { withLastWords } from '../../plugin-host/plugin-process.ts';
 import { DEFAULT_DEADLINES } from '../../plugin-host/plugin-spec.ts';
 import { findMemoryBytes } from '../../plugin-host/process-memory.ts';
 import type { PluginSide, PluginType } from '../../rpc/go-plugin.ts';
-import { isSpiffeError } from '../../spiffe/error.ts';
+import { isSpiffeError, messageOf } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { startWithAnyCookie } from '../trial/find-cookie.ts';
@@ -185,8 +185,4 @@ async function tryAutoMtls(
   } catch (error) {
     return { outcome: { works: false, reason: messageOf(error) }, hasStarted };
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -5,7 +5,7 @@ import type { PluginConnection } from '../../plugin-host/plugin-connection.ts';
 import { withLastWords } from '../../plugin-host/plugin-process.ts';
 import { DEFAULT_DEADLINES } from '../../plugin-host/plugin-spec.ts';
 import type { PluginType } from '../../rpc/go-plugin.ts';
-import { isSpiffeError } from '../../spiffe/error.ts';
+import { isSpiffeError, messageOf } from '../../spiffe/error.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import type { SuggestionStep } from '../suggest/index.ts';
 import { GRACE_MS, Trial, type TrialOptions, type TrialSettings } from '../trial/trial.ts';
@@ -25,7 +25,7 @@ export class RunFailure extends Error {
   readonly step: SuggestionStep;
 
   constructor(step: SuggestionStep, cause: unknown) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    super(messageOf(cause), { cause });
     this.step = step;
   }
 }

@@ -1,6 +1,6 @@
 import { lstat, mkdir, mkdtemp, rename, rm, rmdir, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import type { ProjectFiles } from './template-files.ts';
 
 /**
@@ -59,5 +59,5 @@ function reasonOf(cause: unknown): string {
   if (code === 'ENOSPC') return 'no space is left on its file system';
   if (code === 'EROFS') return 'its file system is read-only';
   if (code === 'EACCES' || code === 'EPERM') return 'permission denied';
-  return cause instanceof Error ? cause.message : String(cause);
+  return messageOf(cause);
 }

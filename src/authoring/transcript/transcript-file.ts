@@ -3,7 +3,7 @@ import { constants, createReadStream } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { writeFileAtomically } from '../../files/write-file-atomically.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
 import { TRANSCRIPT_LIMITS, type Transcript } from './transcript.ts';
 import { decodeTranscript, encodeTranscript } from './transcript-schema.ts';
@@ -56,6 +56,6 @@ export async function requireWritable(path: string): Promise<void> {
 }
 
 function unusable(what: string, cause: unknown): SpiffeError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = messageOf(cause);
   return new SpiffeError('FILE_UNUSABLE', `${what}: ${reason}`, { cause });
 }

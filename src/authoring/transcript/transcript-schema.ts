@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { describeIssue } from '../../config/describe-issue.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { Status } from '../../spiffe/status.ts';
 import { parseTrustDomain } from '../../spiffe/trust-domain.ts';
 import { MAX_MESSAGES } from '../attestation/run-attestation.ts';
@@ -26,7 +26,7 @@ const trustDomain = z.string().transform((text, context) => {
   try {
     return parseTrustDomain(text);
   } catch (error) {
-    context.addIssue(error instanceof Error ? error.message : String(error));
+    context.addIssue(messageOf(error));
     return z.NEVER;
   }
 });
@@ -106,7 +106,7 @@ export function decodeTranscript(text: string): Transcript {
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new SpiffeError('ARGUMENT_INVALID', `the transcript is no JSON: ${reason.replaceAll('\n', ' ')}`, { cause });
   }
   const { data, error } = transcript.safeParse(json, { error: (issue) => describeIssue(issue) });

@@ -1,6 +1,6 @@
 import { type Document, isMap, isNode, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
 import type { Entry } from '../../gen/spire/api/types/types.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { toEntry } from '../entry-file.ts';
 import { isObject } from '../read-input-file.ts';
 
@@ -62,7 +62,7 @@ function readDocuments(text: string, file: string, lineCounter: LineCounter): re
     });
     return 'empty' in documents ? [] : documents;
   } catch (cause) {
-    throw new SpiffeError('ARGUMENT_INVALID', `${file} cannot be read: ${messageOf(cause)}`, { cause });
+    throw new SpiffeError('ARGUMENT_INVALID', `${file} cannot be read: ${faultOf(cause)}`, { cause });
   }
 }
 
@@ -77,7 +77,7 @@ function entriesOf(
   try {
     value = document.toJS({ maxAliasCount: MAX_ALIASES });
   } catch (cause) {
-    throw new SpiffeError('ARGUMENT_INVALID', `${file}:${lineOf(contents, lines) ?? 1}: ${messageOf(cause)}`, {
+    throw new SpiffeError('ARGUMENT_INVALID', `${file}:${lineOf(contents, lines) ?? 1}: ${faultOf(cause)}`, {
       cause,
     });
   }
@@ -122,7 +122,7 @@ function firstLine(text: string): string {
   return text.split('\n', 1)[0] ?? '';
 }
 
-function messageOf(cause: unknown): string {
+function faultOf(cause: unknown): string {
   if (cause instanceof RangeError) return 'lists and maps are too deep within each other';
-  return firstLine(cause instanceof Error ? cause.message : String(cause));
+  return firstLine(messageOf(cause));
 }

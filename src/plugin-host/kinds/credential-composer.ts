@@ -9,7 +9,7 @@ import {
 } from '../../rpc/plugin-credentials.ts';
 import { RemoteError } from '../../rpc/status.ts';
 import type { JwtSvidAttributes, X509CaAttributes, X509SvidAttributes } from '../../spiffe/credential-attributes.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import { Status } from '../../spiffe/status.ts';
 import { type Plugin, PluginService } from '../plugin.ts';
@@ -130,7 +130,7 @@ function requireGood<Wire, Attributes>(attributes: Wire, parse: (attributes: Wir
   try {
     return parse(attributes);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new SpiffeError('PLUGIN_PROTOCOL', `the plugin answered attributes that cannot be used: ${reason}`, {
       cause,
     });

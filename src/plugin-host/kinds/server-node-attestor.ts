@@ -3,7 +3,7 @@ import {
   type AgentAttributes as WireAgentAttributes,
 } from '../../gen/spire/plugin/server/nodeattestor/v1/nodeattestor.ts';
 import { ATTESTATION_METADATA } from '../../rpc/go-plugin.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
 import type { Selector } from '../../spiffe/selector.ts';
 import { parseSpiffeId, type SpiffeId } from '../../spiffe/spiffe-id.ts';
@@ -119,7 +119,7 @@ function toAgentAttributes(plugin: Plugin, attributes: WireAgentAttributes): Age
   try {
     return { spiffeId: parseSpiffeId(attributes.spiffeId), selectors, canReattest: attributes.canReattest };
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new SpiffeError('PLUGIN_PROTOCOL', `the plugin answered ${quoteText(attributes.spiffeId)}: ${reason}`, {
       cause,
     });

@@ -9,7 +9,7 @@ import type { Logger } from '../../log/logger.ts';
 import { fromWireJwtAuthority, fromWireX509Authority, toWireJwtAuthority } from '../../rpc/plugin-bundle.ts';
 import { RemoteError } from '../../rpc/status.ts';
 import type { JwtAuthority, X509Authority } from '../../spiffe/bundle.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { Status } from '../../spiffe/status.ts';
 import { parseCertificate } from '../../x509/certificate.ts';
 import { publicKeyOfSpki } from '../../x509/spki.ts';
@@ -158,7 +158,7 @@ function parseKeys(wire: readonly JWTKey[]): readonly JwtAuthority[] {
       publicKeyOfSpki(authority.publicKey);
       return authority;
     } catch (cause) {
-      return refuse(`answered a JWT key that does not parse: ${reasonOf(cause)}`, cause);
+      return refuse(`answered a JWT key that does not parse: ${messageOf(cause)}`, cause);
     }
   });
 }
@@ -171,15 +171,11 @@ function requireCertificates(certificates: readonly Uint8Array[], what: string):
     try {
       parseCertificate(certificate);
     } catch (cause) {
-      refuse(`answered certificate ${index + 1} of ${what} that does not parse: ${reasonOf(cause)}`, cause);
+      refuse(`answered certificate ${index + 1} of ${what} that does not parse: ${messageOf(cause)}`, cause);
     }
   }
 }
 
 function refuse(what: string, cause?: unknown): never {
   throw new SpiffeError('PLUGIN_PROTOCOL', `the plugin ${what}`, { cause });
-}
-
-function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

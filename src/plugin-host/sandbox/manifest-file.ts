@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { ManifestOf } from '../../config/sandbox-config.ts';
-import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
+import { isSpiffeError, messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
 import type { PluginSpec } from '../plugin-spec.ts';
 import { manifestOf, type PluginManifest, parsePluginManifest } from './plugin-manifest.ts';
@@ -76,7 +76,7 @@ async function openFile(path: string): Promise<FileHandle | undefined> {
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw unusable(cause instanceof Error ? cause.message : String(cause));
+    throw unusable(messageOf(cause));
   }
 }
 

@@ -5,7 +5,7 @@ import { readConfigText } from '../../config/read-config.ts';
 import { readLoosely } from '../../config/read-setting.ts';
 import { absolutePath, capability, count, type ManifestOf, size } from '../../config/sandbox-config.ts';
 import { PLUGIN_TYPES } from '../../rpc/go-plugin.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { WIDE_LIMITS } from './policy.ts';
 
 const MAX_PLACES = 64;
@@ -57,7 +57,7 @@ export function parsePluginManifest(json: string, source: string): PluginManifes
   try {
     JSON.parse(json);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new SpiffeError('CONFIG_INVALID', `${source}: is not JSON: ${reason}`, { cause });
   }
   return readConfigText(pluginManifest, json, { source });

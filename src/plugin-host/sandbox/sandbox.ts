@@ -4,7 +4,7 @@ import { findBuilt } from '../../addon/find-built.ts';
 import { CAPABILITIES, type SandboxManifest } from '../../config/sandbox-config.ts';
 import type { Logger } from '../../log/logger.ts';
 import { statusField } from '../../rpc/process-fields.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
 import { readPluginData } from '../configure.ts';
 import type { PluginSpec } from '../plugin-spec.ts';
@@ -202,7 +202,7 @@ export class Sandbox {
     try {
       return [...groups, await ControlGroup.create(name, { controller: 'pids', processes })];
     } catch (error) {
-      this.#miss('control-group', error instanceof Error ? error.message : String(error), policy);
+      this.#miss('control-group', messageOf(error), policy);
       return groups;
     }
   }

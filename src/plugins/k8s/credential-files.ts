@@ -1,4 +1,4 @@
-import type { PluginRuntime } from '../../plugin-sdk/index.ts';
+import { messageOf, type PluginRuntime } from '../../plugin-sdk/index.ts';
 import { type CredentialPaths, type Credentials, readCredentials, versionOf } from './credentials.ts';
 
 /** Credentials that follow their files: tokens and certificates are replaced while the agent runs. */
@@ -49,7 +49,7 @@ export class CredentialFiles {
       this.#log.info('the credentials for the kubelet were read again');
       return true;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       if (reason !== this.#lastProblem) {
         this.#log.warning('goes on with the last credentials for the kubelet', { reason });
       }

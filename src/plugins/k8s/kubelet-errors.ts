@@ -1,4 +1,4 @@
-import { SpiffeError } from '../../plugin-sdk/index.ts';
+import { messageOf, SpiffeError } from '../../plugin-sdk/index.ts';
 
 /** OpenSSL's names for a certificate that leads to no authority which is known. Source: openssl-verification-options(1). */
 const UNTRUSTED: ReadonlySet<string> = new Set([
@@ -51,7 +51,7 @@ export function explainStatus(
 /** Why there was no answer. */
 export function explainConnection(where: string, cause: unknown): SpiffeError {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = messageOf(cause);
   if (UNTRUSTED.has(code)) {
     return new SpiffeError(
       'FAILED_PRECONDITION',

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Bundle, JwtAuthority, PluginContext } from '../../plugin-sdk/index.ts';
+import { type Bundle, type JwtAuthority, messageOf, type PluginContext } from '../../plugin-sdk/index.ts';
 import type { UpperLink } from './upper-link.ts';
 
 type Log = PluginContext['log'];
@@ -60,7 +60,7 @@ export class UpperBundle {
         if (this.#isFailing) log.info('the upper server answers again');
         this.#isFailing = false;
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         log[this.#isFailing ? 'debug' : 'warning']('the bundle of the upper server cannot be fetched: asking on', {
           error: reason,
         });

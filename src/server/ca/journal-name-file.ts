@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../../files/write-file-atomically.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 
 const FILE_NAME = 'ca-journal';
 const NAME = /^[0-9a-z-]{1,64}$/;
@@ -21,7 +21,7 @@ export class JournalNameFile {
       return NAME.test(name) ? name : undefined;
     } catch (cause) {
       if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = messageOf(cause);
       throw new SpiffeError('FILE_UNUSABLE', `the file "${this.#path}" cannot be read: ${reason}`, { cause });
     }
   }

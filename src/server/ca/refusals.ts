@@ -1,4 +1,4 @@
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 
 /** What was asked for cannot be done to this authority. */
 export function refused(message: string): SpiffeError {
@@ -10,7 +10,7 @@ export async function failedBecause<Result>(what: string, work: () => Promise<Re
   try {
     return await work();
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new SpiffeError('INTERNAL', `${what}: ${reason}`, { cause });
   }
 }

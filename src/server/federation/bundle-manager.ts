@@ -4,7 +4,7 @@ import type { FederationRelationshipRepository } from '../../datastore/federatio
 import { webRootsContext } from '../../http/web-roots.ts';
 import type { Logger } from '../../log/logger.ts';
 import type { Bundle } from '../../spiffe/bundle.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { callMeter } from '../../telemetry/call-metrics.ts';
 import { toSpireLabel } from '../../telemetry/label.ts';
@@ -55,7 +55,7 @@ export class BundleManager implements AsyncDisposable {
   /** Looks at once which relationships there are, without anybody waiting for it. */
   reload(): void {
     void this.#reload().catch((error: unknown) => {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       this.#options.log.error('the federation relationships could not be read', { reason });
     });
   }

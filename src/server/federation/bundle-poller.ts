@@ -1,6 +1,7 @@
 import type { Logger } from '../../log/logger.ts';
 import { statusOf } from '../../rpc/status.ts';
 import { type Bundle, sameBundle } from '../../spiffe/bundle.ts';
+import { messageOf } from '../../spiffe/error.ts';
 import { Status } from '../../spiffe/status.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { pollDelayMs } from './poll-interval.ts';
@@ -115,7 +116,7 @@ export class BundlePoller implements AsyncDisposable {
   /** A reason that stays the same is told once as an error. */
   #report(error: unknown): void {
     if (this.#end.signal.aborted) return;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     const level = reason === this.#lastReason ? 'debug' : 'error';
     this.#lastReason = reason;
     this.#options.log[level]('the bundle of a federated trust domain could not be refreshed', {

@@ -2,7 +2,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls';
 import { connectToSpiffeServer, handshakeOf, serverNameFor } from '../../rpc/tls-client.ts';
 import type { Bundle } from '../../spiffe/bundle.ts';
-import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
+import { isSpiffeError, messageOf, SpiffeError } from '../../spiffe/error.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import { explainWebHandshake } from './web-handshake-failure.ts';
 
@@ -91,7 +91,7 @@ async function shakeHandsWithWebServer(socket: Socket, host: string, roots: Secu
 /** Of several addresses that were tried, Node has each reason in a list, and none in its message. */
 function reasonOf(cause: unknown): string {
   if (cause instanceof AggregateError) return cause.errors.map(reasonOf).join('; ');
-  return cause instanceof Error ? cause.message : String(cause);
+  return messageOf(cause);
 }
 
 /** The verification of an X.509-SVID does not know whose it is. */

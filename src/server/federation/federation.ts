@@ -1,7 +1,7 @@
 import type { ServerConfig } from '../../config/server-config.ts';
 import type { Datastore } from '../../datastore/datastore.ts';
 import type { Logger } from '../../log/logger.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { BundleKeeper } from '../bundle-keeper.ts';
 import { BundleManager } from './bundle-manager.ts';
@@ -41,7 +41,7 @@ export class Federation implements AsyncDisposable {
       if (change.log !== 'bundle') return;
       bundles.refresh().catch((error: unknown) => {
         log.error('the federated bundles could not be read', {
-          reason: error instanceof Error ? error.message : String(error),
+          reason: messageOf(error),
         });
       });
     });

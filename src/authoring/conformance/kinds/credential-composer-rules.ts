@@ -5,8 +5,9 @@ import {
 } from '../../../gen/spire/plugin/server/credentialcomposer/v1/credentialcomposer.ts';
 import type { Client } from '../../../rpc/client.ts';
 import { fromWireX509CaAttributes, fromWireX509SvidAttributes } from '../../../rpc/plugin-credentials.ts';
+import { messageOf } from '../../../spiffe/error.ts';
 import { Status } from '../../../spiffe/status.ts';
-import { describeOutcome, messageOf, outcomeOf } from '../outcome.ts';
+import { describeOutcome, outcomeOf } from '../outcome.ts';
 import { Mismatch, type Rule, requireThat } from '../rule.ts';
 import { CALL_MS } from '../session.ts';
 import type { Subject } from '../subject.ts';

@@ -6,6 +6,7 @@ import {
   KeyManagerDefinition as ServerKeyManager,
 } from '../../../gen/spire/plugin/server/keymanager/v1/keymanager.ts';
 import type { Client } from '../../../rpc/client.ts';
+import { messageOf } from '../../../spiffe/error.ts';
 import { quoteText } from '../../../spiffe/quote-text.ts';
 import { Status } from '../../../spiffe/status.ts';
 import { keyTypeOfSpki, publicKeyOfSpki } from '../../../x509/spki.ts';
@@ -94,7 +95,7 @@ function typeOf({ pkixData }: PublicKey): string {
     publicKeyOfSpki(pkixData);
     return keyTypeOfSpki(pkixData);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new Mismatch('pkix_data that parses as a public key', reason, { cause });
   }
 }

@@ -3,13 +3,14 @@ import {
   UpstreamAuthorityDefinition,
 } from '../../../gen/spire/plugin/server/upstreamauthority/v1/upstreamauthority.ts';
 import type { Client, ServerStreamCall } from '../../../rpc/client.ts';
+import { messageOf } from '../../../spiffe/error.ts';
 import { Status } from '../../../spiffe/status.ts';
 import { parseCertificate } from '../../../x509/certificate.ts';
 import { verifyChain } from '../../../x509/chain.ts';
 import { createCsr } from '../../../x509/csr.ts';
 import type { Signer } from '../../../x509/signer.ts';
 import { publicKeyOfSpki } from '../../../x509/spki.ts';
-import { describeOutcome, expectRefusal, messageOf, outcomeOf } from '../outcome.ts';
+import { describeOutcome, expectRefusal, outcomeOf } from '../outcome.ts';
 import { pause } from '../pause.ts';
 import { Mismatch, NotApplicable, type Rule, requireThat } from '../rule.ts';
 import { CALL_MS } from '../session.ts';

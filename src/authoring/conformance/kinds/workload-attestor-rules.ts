@@ -3,6 +3,7 @@ import { WorkloadAttestorDefinition } from '../../../gen/spire/plugin/agent/work
 import type { Client } from '../../../rpc/client.ts';
 import { BROKER_CALLER_METADATA, REFERENCE_TYPES } from '../../../rpc/go-plugin.ts';
 import { processReference } from '../../../rpc/process-reference.ts';
+import { messageOf } from '../../../spiffe/error.ts';
 import { quoteText } from '../../../spiffe/quote-text.ts';
 import { requireValidSelector } from '../../../spiffe/selector.ts';
 import { Status } from '../../../spiffe/status.ts';
@@ -171,7 +172,7 @@ function requireSelectors(values: readonly string[]): void {
     try {
       requireValidSelector({ type: 'conformance', value });
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = messageOf(cause);
       throw new Mismatch('selector values that a host can use', `${quoteText(value)}: ${reason}`, { cause });
     }
   }

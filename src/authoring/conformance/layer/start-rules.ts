@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { APP_PROTOCOL_VERSION, handshakeEnvironment, PLUGIN_ENVIRONMENT } from '../../../rpc/go-plugin.ts';
 import { parseHandshake } from '../../../rpc/handshake.ts';
+import { messageOf } from '../../../spiffe/error.ts';
 import { quoteText } from '../../../spiffe/quote-text.ts';
 import { Mismatch, type Rule, requireThat } from '../rule.ts';
 import type { Session } from '../session.ts';
@@ -137,7 +138,7 @@ async function startMultiplexed(subject: Subject): Promise<Session> {
   try {
     return await subject.start({ environment: { [PLUGIN_ENVIRONMENT.multiplex]: 'true' } });
   } catch (cause) {
-    const came = cause instanceof Error ? cause.message : String(cause);
+    const came = messageOf(cause);
     throw new Mismatch('a handshake, with or without a seventh field', came, { cause });
   }
 }

@@ -1,6 +1,6 @@
 import type { AgentAttributes } from '../../../gen/spire/plugin/server/nodeattestor/v1/nodeattestor.ts';
+import { messageOf } from '../../../spiffe/error.ts';
 import { AgentAttestation, type RequestKind, ServerAttestation } from '../kinds/attestation-streams.ts';
-import { messageOf } from '../outcome.ts';
 import { Mismatch } from '../rule.ts';
 import type { Session } from '../session.ts';
 

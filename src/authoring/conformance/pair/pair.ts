@@ -1,7 +1,7 @@
+import { messageOf } from '../../../spiffe/error.ts';
 import { quoteText } from '../../../spiffe/quote-text.ts';
 import { requireValidSelector } from '../../../spiffe/selector.ts';
 import { parseSpiffeId, pathOf, trustDomainOf } from '../../../spiffe/spiffe-id.ts';
-import { messageOf } from '../outcome.ts';
 import { Doubt, Mismatch, NotApplicable, requireThat } from '../rule.ts';
 import type { Subject } from '../subject.ts';
 import { type ExchangeOptions, type ExchangeResult, exchange, type Halves } from './exchange.ts';

@@ -4,7 +4,7 @@ import { RpcChannel } from '../../../rpc/channel.ts';
 import { type Client, createClient } from '../../../rpc/client.ts';
 import { RemoteError } from '../../../rpc/status.ts';
 import { WORKLOAD_METADATA } from '../../../rpc/workload-metadata.ts';
-import { isSpiffeError } from '../../../spiffe/error.ts';
+import { isSpiffeError, messageOf } from '../../../spiffe/error.ts';
 import { Status } from '../../../spiffe/status.ts';
 import { parseWorkloadSvids } from '../../../spiffe/workload-svid.ts';
 import { defineCommand } from '../../command.ts';
@@ -56,5 +56,5 @@ async function report(error: unknown, path: string, terminal: Terminal): Promise
   if (error instanceof RemoteError && error.status === Status.InvalidArgument) throw error;
   if (!(error instanceof RemoteError) && !isSpiffeError(error)) throw error;
   const explained = await explainCallError(error, path, AGENT_SOCKET);
-  terminal.printError(`${explained instanceof Error ? explained.message : String(explained)}\n`);
+  terminal.printError(`${messageOf(explained)}\n`);
 }

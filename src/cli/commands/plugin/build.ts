@@ -3,7 +3,7 @@ import { realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { buildPlugin } from '../../../authoring/build-plugin/index.ts';
-import { SpiffeError } from '../../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../../spiffe/error.ts';
 import { defineCommand } from '../../command.ts';
 import { text } from '../../flag-kinds.ts';
 import { formatBuild, formatBuildJson } from '../../format-build.ts';
@@ -55,7 +55,7 @@ async function requireNode(path: string): Promise<string> {
     );
   } catch (cause) {
     if (cause instanceof SpiffeError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new SpiffeError('ARGUMENT_INVALID', `-node: "${path}" does not run: ${reason}`, { cause });
   }
 }

@@ -1,6 +1,6 @@
 import type { CredentialComposer, SvidSubject } from '../../../plugin-host/kinds/credential-composer.ts';
 import type { JwtSvidAttributes, X509CaAttributes, X509SvidAttributes } from '../../../spiffe/credential-attributes.ts';
-import { SpiffeError } from '../../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../../spiffe/error.ts';
 import { isAgentId, type SpiffeId, serverId, trustDomainOf } from '../../../spiffe/spiffe-id.ts';
 import type { DistinguishedName } from '../../../x509/name.ts';
 import { type RequiredClaims, requireJwtClaims } from './require-jwt-claims.ts';
@@ -89,7 +89,7 @@ export class Composers {
       try {
         attributes = check(await ask(composer, attributes));
       } catch (cause) {
-        const reason = cause instanceof Error ? cause.message : String(cause);
+        const reason = messageOf(cause);
         throw new SpiffeError(
           'INTERNAL',
           `the credential composer "${composer.name}" refuses, or answers what cannot be used: ${reason}`,

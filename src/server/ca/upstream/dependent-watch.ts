@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../../log/logger.ts';
+import { messageOf } from '../../../spiffe/error.ts';
 import type { AuthorityStates } from '../authority-line.ts';
 import type { X509Record } from '../authority-records.ts';
 import { isBelow } from '../x509-authorities.ts';
@@ -65,7 +66,7 @@ export class DependentWatch {
         retryMs = FIRST_RETRY_MS;
       } catch (error) {
         if (signal.aborted) return;
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         log.error(
           'the CA hangs on a root that the upstream authority does not trust, and could not be replaced: trying again',
           {

@@ -6,7 +6,7 @@ import type {
   UpstreamAuthority,
 } from '../../../plugin-host/kinds/upstream-authority.ts';
 import type { JwtAuthority, X509Authority } from '../../../spiffe/bundle.ts';
-import { SpiffeError } from '../../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../../spiffe/error.ts';
 import type { TrustDomain } from '../../../spiffe/trust-domain.ts';
 import type { Certificate } from '../../../x509/certificate.ts';
 import { createCsr } from '../../../x509/csr.ts';
@@ -149,7 +149,7 @@ export class UpstreamAnchor implements CaAnchor, AsyncDisposable {
     try {
       return await call();
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = messageOf(cause);
       const { name } = this.#options.upstream;
       throw new SpiffeError('UNAVAILABLE', `the upstream authority "${name}" did not do its part: ${reason}`, {
         cause,
@@ -175,7 +175,7 @@ export class UpstreamAnchor implements CaAnchor, AsyncDisposable {
         await this.#trusted.done;
       } catch (error) {
         if (signal.aborted) return;
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         log.warning('what the upstream authority trusts is not known: asking again', { error: reason });
         pauseMs = FOLLOW_RETRY_MS;
       }

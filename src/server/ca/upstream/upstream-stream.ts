@@ -1,6 +1,6 @@
 import type { Logger } from '../../../log/logger.ts';
 import type { Subscription } from '../../../plugin-host/subscription.ts';
-import { SpiffeError } from '../../../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../../../spiffe/error.ts';
 
 interface OpenStream {
   readonly ended: AbortController;
@@ -85,7 +85,7 @@ export class UpstreamStream<First, Update> implements AsyncDisposable {
   }
 
   #complain(how: string, error: unknown): void {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     this.#log.error(`${this.#what} of the upstream authority ${how}`, { error: reason });
   }
 }

@@ -2,6 +2,7 @@ import type { AcmeConfig } from '../../../config/federation-config.ts';
 import type { FileIdentity } from '../../../http/certificate-files.ts';
 import type { ShownIdentity } from '../../../http/tls-listener.ts';
 import type { Logger } from '../../../log/logger.ts';
+import { messageOf } from '../../../spiffe/error.ts';
 import { RotationTimer } from '../../rotation-timer.ts';
 import { type AcmeCertificate, AcmeFiles } from './acme-files.ts';
 import { orderCertificate } from './acme-order.ts';
@@ -83,7 +84,7 @@ export class AcmeCertificates implements ShownIdentity, AsyncDisposable {
         log.error('no certificate was had from the ACME server', {
           domain_name: domainName,
           directory_url: directoryUrl,
-          reason: error instanceof Error ? error.message : String(error),
+          reason: messageOf(error),
           retry_in_ms: retryMs,
         });
       }

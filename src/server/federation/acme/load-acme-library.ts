@@ -1,5 +1,6 @@
 import { Agent } from 'node:https';
 import { machineRoots } from '../../../http/web-roots.ts';
+import { messageOf } from '../../../spiffe/error.ts';
 
 type AcmeLibrary = typeof import('./acme-library.ts');
 
@@ -34,5 +35,5 @@ function answerOf(error: unknown): unknown {
   if (typeof error === 'object' && error !== null && 'response' in error && error.response !== undefined) {
     return error.response;
   }
-  throw new Error(`the ACME server is not reached: ${error instanceof Error ? error.message : String(error)}`);
+  throw new Error(`the ACME server is not reached: ${messageOf(error)}`);
 }
