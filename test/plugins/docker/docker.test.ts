@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { chown, readdir, readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { MadeCgroup } from '../../harness/cgroups.ts';
@@ -40,8 +41,9 @@ describe('a container of Docker', () => {
 
   test('and what runs in it beside its first process has the same', async () => {
     const { commands } = engine;
-    const beside = commands.call('exec', container.id, '/bin/sh', '-c', 'exec sleep 31.25').catch(() => {});
-    const pid = await vi.waitFor(() => findProcess('sleep\x0031.25'), { timeout: 20_000 });
+    const seconds = ownSeconds();
+    const beside = commands.call('exec', container.id, '/bin/sh', '-c', `exec sleep ${seconds}`).catch(() => {});
+    const pid = await vi.waitFor(() => findProcess(`sleep\x00${seconds}`), { timeout: 20_000 });
     expect(await plugin.attest(pid)).toEqual(expected);
     process.kill(pid, 'SIGKILL');
     await beside;
@@ -83,8 +85,10 @@ describe('a process that says it is in a container', () => {
   });
 
   test('by its mounts alone, is in it where the runtime’s own process has the very same', async () => {
-    const moved = await engine.commands.start({ options: OPTIONS, command: ['/bin/sh', '-c', 'sleep 41.25 & wait'] });
-    const child = await vi.waitFor(() => findProcess('sleep\x0041.25'), { timeout: 20_000 });
+    const seconds = ownSeconds();
+    const command = ['/bin/sh', '-c', `sleep ${seconds} & wait`];
+    const moved = await engine.commands.start({ options: OPTIONS, command });
+    const child = await vi.waitFor(() => findProcess(`sleep\x00${seconds}`), { timeout: 20_000 });
     const root = new MadeCgroup('');
     for (const pid of [moved.pid, child]) {
       await root.take(pid);
@@ -170,6 +174,9 @@ describe('where it looks', () => {
     expect(plugin.records.map(({ message }) => message)).not.toContain('looked for a container');
   });
 });
+
+/** Longer than the tests, and nobody else's: the same tests may run beside these. */
+const ownSeconds = () => `600.${randomInt(10 ** 9)}`;
 
 async function findProcess(commandLine: string): Promise<number> {
   for (const name of await readdir('/proc')) {

@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { builtinPlugins } from '../../../src/cli/builtin-plugins.ts';
 import type { PluginCatalog } from '../../../src/plugin-host/catalog.ts';
@@ -14,6 +15,7 @@ import { samplePod, samplePodList, sampleStatus } from './sample-pods.ts';
 
 // The plugin as an agent runs it, in its sandbox, with processes in cgroups that are called like those of pods.
 const resources = new AsyncDisposableStack();
+const RETRY_MS = 20;
 const { signal } = new AbortController();
 const place = { podUid: randomUUID(), containerId: randomBytes(32).toString('hex') };
 const otherContainer = randomBytes(32).toString('hex');
@@ -38,12 +40,13 @@ beforeAll(async () => {
     kubelet_ca_path = "${await authority.writeCertificate()}"
     token_path = "${folder.join('token')}"
     max_poll_attempts = 3
-    poll_retry_interval = "20ms"`;
+    poll_retry_interval = "${RETRY_MS}ms"`;
   workload = resources.use(await PodProcess.start(place));
   catalog = resources.use(await load(settings));
 });
 afterAll(() => resources.disposeAsync());
-beforeEach(() => {
+beforeEach(async () => {
+  await pause(RETRY_MS); // for so long at most, the list of the test before counts as new
   kubelet.answer = json(JSON.stringify(LISTED));
   kubelet.clients.length = 0;
 });
