@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { backoffMs } from '../rpc/backoff.ts';
 
-const FIRST_MS = 1_000;
 const LONGEST_MS = 15_000;
 /** What `setTimeout` takes, with room for jitter. */
 const LONGEST_PAUSE_MS = 2 ** 30;
@@ -28,8 +28,8 @@ export async function tryAgain(
     } catch (error) {
       if (signal.aborted) return;
       onFailure(error);
-      waitMs = Math.min(FIRST_MS * 2 ** failures, LONGEST_MS) * (0.9 + Math.random() * 0.2);
       failures++;
+      waitMs = backoffMs(failures, LONGEST_MS);
     }
     await pause(Math.min(waitMs, LONGEST_PAUSE_MS), undefined, { signal }).catch(() => undefined);
   }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { backoffMs } from '../../src/agent/backoff.ts';
 import { rotationTime } from '../../src/agent/identity/rotation-time.ts';
+import { backoffMs } from '../../src/rpc/backoff.ts';
 
 const HOUR_MS = 3_600_000;
 const receivedAt = new Date('2026-01-01T00:00:00Z');

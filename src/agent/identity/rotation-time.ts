@@ -1,4 +1,4 @@
-import { jittered } from '../backoff.ts';
+import { jittered } from '../../rpc/backoff.ts';
 
 export interface RotationOptions {
   readonly receivedAt: Date;

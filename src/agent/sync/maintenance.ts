@@ -1,8 +1,8 @@
+import { backoffMs, jittered } from '../../rpc/backoff.ts';
 import { type Bundle, sameX509Authorities } from '../../spiffe/bundle.ts';
 import { isSpiffeError, messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { isTrustedX509Svid, isValidX509Svid } from '../../spiffe/trusted-svid.ts';
 import { type JoinOptions, joinTrustDomain } from '../attestation/join-trust-domain.ts';
-import { backoffMs, jittered } from '../backoff.ts';
 import type { NodeIdentity } from '../identity/node-identity.ts';
 import { fetchBundle } from '../server-api/fetch-bundles.ts';
 import { isVerdict, type Refusal, refusalOf } from '../server-api/refusal.ts';

@@ -1,8 +1,8 @@
 import type { Logger } from '../../log/logger.ts';
+import { backoffMs } from '../../rpc/backoff.ts';
 import { RemoteError } from '../../rpc/status.ts';
 import { messageOf } from '../../spiffe/error.ts';
 import { Status } from '../../spiffe/status.ts';
-import { backoffMs } from '../backoff.ts';
 import { refusalOf } from '../server-api/refusal.ts';
 import type { ServerClients, ServerConnection } from '../server-api/server-connection.ts';
 
