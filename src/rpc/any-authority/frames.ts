@@ -5,6 +5,8 @@ export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 /** Of a payload, unless an endpoint's SETTINGS say otherwise. @see RFC 9113 §4.2 */
 export const MAX_FRAME_BYTES = 16_384;
 const FRAME_HEAD_BYTES = 9;
+/** Pieces kept apart: each takes many times its bytes where a client sends them one by one. */
+const MAX_CHUNKS = 256;
 
 /** @see RFC 9113 §6 */
 export const FrameType = {
@@ -32,33 +34,41 @@ export interface Frame {
 
 /** Cuts what a client sends into its preface and frames. */
 export class FrameReader {
-  #buffered: Buffer = Buffer.alloc(0);
+  /** In order; put together once what is needed is there, so that a frame in many pieces is not copied for each. */
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  /** How many bytes there must be before another look at them is worth it. */
+  #needed = 0;
   #hasPreface = false;
 
   /** What was pushed and is no whole frame yet. */
   get rest(): Buffer {
-    return this.#buffered;
+    return this.#joined();
   }
 
   push(chunk: Buffer): void {
-    this.#buffered = this.#buffered.length === 0 ? chunk : Buffer.concat([this.#buffered, chunk]);
+    if (chunk.length === 0) return;
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    if (this.#chunks.length >= MAX_CHUNKS) this.#joined();
   }
 
   /** @returns whether the preface is there. @throws Http2ConnectionError where something else is. */
   readPreface(): boolean {
     if (this.#hasPreface) return true;
-    const start = this.#buffered.subarray(0, PREFACE.length);
+    const buffered = this.#joined();
+    const start = buffered.subarray(0, PREFACE.length);
     if (!start.equals(PREFACE.subarray(0, start.length))) throw protocolError('the connection preface is wrong');
     if (start.length < PREFACE.length) return false;
     this.#hasPreface = true;
-    this.#buffered = this.#buffered.subarray(PREFACE.length);
+    this.#keep(buffered.subarray(PREFACE.length));
     return true;
   }
 
   /** @returns undefined where more bytes are needed. @throws Http2ConnectionError for one that is too long. */
   next(): Frame | undefined {
-    const bytes = this.#buffered;
-    if (bytes.length < FRAME_HEAD_BYTES) return undefined;
+    if (this.#bytes < Math.max(this.#needed, FRAME_HEAD_BYTES)) return undefined;
+    const bytes = this.#joined();
     const length = bytes.readUIntBE(0, 3);
     if (length > MAX_FRAME_BYTES) {
       throw new Http2ConnectionError(
@@ -67,8 +77,9 @@ export class FrameReader {
       );
     }
     const end = FRAME_HEAD_BYTES + length;
+    this.#needed = end;
     if (bytes.length < end) return undefined;
-    this.#buffered = bytes.subarray(end);
+    this.#keep(bytes.subarray(end));
     return {
       type: bytes.readUInt8(3),
       flags: bytes.readUInt8(4),
@@ -76,6 +87,20 @@ export class FrameReader {
       payload: bytes.subarray(FRAME_HEAD_BYTES, end),
       bytes: bytes.subarray(0, end),
     };
+  }
+
+  #joined(): Buffer {
+    const [first = Buffer.alloc(0), ...others] = this.#chunks;
+    if (others.length === 0) return first;
+    const joined = Buffer.concat(this.#chunks);
+    this.#chunks = [joined];
+    return joined;
+  }
+
+  #keep(rest: Buffer): void {
+    this.#chunks = rest.length === 0 ? [] : [rest];
+    this.#bytes = rest.length;
+    this.#needed = 0;
   }
 }
 
