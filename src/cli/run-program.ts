@@ -36,13 +36,13 @@ export async function runProgram({ config, keepsUmask = false, start }: ProgramO
   if (!keepsUmask) tightenUmask(log);
   for (const warning of config.warnings) log.warning(warning);
   const stop = new AbortController();
-  let timeIsUp: NodeJS.Timeout | undefined;
   const end = (signal: 'SIGTERM' | 'SIGINT') => {
     if (stop.signal.aborted) process.exit(128 + constants.signals[signal]); // whoever asks twice means now
     stop.abort();
-    timeIsUp = setTimeout(() => {
+    // Also for what keeps the process once the program has stopped; it keeps none itself.
+    setTimeout(() => {
       log.error('what has not ended in time is ended at once', { seconds: STOP_WITHIN_MS / 1_000 });
-      process.exit(0);
+      process.exit(); // with the exit code of a failure, if there was one
     }, STOP_WITHIN_MS).unref();
   };
   const stopped = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve()));
@@ -64,7 +64,6 @@ export async function runProgram({ config, keepsUmask = false, start }: ProgramO
     if (config.log.file !== undefined) log.error(messageOf(error));
     throw error;
   }
-  clearTimeout(timeIsUp);
   log.info('stopped');
 }
 
