@@ -24,6 +24,8 @@ export interface ServerConfig {
   readonly dataDir: string;
   readonly bindAddress: string;
   readonly bindPort: number;
+  /** Whether other servers of this host may accept at the same address and port. */
+  readonly bindReusePort: boolean;
   /** Absolute path of the admin API's socket. */
   readonly socketPath: string;
   readonly adminIds: readonly SpiffeId[];
@@ -158,6 +160,7 @@ function toServerConfig(
     dataDir: raw.data_dir,
     bindAddress: raw.bind_address?.replace(/^\[(.*)\]$/, '$1') ?? '0.0.0.0',
     bindPort: raw.bind_port ?? 8081,
+    bindReusePort: raw.bind_reuse_port,
     socketPath: raw.socket_path ?? DEFAULT_SOCKET_PATH,
     adminIds: raw.admin_ids,
     auditLogEnabled: raw.audit_log_enabled,

@@ -63,6 +63,7 @@ export const serverSection = z
     authorization: authorizationConfig.optional(),
     bind_address: optionalText,
     bind_port: optionalPort,
+    bind_reuse_port: flag,
     ca_intermediate_ttl: orUnset(duration),
     ca_key_type: orUnset(keyType),
     ca_signing: orUnset(caSigning),

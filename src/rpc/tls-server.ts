@@ -22,6 +22,8 @@ export interface TlsListenerOptions extends TlsPolicy {
   readonly address: string;
   /** 0 for any that is free. */
   readonly port: number;
+  /** Whether other sockets of this user may listen there too: the kernel deals the connections out (SO_REUSEPORT). */
+  readonly reusePort?: boolean;
   readonly identity: TlsIdentity;
   /** `h2` by default, which a client has to offer; with `http/1.1` it may offer nothing. */
   readonly alpn?: 'h2' | 'http/1.1';
@@ -206,7 +208,7 @@ function useContext(server: TlsServer, identity: TlsIdentity, policy: TlsPolicy)
   withSecureContextOptions(identity, policy, (options) => server.setSecureContext(options));
 }
 
-async function listen(server: Server, { address, port }: TlsListenerOptions): Promise<void> {
+async function listen(server: Server, { address, port, reusePort = false }: TlsListenerOptions): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('listening', resolve);
     server.once('error', (cause: NodeJS.ErrnoException) => {
@@ -215,7 +217,7 @@ async function listen(server: Server, { address, port }: TlsListenerOptions): Pr
       );
     });
     try {
-      server.listen({ host: address, port });
+      server.listen({ host: address, port, reusePort });
     } catch (cause) {
       reject(new SpiffeError('SOCKET_UNUSABLE', `cannot listen on ${address} port ${port}: no such port`, { cause }));
     }

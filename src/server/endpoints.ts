@@ -73,6 +73,7 @@ export async function openEndpoints(options: EndpointsOptions): Promise<Endpoint
     await listenTls({
       address: config.bindAddress,
       port: config.bindPort,
+      reusePort: config.bindReusePort,
       identity: toTlsIdentity(identity.current),
       requirePqKem: config.experimental.requirePqKem,
       trustedProxies: config.proxyProtocolTrustedCidrs,

@@ -16,6 +16,7 @@ test('every key of a full file arrives (C001 to C071, C137 to C159)', () => {
     dataDir: './.data',
     bindAddress: '127.0.0.1',
     bindPort: 8081,
+    bindReusePort: true,
     socketPath: '/run/spire/private/api.sock',
     adminIds: ['spiffe://example.org/ops/admin'],
     auditLogEnabled: true,

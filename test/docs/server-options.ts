@@ -32,6 +32,11 @@ export const SERVER_OPTIONS: Readonly<Record<string, Option>> = {
     data_dir: option('required', 'where the server keeps what is its own'),
     bind_address: option('`0.0.0.0`', 'address of the API for agents and callers over TLS'),
     bind_port: option('`8081`', 'its port'),
+    bind_reuse_port: option(
+      '`false`',
+      'other servers of this host accept at the same port: [several servers](datastore.md#several-servers-at-one-port)',
+      OURS,
+    ),
     socket_path: option(
       '`/tmp/spire-server/private/api.sock`',
       'the admin socket, for the user and group of the server',

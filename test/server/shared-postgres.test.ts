@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { AgentDefinition } from '../../src/gen/spire/api/server/agent/v1/agent.ts';
 import { BundleDefinition } from '../../src/gen/spire/api/server/bundle/v1/bundle.ts';
@@ -13,16 +15,18 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
 
 const SOON = { timeout: 20_000, interval: 20 };
 const stack = new AsyncDisposableStack();
+let datastore: string;
 let a: TestServer;
 let b: TestServer;
 
+async function start(settings = '', port = 0): Promise<TestServer> {
+  const folder = stack.use(await createTemporaryFolder());
+  return stack.use(await TestServer.start({ folder: folder.path, datastore, settings, port }));
+}
+
 beforeAll(async () => {
   const postgres = stack.use(await PostgresServer.start({ settings: ['fsync = off'] }));
-  const datastore = `database_type = "postgres" connection_string = "${postgres.connectionString()}"`;
-  const start = async () => {
-    const folder = stack.use(await createTemporaryFolder());
-    return stack.use(await TestServer.start({ folder: folder.path, datastore }));
-  };
+  datastore = `database_type = "postgres" connection_string = "${postgres.connectionString()}"`;
   [a, b] = [await start(), await start()];
   await vi.waitUntil(() => cas(a).length === 2 && cas(b).length === 2, SOON);
 });
@@ -114,9 +118,9 @@ describe('two servers on one PostgreSQL', () => {
       witAuthorities: [],
     };
     await a.admin(BundleDefinition).batchSetFederatedBundle({ bundle: [bundle], outputMask: undefined });
-    const found = await b
-      .admin(BundleDefinition)
-      .getFederatedBundle({ trustDomain: 'alpha.test', outputMask: undefined });
+    const find = () =>
+      b.admin(BundleDefinition).getFederatedBundle({ trustDomain: 'alpha.test', outputMask: undefined });
+    const found = await vi.waitFor(find, SOON);
     expect(found).toMatchObject({ trustDomain: 'alpha.test', refreshHint: 5n });
   });
 
@@ -129,3 +133,33 @@ describe('two servers on one PostgreSQL', () => {
     });
   });
 });
+
+describe('two servers on one PostgreSQL at one port', () => {
+  test('both accept, and when one stops the other accepts all', async () => {
+    const first = await start('bind_reuse_port = true');
+    const { port } = first.running;
+    await expect(start('', port)).rejects.toThrow(/port \d+: it is in use/);
+    const second = await start('bind_reuse_port = true', port);
+    const whoAccepts = async () => {
+      const peers = await Promise.all(Array.from({ length: 48 }, () => serverAt(port)));
+      return [...new Set(peers)].sort();
+    };
+    const both = await whoAccepts();
+    expect(both).toHaveLength(2);
+    await first[Symbol.asyncDispose]();
+    const left = await whoAccepts();
+    expect(left).toHaveLength(1);
+    expect(both).toContain(left[0]);
+    using agent = await attestByJoinToken(second);
+    await agent.client(EntryDefinition).getAuthorizedEntries({ outputMask: undefined });
+  });
+});
+
+/** @returns the serial number of the certificate that the server shows. */
+async function serverAt(port: number): Promise<string> {
+  const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+  await once(socket, 'secureConnect');
+  const { serialNumber } = socket.getPeerCertificate();
+  socket.destroy();
+  return serialNumber;
+}
