@@ -4,10 +4,12 @@ import { dirname } from 'node:path';
 import { createTemporaryFolder } from '../test/harness/temporary-folder.ts';
 import { Driver } from './driver/driver.ts';
 import { type BenchOptions, parseOptions, USAGE } from './options.ts';
+import { formatAgent } from './report/agent.ts';
 import { writePlot, writeSection } from './report/docs.ts';
 import { formatScale, plotScale } from './report/scale.ts';
 import { formatResults } from './report/tables.ts';
 import type { BenchResults, Machine } from './results.ts';
+import { measureAgent } from './suites/agent.ts';
 import { measureHandshakes } from './suites/handshakes.ts';
 import { measureNeighbours } from './suites/hostile-neighbours.ts';
 import { measureHops } from './suites/plugin-hops.ts';
@@ -84,6 +86,30 @@ async function runScale({ dist, seconds, jsonPath, writeDocs }: BenchOptions): P
   return text;
 }
 
+/** @returns the same as text for people. */
+async function runAgent(options: BenchOptions): Promise<string> {
+  const { only, dist, seconds, callers, streams, entries, jsonPath, writeDocs } = options;
+  const isWanted = (name: string) => only.length === 0 || only.some((prefix) => name.startsWith(prefix));
+  const machine = describeMachine();
+  const takenAt = new Date().toISOString();
+  await using folder = await createTemporaryFolder();
+  await using driver = await Driver.start();
+  const results = await measureAgent(driver, {
+    folder: folder.path,
+    dist,
+    seconds,
+    callers,
+    streams,
+    entries,
+    isWanted,
+    report,
+  });
+  const text = formatAgent(results, machine, takenAt);
+  writeJson(jsonPath, { takenAt, machine, agent: results });
+  if (writeDocs) writeSection('agent', text);
+  return text;
+}
+
 async function runAll(options: BenchOptions): Promise<string> {
   const results = await run(options);
   const text = formatResults(results);
@@ -91,6 +117,8 @@ async function runAll(options: BenchOptions): Promise<string> {
   if (options.writeDocs) writeSection('figures', text);
   return text;
 }
+
+const RUNS = { all: runAll, scale: runScale, agent: runAgent };
 
 function writeJson(path: string, value: unknown): void {
   mkdirSync(dirname(path), { recursive: true });
@@ -103,7 +131,7 @@ function report(line: string): void {
 
 try {
   const options = parseOptions(process.argv.slice(2));
-  const text = await (options.scale ? runScale(options) : runAll(options));
+  const text = await RUNS[options.suite ?? 'all'](options);
   process.stdout.write(`${text}\nJSON: ${options.jsonPath}\n`);
 } catch (error) {
   process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`);

@@ -3,8 +3,8 @@ import { parseArgs } from 'node:util';
 import { CHECKOUT } from './process/checkout.ts';
 
 export interface BenchOptions {
-  /** What a server costs with more and more in its database, instead of all the rest. */
-  readonly scale: boolean;
+  /** Instead of all the rest: what a server costs with more and more in its database, or what an agent does. */
+  readonly suite: 'scale' | 'agent' | undefined;
   /** Measures only what has a name that begins with one of these; everything where it is empty. */
   readonly only: readonly string[];
   /** Of each load, after its warm-up. */
@@ -13,6 +13,10 @@ export interface BenchOptions {
   readonly callers: number;
   /** That listen to the server while changes are pushed. */
   readonly agents: number;
+  /** Open at an agent. */
+  readonly streams: number;
+  /** Of one agent. */
+  readonly entries: number;
   /** Starts and handshakes are measured this often. */
   readonly runs: number;
   /** The built programs. */
@@ -22,7 +26,7 @@ export interface BenchOptions {
   readonly writeDocs: boolean;
 }
 
-export const USAGE = `npm run bench -- [scale] [--only NAME,NAME] [--seconds N] [--callers N] [--runs N] [--agents N] [--json FILE] [--write-docs]`;
+export const USAGE = `npm run bench -- [scale|agent] [--only NAME,NAME] [--seconds N] [--callers N] [--runs N] [--agents N] [--streams N] [--entries N] [--json FILE] [--write-docs]`;
 
 /** @throws Error that says what is wrong with the command line. */
 export function parseOptions(args: readonly string[]): BenchOptions {
@@ -35,21 +39,25 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       callers: { type: 'string', default: '8' },
       runs: { type: 'string', default: '5' },
       agents: { type: 'string', default: '1000' },
+      streams: { type: 'string', default: '5000' },
+      entries: { type: 'string', default: '10000' },
       dist: { type: 'string', default: join(CHECKOUT, 'dist') },
       json: { type: 'string', default: join(CHECKOUT, 'dist', 'bench.json') },
       'write-docs': { type: 'boolean', default: false },
     },
   });
   const [suite, ...others] = positionals;
-  if (others.length > 0 || (suite !== undefined && suite !== 'scale')) {
-    throw new Error(`"${positionals.join(' ')}" is no suite: there is "scale"`);
+  if (others.length > 0 || (suite !== undefined && suite !== 'scale' && suite !== 'agent')) {
+    throw new Error(`"${positionals.join(' ')}" is no suite: there are "scale" and "agent"`);
   }
   return {
-    scale: suite === 'scale',
+    suite,
     only: values.only.split(',').filter((name) => name !== ''),
     seconds: positive('seconds', values.seconds),
     callers: Math.round(positive('callers', values.callers)),
     agents: Math.round(positive('agents', values.agents)),
+    streams: Math.round(positive('streams', values.streams)),
+    entries: Math.round(positive('entries', values.entries)),
     runs: Math.round(positive('runs', values.runs)),
     dist: values.dist,
     jsonPath: values.json,

@@ -87,6 +87,60 @@ export interface ScaleResult {
   readonly points: readonly ScalePoint[];
 }
 
+/** Streams that workloads hold open at an agent, and hear of rotations by. */
+export interface StreamsResult {
+  readonly streams: number;
+  readonly connections: number;
+  /** What the agent's process grew by, a stream. */
+  readonly rssKiB: number;
+  readonly pssKiB: number;
+  /** CPU of an agent with all streams open and nothing to tell, as a share of one core. */
+  readonly idleCpuPercent: number;
+  /** Of each rotation. */
+  readonly rotations: readonly RotationResult[];
+}
+
+export interface RotationResult {
+  /** From the change at the server to the first stream that hears of it, and from that to the last one. */
+  readonly firstMs: number;
+  readonly spreadMs: number;
+  /** User and system time of the agent, a stream. */
+  readonly cpuMicros: number;
+}
+
+/** An agent with so many entries. */
+export interface EntriesResult {
+  readonly entries: number;
+  /** From the start of the process to a workload's X.509-SVID: attestation, the first sync and SVIDs ahead of their use. */
+  readonly startMs: number;
+  readonly startCpuMs: number;
+  /** The same of an agent that starts again, from what it has on disk. */
+  readonly restartMs: number;
+  readonly restartCpuMs: number;
+  /** While nothing changes, as a share of one core. */
+  readonly idleCpuPercent: number;
+  /** From a new entry on the server to the open stream of a workload. */
+  readonly pushMs: readonly number[];
+  /** User and system time of the agent for one entry that comes and goes. */
+  readonly pushCpuMicros: number;
+  readonly pssMiB: number;
+}
+
+/** What `npm run bench -- agent` measures. */
+export interface AgentResults {
+  readonly secondsALoad: number;
+  readonly loads: readonly LoadResult[];
+  readonly streams: readonly StreamsResult[];
+  readonly entries: readonly EntriesResult[];
+  readonly memory: readonly MemoryMoment[];
+}
+
+/** Of an agent and its plugins. */
+export interface MemoryMoment {
+  readonly when: string;
+  readonly processes: readonly (ProcessMemory & { readonly process: string })[];
+}
+
 /** @param fraction 0.5 for the median. @param sorted ascending */
 export function quantile(sorted: readonly number[], fraction: number): number {
   return sorted[Math.floor(fraction * (sorted.length - 1))] ?? Number.NaN;

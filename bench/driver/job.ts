@@ -13,6 +13,8 @@ export interface LoadJob {
   readonly callers: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
+  /** From call to call of one caller; absent, the next begins when one is answered. */
+  readonly intervalMs?: number;
   /** Whose CPU time is taken, besides the driver's own. */
   readonly processes: readonly NamedProcess[];
 }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { cpuSecondsOf, type NamedProcess } from '../process/proc.ts';
 import { type LoadResult, quantile } from '../results.ts';
 
@@ -6,6 +7,8 @@ export interface LoadOptions {
   readonly callers: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
+  /** From call to call of one caller; absent, the next begins when one is answered. */
+  readonly intervalMs?: number;
   /** Operations of one call. */
   readonly operationsACall: number;
   /** Whose CPU time is taken. */
@@ -38,12 +41,12 @@ export class LoadTally {
   }
 
   async warmUp(call: LoadCall): Promise<void> {
-    await run(this.#options.callers, this.#options.warmUpSeconds, call);
+    await run(this.#options, this.#options.warmUpSeconds, call);
   }
 
   async run(seconds: number, processes: readonly NamedProcess[], call: LoadCall): Promise<void> {
     const before = processes.map(({ pid }) => cpuSecondsOf(pid));
-    const part = await run(this.#options.callers, seconds, call);
+    const part = await run(this.#options, seconds, call);
     for (const [index, { name, pid }] of processes.entries()) {
       const used = cpuSecondsOf(pid) - (before[index] ?? 0);
       this.#cpuSeconds.set(name, (this.#cpuSeconds.get(name) ?? 0) + used);
@@ -74,7 +77,11 @@ export class LoadTally {
   }
 }
 
-async function run(callers: number, seconds: number, call: (caller: number) => Promise<void>) {
+async function run(
+  { callers, intervalMs }: Pick<LoadOptions, 'callers' | 'intervalMs'>,
+  seconds: number,
+  call: (caller: number) => Promise<void>,
+) {
   const latenciesMs: number[] = [];
   const errors: string[] = [];
   const start = performance.now();
@@ -82,6 +89,10 @@ async function run(callers: number, seconds: number, call: (caller: number) => P
   await Promise.all(
     Array.from({ length: callers }, async (_, caller) => {
       for (let now = performance.now(); now < end && errors.length < MAX_ERRORS; ) {
+        if (intervalMs !== undefined) {
+          await delay(intervalMs * (0.5 + Math.random())); // as callers that know nothing of each other
+          now = performance.now();
+        }
         try {
           await call(caller);
           const answered = performance.now();

@@ -18,8 +18,16 @@ async function run(job: Job): Promise<JobAnswer> {
     resources,
   });
   const processes = [...job.processes, { name: 'driver', pid: process.pid }];
-  const { callers, seconds, warmUpSeconds } = job;
-  const options = { name: job.load, callers, seconds, warmUpSeconds, operationsACall, processes };
+  const { callers, seconds, warmUpSeconds, intervalMs } = job;
+  const options = {
+    name: job.load,
+    callers,
+    seconds,
+    warmUpSeconds,
+    operationsACall,
+    processes,
+    ...(intervalMs === undefined ? {} : { intervalMs }),
+  };
   return { kind: 'result', result: await measure(options, call) };
 }
 

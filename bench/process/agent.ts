@@ -19,12 +19,18 @@ export interface BenchAgentOptions {
 
 /** An agent with its keys on disk, to whom this process is a workload. */
 export class BenchAgent implements AsyncDisposable {
-  readonly program: Program;
   readonly workloadSocket: string;
+  readonly #run: () => Program;
+  #program: Program;
 
-  private constructor(program: Program, workloadSocket: string) {
-    this.program = program;
+  private constructor(run: () => Program, workloadSocket: string) {
+    this.#run = run;
+    this.#program = run();
     this.workloadSocket = workloadSocket;
+  }
+
+  get program(): Program {
+    return this.#program;
   }
 
   /** Takes the bundle from the admin socket, as an operator would, and starts the agent; whether it answers, others wait for. */
@@ -36,8 +42,14 @@ export class BenchAgent implements AsyncDisposable {
     const path = join(folder, 'agent.conf');
     const workloadSocket = join(folder, 'public', 'api.sock');
     await writeFile(path, agentConf(options, workloadSocket));
-    const program = Program.start({ name: 'agent', dist, args: ['agent', 'run', '-config', path] });
-    return new BenchAgent(program, workloadSocket);
+    const run = () => Program.start({ name: 'agent', dist, args: ['agent', 'run', '-config', path] });
+    return new BenchAgent(run, workloadSocket);
+  }
+
+  /** Ends it and starts it again, with what it has on disk. */
+  async restart(): Promise<void> {
+    await this.#program[Symbol.asyncDispose]();
+    this.#program = this.#run();
   }
 
   /** Resolves once a workload of this user has an X.509-SVID. */
@@ -56,7 +68,7 @@ export class BenchAgent implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.program[Symbol.asyncDispose]();
+    await this.#program[Symbol.asyncDispose]();
   }
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { CHECKOUT } from '../process/checkout.ts';
 
 /** Sections of docs/performance.md that a run writes anew. */
-export type FiguresSection = 'figures' | 'scale';
+export type FiguresSection = 'figures' | 'scale' | 'agent';
 
 const MARKS: Readonly<Record<FiguresSection, { readonly begin: string; readonly end: string }>> = {
   figures: {
@@ -13,6 +13,10 @@ const MARKS: Readonly<Record<FiguresSection, { readonly begin: string; readonly 
   scale: {
     begin: '<!-- scale: written by npm run bench -- scale --write-docs -->',
     end: '<!-- end of scale -->',
+  },
+  agent: {
+    begin: '<!-- agent: written by npm run bench -- agent --write-docs -->',
+    end: '<!-- end of agent -->',
   },
 };
 const docs = (name: string) => join(CHECKOUT, 'docs', name);

@@ -42,7 +42,7 @@ function section(title: string, table: string): string {
   return table === '' ? '' : `### ${title}\n\n${table}`;
 }
 
-function loadsTable(loads: readonly LoadResult[]): string {
+export function loadsTable(loads: readonly LoadResult[]): string {
   if (loads.length === 0) return '';
   const header = ['load', 'callers', 'a second', 'SPIRE', 'p50 ms', 'p99 ms', 'CPU µs an operation', 'errors'];
   return table(

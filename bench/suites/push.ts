@@ -115,7 +115,7 @@ function memoryNow(server: BenchServer, when: MemoryResult['when']): MemoryResul
   return { process: 'server', when, ...memoryOf(server.program.pid) };
 }
 
-async function waitForIds(
+export async function waitForIds(
   stream: ServerStreamCall<X509SVIDResponse>,
   isDone: (paths: readonly string[]) => boolean,
 ): Promise<void> {

@@ -72,7 +72,7 @@ describe('what fills a database', () => {
 });
 
 test('the suite is named without a dash', () => {
-  expect(parseOptions(['scale', '--seconds', '2'])).toMatchObject({ scale: true, seconds: 2 });
-  expect(parseOptions([]).scale).toBe(false);
+  expect(parseOptions(['scale', '--seconds', '2'])).toMatchObject({ suite: 'scale', seconds: 2 });
+  expect(parseOptions([]).suite).toBe(undefined);
   expect(() => parseOptions(['scales'])).toThrow('"scales" is no suite');
 });

@@ -1,0 +1,112 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import type { FromHolder, HolderUser, ToHolder } from './messages.ts';
+
+/** What an agent lets a process and a user have: 64 and 1,024. */
+const CONNECTIONS_A_PROCESS = 64;
+const CONNECTIONS_A_USER = 1024;
+const STREAMS_A_CONNECTION = 100;
+/** Users that nobody else is. */
+const FIRST_UID = 61_000;
+const DEADLINE_MS = 300_000;
+
+export interface HoldersOptions {
+  readonly socketPath: string;
+  readonly streams: number;
+  /** Of all of them. */
+  readonly gid: number;
+  /** On each connection where there may be enough connections; more otherwise. */
+  readonly streamsAConnection: number;
+}
+
+/** Many processes that each hold some connections with streams, since an agent counts connections by process and user. */
+export class StreamHolders implements AsyncDisposable {
+  readonly connections: number;
+  readonly #children: readonly ChildProcess[];
+
+  private constructor(children: readonly ChildProcess[], connections: number) {
+    this.#children = children;
+    this.connections = connections;
+  }
+
+  /** Resolves once every stream has its first answer. One process opens its connections after the other. */
+  static async open({ socketPath, streams, gid, streamsAConnection }: HoldersOptions): Promise<StreamHolders> {
+    const plan = planConnections(streams, streamsAConnection);
+    const children: ChildProcess[] = [];
+    const holders = new StreamHolders(children, plan.length);
+    try {
+      for (let start = 0; start < plan.length; start += CONNECTIONS_A_PROCESS) {
+        const child = fork(join(import.meta.dirname, 'main.ts'), { execArgv: [], serialization: 'json' });
+        children.push(child);
+        await once(child, 'spawn');
+        const user = userOf(start, gid);
+        const connections = plan.slice(start, start + CONNECTIONS_A_PROCESS).map((count) => ({ streams: count }));
+        await ask(child, { kind: 'open', socketPath, connections, user }, 'opened');
+      }
+      return holders;
+    } catch (error) {
+      await holders[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Forgets what came so far. @returns a function that waits until every stream has got one more message, and tells when each did. */
+  async mark(): Promise<() => Promise<readonly number[]>> {
+    const told = this.#children.map((child) => answerOf(child, 'told'));
+    for (const one of told) one.catch(() => {}); // whoever waits is told
+    await Promise.all(this.#children.map((child) => ask(child, { kind: 'mark' }, 'marked')));
+    return async () => (await Promise.all(told)).flatMap((answer) => (answer.kind === 'told' ? answer.timesMs : []));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(
+      this.#children.map(async (child) => {
+        if (child.exitCode !== null || child.signalCode !== null) return;
+        const exited = once(child, 'exit');
+        child.kill('SIGKILL');
+        await exited;
+      }),
+    );
+  }
+}
+
+/** Streams of each connection. Only root can be more than one user. */
+function planConnections(streams: number, streamsAConnection: number): readonly number[] {
+  const most = isRoot() ? Number.POSITIVE_INFINITY : CONNECTIONS_A_USER;
+  const count = Math.min(Math.ceil(streams / streamsAConnection), most);
+  const each = Math.ceil(streams / count);
+  if (each > STREAMS_A_CONNECTION) throw new Error(`${streams} streams are more than an agent lets one user have`);
+  return Array.from({ length: count }, (_, index) => Math.min(each, streams - index * each)).filter((one) => one > 0);
+}
+
+function userOf(connection: number, gid: number): HolderUser | undefined {
+  return isRoot() ? { uid: FIRST_UID + Math.floor(connection / CONNECTIONS_A_USER), gid } : undefined;
+}
+
+const isRoot = () => process.getuid?.() === 0;
+
+async function ask(child: ChildProcess, message: ToHolder, kind: FromHolder['kind']): Promise<FromHolder> {
+  const answer = answerOf(child, kind);
+  child.send(message);
+  return await answer;
+}
+
+function answerOf(child: ChildProcess, kind: FromHolder['kind']): Promise<FromHolder> {
+  return new Promise((resolve, reject) => {
+    const limit = setTimeout(() => settle(() => reject(new Error(`not all streams were ${kind}`))), DEADLINE_MS);
+    const answered = (answer: FromHolder) => {
+      if (answer.kind === 'failed') settle(() => reject(new Error(answer.reason)));
+      else if (answer.kind === kind) settle(() => resolve(answer));
+    };
+    const exited = () => settle(() => reject(new Error('a process that holds streams has ended')));
+    const settle = (outcome: () => void) => {
+      clearTimeout(limit);
+      child.off('message', answered);
+      child.off('exit', exited);
+      outcome();
+    };
+    child.on('message', answered);
+    child.on('exit', exited);
+  });
+}
