@@ -24,6 +24,7 @@ const REQUIRED = [
   { name: 'nginx', command: 'nginx' },
   { name: 'haproxy', command: 'haproxy' },
   { name: 'curl', command: 'curl' },
+  { name: 'iproute2', command: 'ip' },
   { name: 'systemd-container', command: 'systemd-nspawn' },
   { name: 'systemd', library: 'systemd/systemd' },
   { name: 'dbus', library: 'systemd/system/dbus.socket' },

@@ -25,6 +25,12 @@ export interface DeploymentOptions {
   readonly logLevel?: 'debug' | 'info';
   /** Where both keep their data; a folder of the deployment's own by default. */
   readonly dataRoot?: string;
+  /** Lines for the section `agent`. */
+  readonly agentSettings?: string;
+  /** More blocks for the agent's section `plugins`. */
+  readonly agentPlugins?: string;
+  /** Where the server listens, and a command that runs either of the two where that is. */
+  readonly network?: { readonly serverAddress: string; within(name: 'server' | 'agent'): readonly string[] };
 }
 
 /** A TPM, and a server and an agent as processes, which can be started as often as wanted. Disposing stops them all. */
@@ -37,10 +43,11 @@ export class Deployment implements AsyncDisposable {
   readonly #resources: AsyncDisposableStack;
   readonly #dataRoot: string;
   readonly #logLevel: string;
+  readonly #network: NonNullable<DeploymentOptions['network']>;
 
   private constructor(
     parts: Pick<Deployment, 'folder' | 'tpm' | 'serverPort'>,
-    { dataRoot, logLevel = 'debug' }: DeploymentOptions,
+    { dataRoot, logLevel = 'debug', network = { serverAddress: '127.0.0.1', within: () => [] } }: DeploymentOptions,
     resources: AsyncDisposableStack,
   ) {
     this.folder = parts.folder;
@@ -48,6 +55,7 @@ export class Deployment implements AsyncDisposable {
     this.serverPort = parts.serverPort;
     this.#dataRoot = dataRoot ?? parts.folder.path;
     this.#logLevel = logLevel;
+    this.#network = network;
     this.#resources = resources;
   }
 
@@ -59,7 +67,7 @@ export class Deployment implements AsyncDisposable {
     const deployment = new Deployment({ folder, tpm, serverPort: await freePort() }, options, resources.move());
     for (const name of ['server', 'agent']) await mkdir(folder.join(`${name}-tmp`), { mode: 0o700 });
     await writeFile(folder.join('server.conf'), deployment.#serverConf(options));
-    await writeFile(folder.join('agent.conf'), deployment.#agentConf());
+    await writeFile(folder.join('agent.conf'), deployment.#agentConf(options));
     return deployment;
   }
 
@@ -84,6 +92,7 @@ export class Deployment implements AsyncDisposable {
     const program = await Program.start(
       [name, 'run', '-config', this.folder.join(`${name}.conf`)],
       this.temporaryFolder(name),
+      this.#network.within(name),
     );
     this.programs.push(this.#resources.use(program));
     return program;
@@ -158,7 +167,7 @@ export class Deployment implements AsyncDisposable {
     return `server {
   trust_domain = "example.org"
   data_dir = "${data}"
-  bind_address = "127.0.0.1"
+  bind_address = "${this.#network.serverAddress}"
   bind_port = ${this.serverPort}
   socket_path = "${this.adminSocket}"
   log_format = "json"
@@ -181,23 +190,25 @@ plugins {
 `;
   }
 
-  #agentConf(): string {
+  #agentConf({ agentSettings = '', agentPlugins = '' }: DeploymentOptions): string {
     const data = this.dataFolder('agent');
     return `agent {
   trust_domain = "example.org"
   data_dir = "${data}"
-  server_address = "127.0.0.1"
+  server_address = "${this.#network.serverAddress}"
   server_port = ${this.serverPort}
   socket_path = "${this.workloadSocket}"
   trust_bundle_path = "${this.folder.join('bundle.pem')}"
   log_format = "json"
   log_level = "${this.#logLevel}"
   experimental { sync_interval = "1s" }
+  ${agentSettings}
 }
 plugins {
   KeyManager "disk" { plugin_data { directory = "${data}" } }
   NodeAttestor "tpm" { plugin_data { tcti = "${this.tpm.tcti}" } }
   WorkloadAttestor "unix" { plugin_data { discover_workload_path = true } }
+  ${agentPlugins}
 }
 `;
   }

@@ -46,11 +46,19 @@ export class Program implements AsyncDisposable {
     });
   }
 
-  /** @param temporaryFolder where it puts its sockets and locks */
-  static async start(args: readonly string[], temporaryFolder: string): Promise<Program> {
+  /**
+   * @param temporaryFolder where it puts its sockets and locks
+   * @param within a command that becomes the one that it is given, such as `nsenter`
+   */
+  static async start(
+    args: readonly string[],
+    temporaryFolder: string,
+    within: readonly string[] = [],
+  ): Promise<Program> {
     const { command, args: first } = assayerCommand();
     const env = { ...process.env, TMPDIR: temporaryFolder };
-    const child = spawn(command, [...first, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const [executable = command, ...rest] = [...within, command, ...first, ...args];
+    const child = spawn(executable, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     await once(child, 'spawn');
     if (child.pid === undefined) throw new Error('no process id');
     return new Program(child, child.pid);

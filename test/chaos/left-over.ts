@@ -1,0 +1,68 @@
+import { access, readdir, readFile } from 'node:fs/promises';
+import { setTimeout as wait } from 'node:timers/promises';
+import { isGone } from '../plugin-host/is-gone.ts';
+import type { ChaosDomain, Side } from './chaos-domain.ts';
+import { temporaryFilesIn } from './whole-files.ts';
+
+const SIDES: readonly Side[] = ['agent', 'server'];
+const END_MS = 10_000;
+
+/** Stops both programs as their users do. @returns what is there still and should not be */
+export async function leftOver(domain: ChaosDomain): Promise<readonly string[]> {
+  const { deployment } = domain;
+  const found: string[] = [];
+  for (const side of SIDES) {
+    const { code, signal } = await domain.program(side).stop();
+    if (code !== 0) found.push(`the ${side} ended with ${signal ?? `code ${code}`} when it was asked to`);
+  }
+  const plugins = deployment.programs.flatMap(({ lines }) => lines.flatMap(pluginPid));
+  for (const pid of await thoseThatStay(plugins)) found.push(`plugin process ${pid} is left`);
+  for (const pid of await processesOf(deployment.folder.path)) found.push(`process ${pid} is left`);
+  for (const path of [deployment.adminSocket, deployment.workloadSocket]) {
+    if (await isThere(path)) found.push(`the socket ${path} is left`);
+  }
+  for (const side of SIDES) {
+    const folder = deployment.temporaryFolder(side);
+    for (const name of await readdir(folder)) found.push(`${name} is left in the ${side}'s temporary folder`);
+    for (const name of await temporaryFilesIn(deployment.dataFolder(side))) {
+      found.push(`the temporary file ${name} is left in the ${side}'s data folder`);
+    }
+  }
+  return found;
+}
+
+function pluginPid(line: string): readonly number[] {
+  return line.includes('"plugin loaded"') ? [Number(JSON.parse(line).pid)] : [];
+}
+
+async function thoseThatStay(pids: readonly number[]): Promise<readonly number[]> {
+  const deadline = Date.now() + END_MS;
+  for (;;) {
+    const left = pids.filter((pid) => !isGone(pid));
+    if (left.length === 0 || Date.now() > deadline) return left;
+    await wait(50);
+  }
+}
+
+/** Those that were started with a path below that folder, whoever started them; not the TPM. */
+async function processesOf(folder: string): Promise<readonly string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && name !== String(process.pid));
+  const found = await Promise.all(
+    pids
+      .map(async (pid) => {
+        const started = await Promise.all(
+          ['cmdline', 'environ'].map((name) => readFile(`/proc/${pid}/${name}`, 'utf8')),
+        );
+        return started.join().includes(`${folder}/`) ? [pid] : [];
+      })
+      .map((looked) => looked.catch(() => [])),
+  );
+  return found.flat();
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
+}
