@@ -17,7 +17,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   agent: ['plugin-host', ...mechanisms, ...values],
   helper: [...mechanisms, ...values],
   authoring: ['plugin-host', ...mechanisms, ...values],
-  plugins: ['plugins/container', 'plugin-sdk', 'spiffe', 'x509', 'tpm', 'config', 'files'],
+  plugins: ['plugins/container', 'plugins/process', 'plugin-sdk', 'spiffe', 'x509', 'tpm', 'config', 'files'],
   'plugin-host': [...mechanisms, ...values],
   'plugin-sdk': [...mechanisms, ...values],
   testing: [...mechanisms, ...values],

@@ -7,7 +7,7 @@ import { SpiffeWorkloadAPIDefinition, type X509SVIDResponse } from '../../src/ge
 import { Logger } from '../../src/log/logger.ts';
 import type { WorkloadAttestor } from '../../src/plugin-host/kinds/workload-attestor.ts';
 import { readProcessOwner } from '../../src/plugins/unix/process.ts';
-import { ProcessFolder } from '../../src/plugins/unix/process-folder.ts';
+import { ProcessFolder } from '../../src/plugins/process/process-folder.ts';
 import { createClient, type ServerStreamCall } from '../../src/rpc/client.ts';
 import type { UnixPeer } from '../../src/rpc/peer.ts';
 import { listenUnix } from '../../src/rpc/unix-listener.ts';

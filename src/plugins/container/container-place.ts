@@ -39,7 +39,8 @@ export function findContainerPlace(path: string): ContainerPlace | undefined {
   return undefined;
 }
 
-function findPodUid(names: readonly string[]): string | undefined {
+/** With dashes, of the last of these names that has one. */
+export function findPodUid(names: readonly string[]): string | undefined {
   for (const name of names.toReversed()) {
     const uid = lastMatch(POD_UID, name)?.[1];
     if (uid !== undefined) return uid.replaceAll('_', '-');

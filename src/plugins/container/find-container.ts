@@ -16,7 +16,7 @@ export interface CgroupPlace {
   readonly path: string;
 }
 
-type Finder = (path: string) => ContainerPlace | undefined;
+type Finder = (path: string, cgroup: Cgroup) => ContainerPlace | undefined;
 
 /**
  * The container that a process is in, by all of its cgroups together. Those that name none do not count, nor, where one
@@ -30,8 +30,9 @@ export function findContainer(
   cgroups: readonly Cgroup[],
   find: Finder = findContainerPlace,
 ): FoundContainer | undefined {
-  const named = cgroups.flatMap(({ hierarchy, path }) => {
-    const place = find(path);
+  const named = cgroups.flatMap((cgroup) => {
+    const { hierarchy, path } = cgroup;
+    const place = find(path, cgroup);
     return place === undefined ? [] : [{ ...place, hierarchy }];
   });
   const ofPods = named.filter(({ podUid }) => podUid !== undefined);

@@ -8,7 +8,8 @@ const containerInspect = z.object({
   Image: z.string().nullish(),
   /** Only there where images are kept by containerd. */
   ImageManifestDescriptor: z.unknown().optional(),
-  State: z.object({ Pid: z.int() }),
+  /** When the first process began, by the time of day. */
+  State: z.object({ Pid: z.int(), StartedAt: z.string().nullish() }),
   Config: z.object({
     Image: z.string().nullish(),
     Labels: z.record(z.string(), z.string()).nullish(),

@@ -2,7 +2,7 @@ import { parseCgroups } from '../container/cgroups.ts';
 import { type ContainerPlace, findContainerPlace } from '../container/container-place.ts';
 import { type FoundContainer, findContainer } from '../container/find-container.ts';
 import { parseMountedCgroups } from '../container/mounted-cgroups.ts';
-import { readProcessFile } from '../container/process-files.ts';
+import type { ProcessFolder } from '../process/process-folder.ts';
 import { findByPatterns } from './cgroup-patterns.ts';
 import type { DockerConfig } from './config.ts';
 
@@ -16,13 +16,13 @@ export type LocateOptions = Pick<DockerConfig, 'container_id_cgroup_matchers' | 
 
 /** @param note is told what was read. @returns undefined for a process in no container. */
 export async function locateContainer(
-  pid: number,
+  process: ProcessFolder,
   options: LocateOptions,
   note: (file: string, paths: readonly string[]) => void,
 ): Promise<LocatedContainer | undefined> {
   const { container_id_cgroup_matchers: patterns, use_new_container_locator: isNew = patterns.length === 0 } = options;
   const find = patterns.length > 0 ? findByPatterns(patterns) : isNew ? findContainerPlace : findByWord;
-  const cgroups = parseCgroups(await readProcessFile(pid, 'cgroup'));
+  const cgroups = parseCgroups(await process.readText('cgroup'));
   note(
     'cgroup',
     cgroups.map(({ path }) => path),
@@ -30,7 +30,7 @@ export async function locateContainer(
   const found = findContainer(cgroups, find);
   if (found !== undefined) return { ...found, by: 'cgroups' };
   if (!isNew) return undefined;
-  const mounted = parseMountedCgroups(await readProcessFile(pid, 'mountinfo'));
+  const mounted = parseMountedCgroups(await process.readText('mountinfo'));
   note(
     'mountinfo',
     mounted.map(({ path }) => path),

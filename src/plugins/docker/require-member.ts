@@ -1,6 +1,7 @@
 import { SpiffeError } from '../../plugin-sdk/index.ts';
 import { parseCgroups } from '../container/cgroups.ts';
-import { readNamespace, readProcessFile } from '../container/process-files.ts';
+import type { ProcessFolder } from '../process/process-folder.ts';
+import { openFirstProcess } from './first-process.ts';
 import type { ContainerInspect } from './inspect-container.ts';
 import type { LocatedContainer } from './locate-container.ts';
 
@@ -12,34 +13,43 @@ import type { LocatedContainer } from './locate-container.ts';
  * @throws SpiffeError `ATTESTATION_DENIED`
  */
 export async function requireMember(
-  pid: number,
+  process: ProcessFolder,
   located: LocatedContainer,
-  { Id: id, State: { Pid: firstPid } }: ContainerInspect,
+  container: ContainerInspect,
 ): Promise<void> {
+  const { Id: id } = container;
   if (/^[0-9a-f]{64}$/.test(located.containerId) && located.containerId !== id) {
     throw new SpiffeError(
       'ATTESTATION_DENIED',
       `asked for container ${located.containerId}, its runtime told of ${id}`,
     );
   }
-  if (firstPid <= 0) throw new SpiffeError('ATTESTATION_DENIED', `container ${id} does not run`);
+  using first = await openFirstProcess(container);
   const isMember = located.by === 'cgroups' ? hasSameCgroups : hasSameMounts;
-  if (pid === firstPid || (await isMember(pid, located, firstPid))) return;
-  const named = `the ${located.by} of process ${pid} name container ${id}`;
-  const others = `they are not those of process ${firstPid}, which its runtime says is the container’s first`;
+  if (await isMember(process, located, first)) return first.requireAlive();
+  const named = `the ${located.by} of process ${process.pid} name container ${id}`;
+  const others = `they are not those of process ${first.pid}, which its runtime says is the container’s first`;
   throw new SpiffeError(
     'ATTESTATION_DENIED',
     `${named}, but ${others}: the agent has to see processes by the same numbers as the runtime`,
   );
 }
 
-async function hasSameCgroups(_pid: number, { places }: LocatedContainer, firstPid: number): Promise<boolean> {
-  const cgroups = parseCgroups(await readProcessFile(firstPid, 'cgroup'));
+async function hasSameCgroups(
+  _process: ProcessFolder,
+  { places }: LocatedContainer,
+  first: ProcessFolder,
+): Promise<boolean> {
+  const cgroups = parseCgroups(await first.readText('cgroup'));
   return places.every(({ hierarchy, path }) =>
     cgroups.some((own) => own.hierarchy === hierarchy && (own.path === path || own.path.startsWith(`${path}/`))),
   );
 }
 
-async function hasSameMounts(pid: number, _located: LocatedContainer, firstPid: number): Promise<boolean> {
-  return (await readNamespace(pid, 'mnt')) === (await readNamespace(firstPid, 'mnt'));
+async function hasSameMounts(
+  process: ProcessFolder,
+  _located: LocatedContainer,
+  first: ProcessFolder,
+): Promise<boolean> {
+  return process.readLink('ns/mnt') === first.readLink('ns/mnt');
 }

@@ -1,5 +1,5 @@
 import { defineWorkloadAttestor, SpiffeError, type WorkloadContext } from '../../plugin-sdk/index.ts';
-import { withSameProcess } from '../container/process-files.ts';
+import { ProcessFolder } from '../process/process-folder.ts';
 import { chooseRuntime, isNamedByRuntime, type Runtime } from './choose-runtime.ts';
 import { type DockerConfig, dockerConfig } from './config.ts';
 import { EngineClient } from './engine-client.ts';
@@ -62,13 +62,22 @@ export const dockerWorkloadAttestor = defineWorkloadAttestor({
   name: 'docker',
   config: dockerConfig,
   configure: (config) => new DockerState(config),
-  attest: async (pid, state, context) => await withSameProcess(pid, async () => await attest(pid, state, context)),
+  async attest(pid, state, context) {
+    using process = ProcessFolder.open(pid);
+    const values = await attest(process, state, context);
+    process.requireAlive();
+    return values;
+  },
 });
 
-async function attest(pid: number, state: DockerState, { log, signal }: WorkloadContext): Promise<readonly string[]> {
-  const located = await locateContainer(pid, state.config, (file, paths) => {
+async function attest(
+  process: ProcessFolder,
+  state: DockerState,
+  { log, signal }: WorkloadContext,
+): Promise<readonly string[]> {
+  const located = await locateContainer(process, state.config, (file, paths) => {
     if (state.config.verbose_container_locator_logs)
-      log.debug('looked for a container', { pid, file, paths: paths.join(' ') });
+      log.debug('looked for a container', { pid: process.pid, file, paths: paths.join(' ') });
   });
   if (located === undefined) return [];
   const runtime = chooseRuntime(located);
@@ -76,7 +85,7 @@ async function attest(pid: number, state: DockerState, { log, signal }: Workload
   try {
     const container = await inspectContainer(client, located.containerId, signal);
     if (container !== undefined) {
-      await requireMember(pid, located, container);
+      await requireMember(process, located, container);
       return selectorsOf(container);
     }
   } finally {

@@ -42,6 +42,11 @@ export const k8sConfig = z
     ),
     poll_retry_interval: orUnset(positive(durationMs)),
     reload_interval: orUnset(positive(durationMs)),
+    cgroup_root: orUnset(
+      z.string().regex(/^(?:\/[\w.@:-]+)+$/, {
+        error: 'must be the path of the cgroup that "kubepods" is in, as /proc/PID/cgroup has it, such as "/custom"',
+      }),
+    ),
     disable_container_selectors: flag,
     verbose_container_locator_logs: flag,
     use_new_container_locator: z

@@ -1,8 +1,11 @@
-import { parseCgroups } from '../container/cgroups.ts';
-import { type ContainerPlace, findContainerPlace } from '../container/container-place.ts';
+import { readFile, readlink } from 'node:fs/promises';
+import { SpiffeError } from '../../plugin-sdk/index.ts';
+import { type Cgroup, parseCgroups } from '../container/cgroups.ts';
+import { findContainerPlace } from '../container/container-place.ts';
 import { findContainer } from '../container/find-container.ts';
 import { parseMountedCgroups } from '../container/mounted-cgroups.ts';
-import { readNamespace, readProcessFile } from '../container/process-files.ts';
+import type { ProcessFolder } from '../process/process-folder.ts';
+import { findPodPlace } from './pod-place.ts';
 
 /** Where the kernel says that a process is. */
 export interface PodContainer {
@@ -11,50 +14,51 @@ export interface PodContainer {
   readonly podUid: string | undefined;
 }
 
-/**
- * Whoever logs in, a service and a container may be allowed to make cgroups below these, and call them what they like.
- * Source: systemd's CGROUP_DELEGATION.
- */
-const DELEGATED = /^(?:user\.slice|user-\d+\.slice|machine\.slice|lxc.*|.*\.service|.*\.scope)$/s;
-/** Whose services containers of pods are below, where the runtime makes no slices. */
-const RUNTIMES = ['containerd.service', 'crio.service', 'docker.service', 'kubelet.service'];
-/** A path of more parts is nobody's but one who made it to be looked at for long. */
+/** A path of more parts, or more bytes, is nobody's but one who made it to be looked at for long. */
 const MAX_PARTS = 64;
+const MAX_LENGTH = 4096;
 
 /**
  * The container of a pod that a process is in, by its cgroups; where these are nothing but the root, by those that are
  * mounted where the process sees them.
  *
+ * @param cgroupRoot of the kubelet; undefined: where one puts pods that was told nothing
  * @returns undefined for a process in no pod
- * @throws SpiffeError `WORKLOAD_UNREADABLE`, `ATTESTATION_DENIED` for a process that is in several
+ * @throws SpiffeError `WORKLOAD_UNREADABLE`, `ATTESTATION_DENIED` for a process that is in several, or where none can be
  */
-export async function findPodContainer(pid: number): Promise<PodContainer | undefined> {
-  const cgroups = parseCgroups(await readProcessFile(pid, 'cgroup'));
-  const found = findContainer(cgroups, findPodPlace);
+export async function findPodContainer(
+  process: ProcessFolder,
+  cgroupRoot?: string | undefined,
+): Promise<PodContainer | undefined> {
+  const cgroups = parseCgroups(await process.readText('cgroup'));
+  const own = parseCgroups(await readFile('/proc/self/cgroup', 'utf8'));
+  const find = (path: string, { hierarchy }: Cgroup) => {
+    if (path.length > MAX_LENGTH || path.split('/').length > MAX_PARTS) return undefined;
+    const { path: ownPath = '/' } = own.find((each) => each.hierarchy === hierarchy) ?? {};
+    return findPodPlace(path, { own: ownPath, cgroupRoot });
+  };
+  const found = findContainer(cgroups, find);
   if (found !== undefined) return { containerId: found.containerId, podUid: found.podUid };
-  if (cgroups.length === 0 || !cgroups.every(({ path }) => path === '/') || !(await mayNotMount(pid))) return undefined;
-  const mounted = findContainer(parseMountedCgroups(await readProcessFile(pid, 'mountinfo')), findPodPlace);
+  refuseLookalike(cgroups);
+  if (cgroups.length === 0 || !cgroups.every(({ path }) => path === '/') || !(await mayNotMount(process)))
+    return undefined;
+  const mounted = findContainer(parseMountedCgroups(await process.readText('mountinfo')), find);
   return mounted && { containerId: mounted.containerId, podUid: mounted.podUid };
 }
 
-/** In a user namespace of its own a process may mount whatever it likes. */
-async function mayNotMount(pid: number): Promise<boolean> {
-  const [its, ours] = await Promise.all([readNamespace(pid, 'user'), readNamespace(process.pid, 'user')]);
-  return its === ours;
+/** What names a pod elsewhere is somebody's work, or the kubelet was told to put pods there. */
+function refuseLookalike(cgroups: readonly Cgroup[]): void {
+  for (const { path } of cgroups) {
+    const podUid = path.length > MAX_LENGTH ? undefined : findContainerPlace(path)?.podUid;
+    if (podUid === undefined) continue;
+    throw new SpiffeError(
+      'ATTESTATION_DENIED',
+      `the cgroup ${JSON.stringify(path)} names pod ${podUid} where no kubelet of this node makes cgroups, so that a workload may have made it: if the kubelet has a cgroupRoot of its own, set cgroup_root to it`,
+    );
+  }
 }
 
-/**
- * The outermost container of a pod in a path: what is further down a workload with the right to make cgroups may have
- * made itself, and named after another pod. A container without a pod counts only right beside the reader's own.
- */
-export function findPodPlace(path: string): ContainerPlace | undefined {
-  const names = path.split('/');
-  for (let end = 2; end <= Math.min(names.length, MAX_PARTS); end++) {
-    const above = names.slice(0, end);
-    const place = findContainerPlace(above.join('/'));
-    if (place?.podUid !== undefined || (place !== undefined && names[1] === '..' && end === 3)) return place;
-    const name = above.at(-1) ?? '';
-    if (DELEGATED.test(name) && !RUNTIMES.includes(name)) return undefined; // what is below may be its own work
-  }
-  return undefined;
+/** In a user namespace of its own a process may mount whatever it likes. */
+async function mayNotMount(process: ProcessFolder): Promise<boolean> {
+  return process.readLink('ns/user') === (await readlink('/proc/self/ns/user'));
 }

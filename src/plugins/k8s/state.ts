@@ -14,6 +14,8 @@ export interface K8sState extends Disposable {
   readonly retryIntervalMs: number;
   /** False: a process is known by its pod alone. */
   readonly ofContainers: boolean;
+  /** Of the kubelet, as paths of cgroups have it. */
+  readonly cgroupRoot: string | undefined;
   readonly isVerbose: boolean;
 }
 
@@ -27,6 +29,7 @@ export async function openState(config: K8sConfig, { log }: ConfigureContext): P
     attempts: config.max_poll_attempts,
     retryIntervalMs,
     ofContainers: !config.disable_container_selectors,
+    cgroupRoot: config.cgroup_root,
     isVerbose: config.verbose_container_locator_logs,
     [Symbol.dispose]: () => podList[Symbol.dispose](),
   };

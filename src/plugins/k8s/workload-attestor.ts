@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { defineWorkloadAttestor, isSpiffeError, SpiffeError, type WorkloadContext } from '../../plugin-sdk/index.ts';
+import { ProcessFolder } from '../process/process-folder.ts';
 import { k8sConfig } from './config.ts';
 import { findPodContainer, type PodContainer } from './find-pod-container.ts';
 import { containersOf, type Pod } from './parse-pod-list.ts';
@@ -15,7 +16,8 @@ export const k8sWorkloadAttestor = defineWorkloadAttestor({
   config: k8sConfig,
   configure: openState,
   async attest(pid, state, context) {
-    const place = await findPodContainer(pid);
+    using process = ProcessFolder.open(pid);
+    const place = await findPodContainer(process, state.cgroupRoot);
     if (state.isVerbose) {
       context.log.debug('looked for the container of a process', {
         pid,
@@ -23,7 +25,9 @@ export const k8sWorkloadAttestor = defineWorkloadAttestor({
         pod_uid: place?.podUid,
       });
     }
-    return place === undefined ? [] : await attestPlace(place, state, context);
+    const values = place === undefined ? [] : await attestPlace(place, state, context);
+    process.requireAlive();
+    return values;
   },
 });
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { SpiffeError } from '../../plugin-sdk/index.ts';
-import type { ProcessFolder } from './process-folder.ts';
+import type { ProcessFolder } from '../process/process-folder.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 /** Executables of a node; the one that was not asked for the longest goes first. */

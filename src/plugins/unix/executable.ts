@@ -1,4 +1,4 @@
-import type { ProcessFolder } from './process-folder.ts';
+import type { ProcessFolder } from '../process/process-folder.ts';
 
 /** What the kernel puts behind the path of a file that has been removed. */
 const DELETED = ' (deleted)';

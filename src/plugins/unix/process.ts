@@ -1,5 +1,5 @@
 import { SpiffeError, statFields, statusField } from '../../plugin-sdk/index.ts';
-import type { ProcessFolder } from './process-folder.ts';
+import type { ProcessFolder } from '../process/process-folder.ts';
 
 /** Whom a process acts for. */
 export interface ProcessOwner {

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { defineWorkloadAttestor, SpiffeError } from '../../plugin-sdk/index.ts';
+import { ProcessFolder } from '../process/process-folder.ts';
 import { Accounts } from './accounts.ts';
 import { readExecutablePath } from './executable.ts';
 import { ExecutableHashes } from './executable-hashes.ts';
 import { readProcessOwner, readProgramMark } from './process.ts';
-import { ProcessFolder } from './process-folder.ts';
 
 /** Inventory P019. */
 const unixConfig = z.strictObject({

@@ -1,5 +1,4 @@
-import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TestProcess } from '../../harness/child-process.ts';
 
@@ -15,13 +14,19 @@ export class PodProcess implements AsyncDisposable {
     this.process = process;
   }
 
-  /** Starts `command`, and lets it run once it is in its cgroup. */
+  /**
+   * Starts `command`, and lets it run once it is in its cgroup.
+   *
+   * @param above where `kubepods` is; a part of its name has to be of the test's own
+   */
   static async start(
     { podUid, containerId }: { readonly podUid: string; readonly containerId: string },
+    above: string,
     command: readonly string[] = ['sleep', '600'],
   ): Promise<PodProcess> {
-    const top = join(await hierarchy(), `assayer-test-${randomUUID()}`);
-    const folder = join(top, 'kubepods', 'besteffort', `pod${podUid}`, containerId);
+    const [first = ''] = above.split('/').filter(Boolean);
+    const top = join(await hierarchy(), first);
+    const folder = join(await hierarchy(), above, 'kubepods', 'besteffort', `pod${podUid}`, containerId);
     await mkdir(folder, { recursive: true });
     const process = await TestProcess.start('/bin/sh', ['-c', 'read -r go && exec "$@"', 'sh', ...command]);
     await writeFile(join(folder, 'cgroup.procs'), String(process.pid));
@@ -35,7 +40,9 @@ export class PodProcess implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.process.kill();
-    for (let folder = this.#folder; folder.startsWith(this.#top); folder = dirname(folder)) await remove(folder);
+    for (let folder = this.#folder; folder.startsWith(this.#top); folder = dirname(folder)) {
+      if (!(await remove(folder))) return; // another process has one beside
+    }
   }
 }
 
@@ -51,11 +58,14 @@ async function hierarchy(): Promise<string> {
 }
 
 /** The kernel takes a moment to empty a cgroup of a process that has ended. */
-async function remove(folder: string): Promise<void> {
+async function remove(folder: string): Promise<boolean> {
   for (let attempt = 0; ; attempt++) {
     try {
-      return await rmdir(folder);
+      await rmdir(folder);
+      return true;
     } catch (error) {
+      const entries = await readdir(folder, { withFileTypes: true }).catch(() => undefined);
+      if (entries === undefined || entries.some((entry) => entry.isDirectory())) return entries === undefined;
       if (attempt === 100) throw error;
       await new Promise((resolve) => setTimeout(resolve, 10));
     }

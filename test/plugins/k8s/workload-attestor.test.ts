@@ -17,6 +17,8 @@ import { samplePod, samplePodList, sampleStatus } from './sample-pods.ts';
 const resources = new AsyncDisposableStack();
 const RETRY_MS = 20;
 const { signal } = new AbortController();
+/** What would be the kubelet's cgroupRoot. */
+const cgroupRoot = `/assayer-test-${randomUUID()}`;
 const place = { podUid: randomUUID(), containerId: randomBytes(32).toString('hex') };
 const otherContainer = randomBytes(32).toString('hex');
 const LISTED = samplePodList(samplePod('till', { uid: place.podUid, ids: [place.containerId, otherContainer] }));
@@ -39,9 +41,10 @@ beforeAll(async () => {
   settings = `kubelet_secure_port = ${kubelet.port}
     kubelet_ca_path = "${await authority.writeCertificate()}"
     token_path = "${folder.join('token')}"
+    cgroup_root = "${cgroupRoot}"
     max_poll_attempts = 3
     poll_retry_interval = "${RETRY_MS}ms"`;
-  workload = resources.use(await PodProcess.start(place));
+  workload = resources.use(await PodProcess.start(place, cgroupRoot));
   catalog = resources.use(await load(settings));
 });
 afterAll(() => resources.disposeAsync());
@@ -84,7 +87,7 @@ test('a process in each container that a real kubelet listed', async () => {
   kubelet.answer = json(RECORDED_PODS);
   const [pod] = parsePodList(Buffer.from(RECORDED_PODS));
   for (const { name, containerId = '' } of pod === undefined ? [] : containersOf(pod)) {
-    await using recorded = await PodProcess.start({ podUid: pod?.uid ?? '', containerId });
+    await using recorded = await PodProcess.start({ podUid: pod?.uid ?? '', containerId }, cgroupRoot);
     const selectors = await attest(recorded.pid);
     expect(selectors?.filter((selector) => /:(container-name|sa):/.test(selector))).toEqual([
       'k8s:sa:clerk',
@@ -96,6 +99,18 @@ test('a process in each container that a real kubelet listed', async () => {
 
 test('a process in no pod is nothing to Kubernetes, and the kubelet is not asked', async () => {
   expect(await attest(process.pid)).toEqual([]);
+  expect(kubelet.clients).toEqual([]);
+});
+
+test.each([
+  ['a container of Docker', `/assayer-test-${randomUUID()}/docker/${'e'.repeat(64)}`],
+  ['a container of another runtime, called as it likes', `/assayer-test-${randomUUID()}/kubelet`],
+  ['a service', `/assayer-test-${randomUUID()}/app.service`],
+])('what %s made below its own cgroup, and called like the pod, is nothing', async (_what, own) => {
+  await using pretender = await PodProcess.start(place, own);
+  await expect(attest(pretender.pid)).rejects.toThrow(
+    `names pod ${place.podUid} where no kubelet of this node makes cgroups, so that a workload may have made it`,
+  );
   expect(kubelet.clients).toEqual([]);
 });
 

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { chmod, copyFile, link, readFile, rename, rm, utimes } from 'node:fs/promises';
 import { expect, test } from 'vitest';
+import { ProcessFolder } from '../../../src/plugins/process/process-folder.ts';
 import { readExecutablePath } from '../../../src/plugins/unix/executable.ts';
 import { ExecutableHashes } from '../../../src/plugins/unix/executable-hashes.ts';
-import { ProcessFolder } from '../../../src/plugins/unix/process-folder.ts';
 import { TestProcess } from '../../harness/child-process.ts';
 import { createTemporaryFolder } from '../../harness/temporary-folder.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { ProcessFolder } from '../../../src/plugins/process/process-folder.ts';
 import { readProcessOwner, readProgramMark } from '../../../src/plugins/unix/process.ts';
-import { ProcessFolder } from '../../../src/plugins/unix/process-folder.ts';
 import { openProcess } from '../../../src/rpc/pidfd.ts';
 import { TestProcess } from '../../harness/child-process.ts';
 
