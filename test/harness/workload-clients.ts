@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { access, mkdir, mkdtemp, readdir, readFile, realpath, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -22,7 +22,7 @@ export interface WorkloadClient {
 
 /** java-spiffe, from Maven. */
 export async function buildJavaClient(): Promise<WorkloadClient> {
-  const folder = await keep('java', async (building, sources) => {
+  const folder = await keep('java', 'java', async (building, sources) => {
     const pom = join(sources, 'pom.xml');
     await execute('mvn', ['-q', '-B', '-f', pom, COPY_DEPENDENCIES, `-DoutputDirectory=${join(building, 'lib')}`]);
     await execute('javac', ['-cp', join(building, 'lib', '*'), '-d', building, join(sources, 'Workload.java')]);
@@ -37,25 +37,33 @@ export async function buildJavaClient(): Promise<WorkloadClient> {
   };
 }
 
-/** py-spiffe, from PyPI. */
+/**
+ * py-spiffe, from PyPI. With the packages in its folder and no others: of those that the system has, `pem` would import
+ * an OpenSSL that this `cryptography` is too new for.
+ */
 export async function installPythonClient(): Promise<WorkloadClient> {
-  const folder = await keep('python', async (building, sources) => {
+  const { stdout } = await run(
+    'python3',
+    ['-c', 'import sys; print(sys.executable); print(sys.implementation.cache_tag)'],
+    { encoding: 'utf8' },
+  );
+  const [path = '', version = ''] = stdout.trim().split('\n');
+  const folder = await keep(`python-${version}`, 'python', async (building, sources) => {
     const requirements = join(sources, 'requirements.txt');
     const options = ['--quiet', '--no-deps', '--only-binary', ':all:', '--target', join(building, 'lib')];
-    await execute('python3', ['-m', 'pip', 'install', ...options, '-r', requirements]);
+    await execute(path, ['-m', 'pip', 'install', ...options, '-r', requirements]);
   });
-  const { stdout } = await run('python3', ['-c', 'import sys; print(sys.executable)'], { encoding: 'utf8' });
-  const python = await realpath(stdout.trim());
+  const python = await realpath(path);
   return {
     command: '/usr/bin/env',
-    args: [`PYTHONPATH=${join(folder, 'lib')}`, python, join(SOURCES, 'python', 'workload.py')],
+    args: [`PYTHONPATH=${join(folder, 'lib')}`, python, '-S', join(SOURCES, 'python', 'workload.py')],
     executable: python,
   };
 }
 
 /** The crate spiffe, from crates.io. */
 export async function buildRustClient(): Promise<WorkloadClient> {
-  const folder = await keep('rust', async (building, sources) => {
+  const folder = await keep('rust', 'rust', async (building, sources) => {
     const target = join(building, 'target');
     const manifest = join(sources, 'Cargo.toml');
     await execute('cargo', ['build', '--quiet', '--locked', '--manifest-path', manifest, '--target-dir', target]);
@@ -70,9 +78,13 @@ async function execute(command: string, args: readonly string[]): Promise<void> 
   await run(command, [...args], { timeout: BUILD_DEADLINE_MS });
 }
 
-/** @returns a folder that `fill` has filled, in this run or an earlier one with the same sources. */
-async function keep(name: string, fill: (building: string, sources: string) => Promise<void>): Promise<string> {
-  const sources = join(SOURCES, name);
+/** @returns a folder that `fill` has filled, in this run or an earlier one with the same sources, of any checkout. */
+async function keep(
+  name: string,
+  sourceFolder: string,
+  fill: (building: string, sources: string) => Promise<void>,
+): Promise<string> {
+  const sources = join(SOURCES, sourceFolder);
   const parent = join(tmpdir(), 'assayer-test-clients');
   const folder = join(parent, `${name}-${await digestOf(sources)}`);
   if (await exists(folder)) return folder;
@@ -93,7 +105,7 @@ async function digestOf(folder: string): Promise<string> {
   for (const entry of (await readdir(folder, { recursive: true, withFileTypes: true })).sort(byPath)) {
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);
-    hash.update(`${path}\n`).update(await readFile(path));
+    hash.update(`${relative(folder, path)}\n`).update(await readFile(path));
   }
   return hash.digest('hex').slice(0, 16);
 }
