@@ -42,6 +42,7 @@ import { LogRefusals } from './why/log-refusals.ts';
 import { RefusedCalls } from './why/refused-calls.ts';
 import { whyService } from './why/why-service.ts';
 import { WorkloadExplainer } from './why/workload-explainer.ts';
+import { CallerWatch } from './workload-api/caller-watch.ts';
 import { openEndpoint } from './workload-api/endpoint.ts';
 import type { Callers } from './workload-api/workload-deps.ts';
 import { WorkloadRateLimits } from './workload-api/workload-rate-limits.ts';
@@ -148,10 +149,12 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     onOutcomes: (peer, outcomes) => refusals.found(peer, outcomes),
   };
   const rateLimits = new WorkloadRateLimits(experimental.ratelimit);
+  const watch = stack.use(new CallerWatch({ log }));
   const callers: Callers = {
     attest: (peer, callSignal) => attestWorkload(peer, callSignal, attestation),
     spend: (method, selectors) => rateLimits.spend(method, selectors),
     requireSame,
+    goneSignal: (peer) => watch.goneSignal(peer),
     watch: (selectors, callSignal) => cache.watch(selectors, callSignal),
     reattestSeconds: experimental.workloadReattestSeconds,
   };
@@ -177,6 +180,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     interceptors: [refusals],
     observe: rpcMeters(metrics),
     tracer: tracing?.calls,
+    watch,
     log,
   });
   await using unlessStarted = new AsyncDisposableStack();

@@ -137,8 +137,11 @@ describe.runIf(process.getuid?.() === 0)('a connection that is left to another p
     expect(await nextIds(stream)).toEqual(['/caller']);
     await caller.tell('end');
     await expect(stream.receive()).rejects.toMatchObject({
-      status: expect.toBeOneOf([Status.Unavailable, Status.Cancelled]),
+      status: Status.Unauthenticated,
+      message: expect.stringContaining(`the caller, process ${caller.pid}, has ended`),
     });
+    const statusOfNext = () => firstOf(follow(caller)).catch(({ status }) => status);
+    await expect.poll(statusOfNext, { timeout: 20_000 }).toBe(Status.Unavailable); // the connection is ended, too
   });
 
   test('gets nothing once another process has the number', async () => {
@@ -153,7 +156,7 @@ describe.runIf(process.getuid?.() === 0)('a connection that is left to another p
     await using stream = follow(caller);
     expect(await nextIds(stream)).toEqual(['/caller']);
     await caller.tell('exec');
-    const refused = expect(stream.receive()).rejects.toMatchObject({ status: expect.any(Number) });
+    const refused = expect(stream.receive()).rejects.toMatchObject({ status: Status.Unauthenticated });
     const id = await domain.createEntry('/news', { selectors: [{ type: 'unix', value: `uid:${CALLER}` }] });
     await refused;
     await domain.deleteEntry(id);

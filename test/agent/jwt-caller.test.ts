@@ -13,6 +13,7 @@ test('a token that was signed while its caller ended is not given to whoever is 
     requireSame: () => {
       if (hasEnded) throw new SpiffeError('UNAUTHENTICATED', 'the caller has ended');
     },
+    goneSignal: () => undefined,
     watch: async function* () {
       yield { entries: [{ spiffeId: 'spiffe://example.org/web', hint: '' }] };
     },

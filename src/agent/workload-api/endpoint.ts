@@ -5,7 +5,7 @@ import type { CallTracer } from '../../rpc/call-tracer.ts';
 import { API_GRACE_MS, RpcServer } from '../../rpc/server.ts';
 import type { BoundService } from '../../rpc/service.ts';
 import { listenUnix } from '../../rpc/unix-listener.ts';
-import { CallerWatch } from './caller-watch.ts';
+import type { CallerWatch } from './caller-watch.ts';
 import { WorkloadConnections } from './connection-limits.ts';
 import { securityHeader } from './security-header.ts';
 
@@ -24,9 +24,11 @@ export async function openEndpoint(options: {
   readonly interceptors: readonly Interceptor[];
   readonly observe: ObserveCalls;
   readonly tracer?: CallTracer | undefined;
+  /** Told of every connection. */
+  readonly watch: CallerWatch;
   readonly log: Logger;
 }): Promise<AsyncDisposable> {
-  const { socketPath: path, services, interceptors, observe, tracer, log } = options;
+  const { socketPath: path, services, interceptors, observe, tracer, watch, log } = options;
   await using stack = new AsyncDisposableStack();
   const server = stack.use(
     RpcServer.create({
@@ -41,7 +43,6 @@ export async function openEndpoint(options: {
     }),
   );
   const connections = new WorkloadConnections();
-  const watch = stack.use(new CallerWatch({ log }));
   stack.use(
     await listenUnix({
       path,

@@ -9,6 +9,8 @@ export interface FollowDeps {
   attest(peer: Peer, signal: AbortSignal): Promise<readonly Selector[]>;
   /** @throws SpiffeError `UNAUTHENTICATED` where the process has ended or is not what it was when it connected. */
   requireSame(peer: Peer): void;
+  /** Aborted once `requireSame` throws, with what it throws; undefined for one that nobody watches. */
+  goneSignal(peer: Peer): AbortSignal | undefined;
   watch(selectors: readonly Selector[], signal: AbortSignal): AsyncIterable<WorkloadView>;
   /** How often it is attested again; 0: never. */
   readonly reattestSeconds: number;
@@ -28,19 +30,22 @@ export async function* followWorkload(
 ): AsyncGenerator<WorkloadView> {
   let selectors = await deps.attest(peer, signal);
   admit(selectors);
+  const gone = deps.goneSignal(peer);
+  const call = gone === undefined ? signal : AbortSignal.any([signal, gone]);
   while (!signal.aborted) {
     using round = new Reattestation({
       selectors,
       attest: (ending) => deps.attest(peer, ending),
       seconds: deps.reattestSeconds,
       isSilence: (error) => isSpiffeError(error, 'WORKLOAD_UNREADABLE'),
-      call: signal,
+      call,
     });
     for await (const view of deps.watch(selectors, round.signal)) {
       deps.requireSame(peer);
       yield view;
     }
     if (signal.aborted) return;
+    gone?.throwIfAborted();
     selectors = round.next ?? selectors;
   }
 }

@@ -1,5 +1,6 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { SpiffeError } from '../../plugin-sdk/index.ts';
-import { DbusConnection, DbusError } from './dbus/connection.ts';
+import { DbusConnection, DbusError, LostConnectionError } from './dbus/connection.ts';
 import type { DbusMessage } from './dbus/message.ts';
 import { malformed } from './dbus/reader.ts';
 
@@ -15,8 +16,17 @@ export interface Unit {
 
 const SYSTEMD = 'org.freedesktop.systemd1';
 const NO_UNIT = 'org.freedesktop.systemd1.NoUnitForPID';
-/** The processes of this name are other ones by now: systemd, or the bus, was started again. */
-const GONE = ['org.freedesktop.DBus.Error.ServiceUnknown', 'org.freedesktop.DBus.Error.NameHasNoOwner'];
+/** systemd is not on this bus yet, or no longer: it, or the bus, is being started. */
+const GONE = [
+  'org.freedesktop.DBus.Error.ServiceUnknown',
+  'org.freedesktop.DBus.Error.NameHasNoOwner',
+  'org.freedesktop.DBus.Error.NoReply',
+];
+/** systemd comes to the bus a moment after the bus itself does. For so long it is waited for, … */
+const STARTING_MS = 3_000;
+const RETRY_MS = 25;
+/** … unless somebody has just waited in vain: there may be a bus without systemd. */
+const IN_VAIN_MS = 60_000;
 const INVOCATION_ID_BYTES = 16;
 /** dbus-daemon lets a connection wait for 128 answers, and a look takes up to four at a time. */
 const MAX_LOOKS = 24;
@@ -31,6 +41,8 @@ interface Link {
 export class Units implements Disposable {
   readonly #socketPath: string;
   #link: Promise<Link> | undefined;
+  /** As `performance.now()` tells time. */
+  #impatientUntil = 0;
   #looks = 0;
   readonly #waiting: (() => void)[] = [];
 
@@ -61,8 +73,7 @@ export class Units implements Disposable {
     if (this.#looks >= MAX_LOOKS) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     else this.#looks += 1;
     try {
-      signal.throwIfAborted(); // nobody waits for it any more
-      return await this.#findAnew(pid);
+      return await this.#findAnew(pid, signal);
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#looks -= 1;
@@ -70,16 +81,27 @@ export class Units implements Disposable {
     }
   }
 
-  /** Once more, where systemd was started again since the connection was opened. */
-  async #findAnew(pid: number): Promise<Unit> {
-    const link = await this.#open();
-    try {
-      return await this.#find(pid, link);
-    } catch (error) {
-      if (!(error instanceof DbusError) || !GONE.includes(error.errorName)) throw error;
-      close(link);
+  /** Again, while systemd or the bus is being started: nothing that is asked changes anything. */
+  async #findAnew(pid: number, signal: AbortSignal): Promise<Unit> {
+    const giveUpAt = performance.now() + (performance.now() < this.#impatientUntil ? 0 : STARTING_MS);
+    for (;;) {
+      signal.throwIfAborted(); // nobody waits for it any more
+      try {
+        const link = await this.#open();
+        this.#impatientUntil = 0;
+        return await this.#find(pid, link).catch((error) => {
+          if (isPassing(error)) close(link);
+          throw error;
+        });
+      } catch (error) {
+        if (!isPassing(error)) throw error;
+        if (performance.now() >= giveUpAt) {
+          this.#impatientUntil = performance.now() + IN_VAIN_MS;
+          throw error;
+        }
+      }
+      await pause(RETRY_MS);
     }
-    return await this.#find(pid, await this.#open());
   }
 
   async #find(pid: number, { connection, systemd }: Link): Promise<Unit> {
@@ -116,6 +138,11 @@ export class Units implements Disposable {
     if (this.#link === before) this.#link = open(this.#socketPath); // otherwise another call did
     return await (this.#link ?? open(this.#socketPath));
   }
+}
+
+/** Whether it may be gone in a moment. */
+function isPassing(error: unknown): boolean {
+  return error instanceof LostConnectionError || (error instanceof DbusError && GONE.includes(error.errorName));
 }
 
 function close({ connection }: Link): void {

@@ -22,6 +22,9 @@ export class DbusError extends Error {
   }
 }
 
+/** The bus ended the connection, as it does when it is started again. */
+export class LostConnectionError extends SpiffeError {}
+
 interface PendingCall {
   /** Who may answer it. */
   readonly destination: string;
@@ -50,8 +53,12 @@ export class DbusConnection implements Disposable {
   private constructor(path: string) {
     this.#socket = createConnection(path);
     this.#greeted.promise.catch(() => {}); // whoever opens it is told
-    this.#socket.on('error', (cause) => this.#fail(unreachable(path, cause.message, cause)));
-    this.#socket.on('close', () => this.#fail(unreachable(path, 'it closed the connection')));
+    let ended = unreachable;
+    this.#socket.on('connect', () => {
+      ended = lost;
+    });
+    this.#socket.on('error', (cause) => this.#fail(ended(path, cause.message, cause)));
+    this.#socket.on('close', () => this.#fail(ended(path, 'it closed the connection')));
     this.#socket.on('data', (data) => this.#receive(data));
     this.#socket.setTimeout(CONNECT_MS, () => {
       if (!this.#isGreeted) this.#fail(unreachable(path, `it said nothing for ${CONNECT_MS} ms`));
@@ -167,9 +174,13 @@ function noAnswer({ member }: MethodCall): SpiffeError {
 }
 
 function unreachable(path: string, reason: string, cause?: unknown): SpiffeError {
-  return new SpiffeError(
-    'WORKLOAD_UNREADABLE',
-    `cannot ask systemd over the D-Bus socket ${path}: ${reason}; see that dbus.service runs, or name the socket with dbus_socket_path`,
-    { cause },
-  );
+  return new SpiffeError('WORKLOAD_UNREADABLE', cannotAsk(path, reason), { cause });
+}
+
+function lost(path: string, reason: string, cause?: unknown): LostConnectionError {
+  return new LostConnectionError('WORKLOAD_UNREADABLE', cannotAsk(path, reason), { cause });
+}
+
+function cannotAsk(path: string, reason: string): string {
+  return `cannot ask systemd over the D-Bus socket ${path}: ${reason}; see that dbus.service runs, or name the socket with dbus_socket_path`;
 }
