@@ -33,11 +33,11 @@ import { ServerConnection } from './server-api/server-connection.ts';
 import { AgentDataFile } from './storage/agent-data.ts';
 import { CacheFile } from './storage/cache-file.ts';
 import { requireNoSpireData } from './storage/foreign-data.ts';
+import { SvidStores } from './svid-stores/svid-stores.ts';
 import { Maintenance } from './sync/maintenance.ts';
 import { SyncStatus } from './sync/sync-status.ts';
 import { Synchronizer } from './sync/synchronizer.ts';
 import { TrustBundle } from './trust-bundle.ts';
-import { findUnsupported } from './unsupported.ts';
 import { LogRefusals } from './why/log-refusals.ts';
 import { RefusedCalls } from './why/refused-calls.ts';
 import { whyService } from './why/why-service.ts';
@@ -92,7 +92,6 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   } = options;
   const { trustDomain, dataDir, experimental } = config;
   await using stack = new AsyncDisposableStack();
-  for (const key of findUnsupported(config)) log.warning('this version does not have what is configured', { key });
   await requireDataFolder(dataDir);
   await requireNoSpireData(dataDir);
   const data = await AgentDataFile.open(dataDir, trustDomain);
@@ -265,12 +264,24 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       availabilityTargetSeconds: config.availabilityTargetSeconds,
     },
     x509SvidCacheMaxSize: config.x509SvidCacheMaxSize,
+    svidStores: new Set(catalog.svidStores.map(({ name }) => name)),
     useSyncAuthorizedEntries: experimental.useSyncAuthorizedEntries,
     status,
     log,
     clock,
   });
   debug.follow({ identity, synchronizer });
+  stack.use(
+    await SvidStores.start({
+      trustDomain,
+      stores: catalog.svidStores,
+      cache,
+      isConfirmed: () => synchronizer.isConfirmed,
+      dataDir,
+      log,
+      clock,
+    }),
+  );
   const maintenance = stack.use(
     Maintenance.start({
       ...join,

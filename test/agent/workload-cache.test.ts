@@ -123,6 +123,7 @@ test('who asks early waits; who watches hears of changes that concern it, and as
 });
 
 const plain = entryOf('a');
+const forStore = entryOf('a', { storeSvid: true, selectors: [parseSelector('vault:name:web')] });
 const plans = [
   ['without an SVID', plain, undefined, { kept: false, wanted: true }],
   ['with a fresh one', plain, svidOf(plain), { kept: true, wanted: false }],
@@ -135,7 +136,9 @@ const plans = [
     svidOf(plain),
     { kept: false, wanted: true },
   ],
-  ['whose SVID is for a store', { ...plain, storeSvid: true }, svidOf(plain), { kept: false, wanted: false }],
+  ['for a store that there is not', { ...plain, storeSvid: true }, svidOf(plain), { kept: false, wanted: false }],
+  ['for a store', forStore, svidOf(forStore), { kept: true, wanted: false }],
+  ['for a store, new', forStore, undefined, { kept: false, wanted: true }],
   [
     'that is not to be prefetched',
     { ...plain, disableX509SvidPrefetch: true },
@@ -148,19 +151,27 @@ test.each(plans)('an entry %s', (_what, entry, svid, expected) => {
     ...contentOf([entry], svid === undefined ? [] : [svid]),
     watched: new Set(),
     maxSize: 9,
+    stores: new Set(['vault']),
     now: NOW,
   });
   expect({ kept: plan.kept.has('a'), wanted: plan.wanted.includes(entry) }).toEqual(expected);
 });
 
-test('a full cache holds what is watched, and then others (inventory C106)', () => {
+test('a full cache holds what is watched, then others, and what is for stores besides (inventory C106)', () => {
   const entries = ['a', 'b', 'c', 'd'].map((id) => entryOf(id, { disableX509SvidPrefetch: id === 'd' }));
+  entries.push({ ...forStore, id: 's', disableX509SvidPrefetch: true });
   const chosen = (maxSize: number, ...watched: readonly string[]) => [
-    ...planSvids({ ...contentOf(entries), watched: new Set(watched), maxSize, now: NOW }).kept.keys(),
+    ...planSvids({
+      ...contentOf(entries),
+      watched: new Set(watched),
+      maxSize,
+      stores: new Set(['vault']),
+      now: NOW,
+    }).kept.keys(),
   ];
-  expect(chosen(2)).toEqual(['a', 'b']);
-  expect(chosen(2, 'c')).toEqual(['c', 'a']);
-  expect(chosen(1, 'c', 'd')).toEqual(['c', 'd']);
+  expect(chosen(2)).toEqual(['a', 'b', 's']);
+  expect(chosen(2, 'c')).toEqual(['c', 'a', 's']);
+  expect(chosen(1, 'c', 'd')).toEqual(['c', 'd', 's']);
 });
 
 test('an SVID by an authority that is tainted or gone is due at once (inventory B002)', async () => {

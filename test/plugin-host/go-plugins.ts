@@ -24,7 +24,8 @@ export type GoPlugin =
   | 'bundle-publisher'
   | 'credential-composer'
   | 'naming-composer'
-  | 'svid-store';
+  | 'svid-store'
+  | 'file-store';
 
 /** Each with spire-plugin-sdk v1.15.2; the first go-plugin is the one that this SDK asks for. */
 export type GoPluginVersion = '1.4.0' | '1.8.0';

@@ -25,6 +25,8 @@ export interface SynchronizerOptions {
   readonly jwtSvids: JwtSvids;
   readonly issue: Pick<IssueOptions, 'keyType' | 'availabilityTargetSeconds'>;
   readonly x509SvidCacheMaxSize: number;
+  /** Names of the SVID stores that there are. */
+  readonly svidStores: ReadonlySet<string>;
   readonly useSyncAuthorizedEntries: boolean;
   readonly status: SyncStatus;
   readonly log: Logger;
@@ -42,6 +44,7 @@ const NOTHING: CacheContent = { entries: new Map(), svids: new Map(), bundles: n
 export class Synchronizer {
   readonly #options: SynchronizerOptions;
   #lastSyncAt: Date | undefined;
+  #isConfirmed = false;
   /** What the X.509-SVIDs in the cache were last verified by; undefined: those of the last run were not yet. */
   #verifiedBy: Bundle | undefined;
   /** What the JWT-SVIDs that are kept were last looked at by. */
@@ -78,6 +81,7 @@ export class Synchronizer {
       svids: mustVerify ? withDistrusted(before.svids, verifiedBy, clock()) : before.svids,
       watched: cache.watchedEntryIds(),
       maxSize: this.#options.x509SvidCacheMaxSize,
+      stores: this.#options.svidStores,
       now: clock(),
     });
     const isTakenBack = wanted.length > 0 && this.#publishWhatIsTakenBack({ entries, svids: kept, bundles });
@@ -102,6 +106,11 @@ export class Synchronizer {
   /** When all that is due could be had last; undefined before. */
   get lastSyncAt(): Date | undefined {
     return this.#lastSyncAt;
+  }
+
+  /** Whether the cache has what the server said in this run. */
+  get isConfirmed(): boolean {
+    return this.#isConfirmed;
   }
 
   /** When the next X.509-SVID is due; those that are overdue wait for the next sync. */
@@ -183,7 +192,9 @@ export class Synchronizer {
       content.entries !== before.entries ||
       !isSameMap(content.svids, before.svids) ||
       !isSameMap(content.bundles, before.bundles);
-    if (hasChanged) {
+    const isFirst = !this.#isConfirmed;
+    this.#isConfirmed = true;
+    if (hasChanged || isFirst) {
       cache.replace(content);
       log.debug('workload cache updated', { entries: content.entries.size, svids: content.svids.size });
     }

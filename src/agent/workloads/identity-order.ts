@@ -1,7 +1,7 @@
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 
 /** Whoever was created first comes first: the first identity is the default one. */
-function byAge(a: AuthorizedEntry, b: AuthorizedEntry): number {
+export function byAge(a: AuthorizedEntry, b: AuthorizedEntry): number {
   return a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
 }
 

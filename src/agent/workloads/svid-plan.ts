@@ -8,7 +8,10 @@ export interface SvidPlanOptions {
   readonly svids: ReadonlyMap<string, WorkloadX509Svid>;
   /** Entries that somebody is connected for: theirs are always kept. */
   readonly watched: ReadonlySet<string>;
+  /** For workloads. */
   readonly maxSize: number;
+  /** Names of the SVID stores: what they keep, they are always given. */
+  readonly stores: ReadonlySet<string>;
   readonly now: Date;
 }
 
@@ -19,8 +22,10 @@ export interface SvidPlan {
 }
 
 /** SVIDs are kept ready for as many entries as the cache may hold, and renewed when due. Inventory C106. */
-export function planSvids({ entries, svids, watched, maxSize, now }: SvidPlanOptions): SvidPlan {
-  const chosen = chooseEntries([...entries.values()], watched, maxSize);
+export function planSvids({ entries, svids, watched, maxSize, stores, now }: SvidPlanOptions): SvidPlan {
+  const all = [...entries.values()];
+  const stored = all.filter(({ storeSvid, selectors: [first] }) => storeSvid && stores.has(first?.type ?? ''));
+  const chosen = [...chooseEntries(all, watched, maxSize), ...stored];
   const kept = new Map<string, WorkloadX509Svid>();
   const wanted: AuthorizedEntry[] = [];
   for (const entry of chosen) {
