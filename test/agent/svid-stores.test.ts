@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { BundleDefinition } from '../../src/gen/spire/api/server/bundle/v1/bundle.ts';
 import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.ts';
 import { Bundle, Entry, EntryMask } from '../../src/gen/spire/api/types/types.ts';
@@ -20,7 +20,8 @@ import { fetchIds } from './workload.ts';
 
 // Inventory K006: entries with store_svid go to the plugin that their selectors name, and to no workload.
 
-const WAIT = { timeout: 30_000, interval: 50 };
+vi.setConfig({ testTimeout: 120_000 });
+const WAIT = { timeout: 50_000, interval: 50 };
 const PARTNER = 'partner.org';
 const fileStore = fileURLToPath(new URL('../interop/sdk-plugins/file-store.ts', import.meta.url));
 
