@@ -9,12 +9,12 @@ import { healthService } from '../rpc/health-service.ts';
 import { serverLoggerService } from '../rpc/logger-service.ts';
 import { reflectionServices } from '../rpc/reflection-service.ts';
 import type { BoundService } from '../rpc/service.ts';
-import type { JwtAuthority } from '../spiffe/bundle.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { agentService } from './api/agent-service.ts';
 import { bundleService } from './api/bundle-service.ts';
 import { debugService } from './api/debug-service.ts';
 import { entryService } from './api/entry-service.ts';
+import { KeysFromBelow } from './api/keys-from-below.ts';
 import { localAuthorityService } from './api/local-authority-service.ts';
 import { svidService } from './api/svid-service.ts';
 import { trustDomainService } from './api/trust-domain-service.ts';
@@ -75,10 +75,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
   const downstream = {
     issuer,
     bundle,
-    publishJwtKey: async (key: JwtAuthority) => {
-      await authorities.publishJwtAuthority(key);
-      return bundle.current.jwtAuthorities;
-    },
+    keysFromBelow: new KeysFromBelow({ bundle, publish: (key) => authorities.publishJwtAuthority(key) }),
     downstreamEntries: (context: CallContext) => authorizer.callerOf(context).downstreamEntries ?? [],
     clock,
   };

@@ -141,6 +141,26 @@ describe('PublishJWTAuthority', () => {
     });
   });
 
+  test('the hundred-and-first of one caller is refused', async () => {
+    const publishMany = (prefix: string) =>
+      Promise.allSettled(
+        Array.from({ length: 100 }, (_, index) =>
+          publish({ keyId: `${prefix}-${index}`, publicKey: publicKey(), expiresAt: later }),
+        ),
+      );
+    const before = server.running.bundle.jwtAuthorities.length;
+    await publishMany('first');
+    expect(server.running.bundle.jwtAuthorities.length).toBeGreaterThan(before);
+    const outcomes = await publishMany('second');
+    expect(outcomes.at(-1)).toMatchObject({
+      reason: {
+        status: Status.ResourceExhausted,
+        message: expect.stringMatching(/has made 100 JWT authorities known that are still valid/),
+      },
+    });
+    expect(server.running.bundle.jwtAuthorities.length).toBeLessThanOrEqual(before + 100);
+  });
+
   const rsa = (modulusLength: number) =>
     new Uint8Array(generateKeyPairSync('rsa', { modulusLength }).publicKey.export({ type: 'spki', format: 'der' }));
   test.each([

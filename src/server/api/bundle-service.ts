@@ -77,6 +77,6 @@ export function bundleService(options: BundleServiceOptions): BoundService {
       await Promise.all([federated.refresh(), entriesChanged()]);
       return { results };
     },
-    publishJWTAuthority: (request) => publishJwtAuthority(request, downstream),
+    publishJWTAuthority: (request, context) => publishJwtAuthority(request, context, downstream),
   });
 }

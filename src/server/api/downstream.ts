@@ -8,6 +8,7 @@ import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
 import { publicKeyOfSpki } from '../../x509/spki.ts';
 import type { SvidIssuer } from '../ca/svid-issuer.ts';
+import type { KeysFromBelow } from './keys-from-below.ts';
 import { requireCsr } from './require-csr.ts';
 
 // What a server below this one asks for. Inventory R013, R056.
@@ -15,16 +16,13 @@ import { requireCsr } from './require-csr.ts';
 export interface DownstreamDeps {
   readonly issuer: SvidIssuer;
   readonly bundle: { readonly current: Bundle };
-  /** Makes a key known in the whole trust domain. @returns all its keys */
-  readonly publishJwtKey: (key: JwtAuthority) => Promise<readonly JwtAuthority[]>;
+  readonly keysFromBelow: KeysFromBelow;
   /** The entries that make the caller a downstream server. */
   readonly downstreamEntries: (context: CallContext) => readonly RegistrationEntry[];
   readonly clock: () => Date;
 }
 
 const MAX_KEY_ID_CHARACTERS = 1_024;
-/** Servers of a trust domain have two or three each; more are somebody's mistake, or attack. */
-const MAX_JWT_AUTHORITIES = 1_000;
 
 /** Only the key of the CSR counts. The entry's TTL goes before the one that the server below would like. */
 export async function newDownstreamX509Ca(
@@ -44,18 +42,17 @@ export async function newDownstreamX509Ca(
 
 export async function publishJwtAuthority(
   { jwtAuthority }: PublishJWTAuthorityRequest,
-  { bundle, publishJwtKey, clock }: DownstreamDeps,
+  context: CallContext,
+  { bundle, keysFromBelow, downstreamEntries, clock }: DownstreamDeps,
 ) {
+  const [entry] = downstreamEntries(context);
+  if (entry === undefined) throw new SpiffeError('PERMISSION_DENIED', 'the caller is not a downstream server');
   const key = parseJwtKey(jwtAuthority, clock());
   const known = jwtAuthorityOf(bundle.current, key.keyId);
   if (known !== undefined && Buffer.compare(known.publicKey, key.publicKey) !== 0) {
     throw new SpiffeError('ALREADY_EXISTS', `another JWT authority has the key ID ${quoteText(key.keyId)}`);
   }
-  const { length } = bundle.current.jwtAuthorities;
-  if (known === undefined && length >= MAX_JWT_AUTHORITIES) {
-    throw new SpiffeError('RATE_LIMITED', `the bundle has ${length} JWT authorities, and takes no more from below`);
-  }
-  const keys = await publishJwtKey(key);
+  const keys = await keysFromBelow.publish(entry.spiffeId, key);
   return { jwtAuthorities: keys.map((one) => ({ ...one, expiresAt: BigInt(one.expiresAt) })) };
 }
 
