@@ -1,4 +1,4 @@
-import { type Bundle, mergeBundles } from '../spiffe/bundle.ts';
+import { type Bundle, emptyBundle, mergeBundles } from '../spiffe/bundle.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import {
@@ -12,6 +12,7 @@ import {
 import { loadBundles, replaceAuthorities, toBundleRow } from './bundle-rows.ts';
 import { EntryRepository } from './entry-repository.ts';
 import { type Page, type PageRequest, readPage } from './page.ts';
+import { forgetRevoked, pruneRevoked, rememberRevoked, revokedAmong } from './revoked-authorities.ts';
 import { atomically, type Session } from './session.ts';
 
 /** When entries federate with a bundle that is to be deleted: refuse, have them federate no longer, or delete them too. */
@@ -19,6 +20,11 @@ export type BundleDeletion = 'restrict' | 'dissociate' | 'delete';
 
 /** What an update replaces. */
 export type BundleMasked = Partial<Omit<Bundle, 'trustDomain'>>;
+
+export type RevokedAuthorities = Pick<Bundle, 'x509Authorities' | 'jwtAuthorities'>;
+
+/** A step of the transaction that has the bundle's row locked. */
+type BundleChange = (current: Bundle, db: Session['db']) => Bundle | Promise<Bundle>;
 
 /** Bundles of the own and of federated trust domains. */
 export class BundleRepository {
@@ -64,9 +70,28 @@ export class BundleRepository {
     return this.#change(trustDomain, (current) => replaceBundle(current, { ...current, ...changes, trustDomain }));
   }
 
-  /** Adds authorities, or creates the bundle; sequence number +1 when that changed anything. */
+  /**
+   * Adds authorities, or creates the bundle; sequence number +1 when that changed anything. One that was revoked is trusted again.
+   */
   async append(bundle: Bundle): Promise<Bundle> {
-    return this.#createOrChange(bundle, (current) => mergeBundles(current, bundle));
+    return this.#createOrChange(bundle, async (current, db) => {
+      await forgetRevoked(db, bundle);
+      return mergeBundles(current, bundle);
+    });
+  }
+
+  /** As {@link append}, but what was revoked stays out. @returns the bundle, and the authorities that stayed out. */
+  async appendUnrevoked(bundle: Bundle): Promise<{ readonly bundle: Bundle; readonly revoked: RevokedAuthorities }> {
+    let revoked: RevokedAuthorities = emptyBundle(bundle.trustDomain);
+    const appended = await this.#createOrChange(bundle, async (current, db) => {
+      revoked = await revokedAmong(db, bundle);
+      return mergeBundles(current, {
+        ...bundle,
+        x509Authorities: bundle.x509Authorities.filter((authority) => !revoked.x509Authorities.includes(authority)),
+        jwtAuthorities: bundle.jwtAuthorities.filter((authority) => !revoked.jwtAuthorities.includes(authority)),
+      });
+    });
+    return { bundle: appended, revoked };
   }
 
   /** In the order of trust domains; without a page, all. */
@@ -135,7 +160,8 @@ export class BundleRepository {
    */
   async prune(trustDomain: TrustDomain, expiredBefore: number): Promise<Bundle | undefined> {
     let changed = false;
-    const bundle = await this.#change(trustDomain, (current) => {
+    const bundle = await this.#change(trustDomain, async (current, db) => {
+      await pruneRevoked(db, trustDomain, expiredBefore);
       const pruned = pruneBundle(current, expiredBefore);
       changed = pruned !== current;
       return pruned;
@@ -150,7 +176,7 @@ export class BundleRepository {
 
   /** Removes it. @param subjectKeyId hex. @throws SpiffeError `BUNDLE_NOT_FOUND`, `KEY_NOT_FOUND`, `FAILED_PRECONDITION` (not tainted) */
   async revokeX509Authority(trustDomain: TrustDomain, subjectKeyId: string): Promise<Bundle> {
-    return this.#change(trustDomain, (bundle) => revokeX509Authority(bundle, subjectKeyId));
+    return this.#revoke(trustDomain, (bundle) => revokeX509Authority(bundle, subjectKeyId));
   }
 
   /** @throws SpiffeError `BUNDLE_NOT_FOUND`, `KEY_NOT_FOUND`, `FAILED_PRECONDITION` (tainted already) */
@@ -160,10 +186,18 @@ export class BundleRepository {
 
   /** Removes it. @throws SpiffeError `BUNDLE_NOT_FOUND`, `KEY_NOT_FOUND`, `FAILED_PRECONDITION` (not tainted) */
   async revokeJwtAuthority(trustDomain: TrustDomain, keyId: string): Promise<Bundle> {
-    return this.#change(trustDomain, (bundle) => revokeJwtAuthority(bundle, keyId));
+    return this.#revoke(trustDomain, (bundle) => revokeJwtAuthority(bundle, keyId));
   }
 
-  async #createOrChange(bundle: Bundle, change: (current: Bundle) => Bundle): Promise<Bundle> {
+  async #revoke(trustDomain: TrustDomain, revoke: (current: Bundle) => Bundle): Promise<Bundle> {
+    return this.#change(trustDomain, async (current, db) => {
+      const changed = revoke(current);
+      await rememberRevoked(db, current, changed);
+      return changed;
+    });
+  }
+
+  async #createOrChange(bundle: Bundle, change: BundleChange): Promise<Bundle> {
     return atomically(this.#session, async (session) => {
       if (await insert(session, bundle)) return bundle;
       return new BundleRepository(session).#change(bundle.trustDomain, change);
@@ -171,7 +205,7 @@ export class BundleRepository {
   }
 
   /** @param change returns its argument where nothing changes. @throws SpiffeError `BUNDLE_NOT_FOUND` */
-  async #change(trustDomain: TrustDomain, change: (current: Bundle) => Bundle): Promise<Bundle> {
+  async #change(trustDomain: TrustDomain, change: BundleChange): Promise<Bundle> {
     return atomically(this.#session, async ({ db, changed: logs }) => {
       const locked = await db
         .updateTable('bundle')
@@ -181,7 +215,7 @@ export class BundleRepository {
         .execute();
       const [current] = await loadBundles(db, locked);
       if (current === undefined) throw notFound(trustDomain);
-      const changed = change(current);
+      const changed = await change(current, db);
       if (changed === current) return current;
       logs.set('bundle', 0);
       await db.updateTable('bundle').set(toBundleRow(changed)).where('trust_domain', '=', trustDomain).execute();

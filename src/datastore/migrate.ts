@@ -4,6 +4,7 @@ import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import { migration0001 } from './migrations/0001-initial.ts';
 import { migration0002 } from './migrations/0002-change-sequences.ts';
 import { migration0003 } from './migrations/0003-attempts-and-entry-sets.ts';
+import { migration0004 } from './migrations/0004-revoked-authorities.ts';
 import type { DatastoreSchema } from './schema.ts';
 
 /** Append-only: a name that was released never changes, nor does what it does. */
@@ -11,6 +12,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001-initial': migration0001,
   '0002-change-sequences': migration0002,
   '0003-attempts-and-entry-sets': migration0003,
+  '0004-revoked-authorities': migration0004,
 };
 export const MIGRATION_TABLE = 'schema_migration';
 

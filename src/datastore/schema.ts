@@ -59,6 +59,14 @@ export interface DatastoreSchema {
     readonly expires_at: number;
     readonly tainted: number;
   };
+  /** `name` is a JWT authority's key ID, or the SHA-256 hash of an X.509 authority's certificate. */
+  readonly revoked_authority: {
+    readonly trust_domain: string;
+    readonly kind: string;
+    readonly name: string;
+    /** 0: never. */
+    readonly expires_at: number;
+  };
   readonly ca_journal: {
     readonly name: string;
     readonly active_x509_authority_id: string;

@@ -1,8 +1,13 @@
-import type { BundleRepository } from '../datastore/bundle-repository.ts';
+import type { BundleRepository, RevokedAuthorities } from '../datastore/bundle-repository.ts';
 import type { Datastore } from '../datastore/datastore.ts';
 import type { Logger } from '../log/logger.ts';
 import { type Bundle, emptyBundle, type JwtAuthority, type X509Authority } from '../spiffe/bundle.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
+
+export interface AddedAuthorities {
+  readonly x509?: readonly X509Authority[];
+  readonly jwt?: readonly JwtAuthority[];
+}
 
 const RETRY_MS = 1_000;
 
@@ -65,15 +70,16 @@ export class BundleKeeper {
     if (stored !== undefined) this.#replace(stored);
   }
 
-  async append(added: { x509?: readonly X509Authority[]; jwt?: readonly JwtAuthority[] }): Promise<void> {
-    const { x509 = [], jwt = [] } = added;
-    this.#replace(
-      await this.#repository.append({
-        ...emptyBundle(this.#current.trustDomain),
-        x509Authorities: x509,
-        jwtAuthorities: jwt,
-      }),
-    );
+  /** One that was revoked is trusted again. */
+  async append(added: AddedAuthorities): Promise<void> {
+    this.#replace(await this.#repository.append(this.#bundleOf(added)));
+  }
+
+  /** What was revoked stays out. @returns what that was. */
+  async appendUnrevoked(added: AddedAuthorities): Promise<RevokedAuthorities> {
+    const { bundle, revoked } = await this.#repository.appendUnrevoked(this.#bundleOf(added));
+    this.#replace(bundle);
+    return revoked;
   }
 
   /** Forgets authorities that expired before `expiredBefore` (Unix seconds). @returns whether there were any. */
@@ -101,6 +107,10 @@ export class BundleKeeper {
   /** @throws SpiffeError `KEY_NOT_FOUND`, `FAILED_PRECONDITION` (not tainted) */
   async revokeJwt(keyId: string): Promise<void> {
     this.#replace(await this.#repository.revokeJwtAuthority(this.#current.trustDomain, keyId));
+  }
+
+  #bundleOf({ x509 = [], jwt = [] }: AddedAuthorities): Bundle {
+    return { ...emptyBundle(this.#current.trustDomain), x509Authorities: x509, jwtAuthorities: jwt };
   }
 
   #replace(bundle: Bundle): void {

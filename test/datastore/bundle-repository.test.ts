@@ -199,6 +199,35 @@ describe.each(engines)('bundles on $name', (engine) => {
       await expect(bundles.taintJwtAuthority(TRUST_DOMAIN, 'a')).rejects.toMatchObject(refused);
     });
 
+    test('what was revoked stays out of what is appended for others, until it has expired', async () => {
+      const { bundles } = datastore;
+      await bundles.taintX509Authority(TRUST_DOMAIN, short.subjectKeyId);
+      await bundles.revokeX509Authority(TRUST_DOMAIN, short.subjectKeyId);
+      await bundles.taintJwtAuthority(TRUST_DOMAIN, 'a');
+      await bundles.revokeJwtAuthority(TRUST_DOMAIN, 'a');
+      const before = await bundles.get(TRUST_DOMAIN);
+      const again = async () => {
+        const { bundle, revoked } = await bundles.appendUnrevoked(own());
+        expect(bytesOf(bundle)).toEqual(bytesOf(await bundles.get(TRUST_DOMAIN)));
+        return { left: bytesOf(bundle.x509Authorities), revoked: bytesOf(revoked) };
+      };
+      const stayedOut = { x509Authorities: [short.authority], jwtAuthorities: [jwtAuthority('a', 100)] };
+      expect(await again()).toEqual({ left: bytesOf(before.x509Authorities), revoked: bytesOf(stayedOut) });
+      await bundles.prune(TRUST_DOMAIN, 101); // the key is forgotten, the certificate is not
+      expect((await bundles.appendUnrevoked(own())).revoked.jwtAuthorities).toEqual([]);
+      expect((await bundles.get(TRUST_DOMAIN)).jwtAuthorities).toMatchObject([{ keyId: 'a' }]);
+      expect((await bundles.get(TRUST_DOMAIN)).x509Authorities).toHaveLength(1);
+    });
+
+    test('an administrator brings back what was revoked', async () => {
+      const { bundles } = datastore;
+      await bundles.taintX509Authority(TRUST_DOMAIN, short.subjectKeyId);
+      await bundles.revokeX509Authority(TRUST_DOMAIN, short.subjectKeyId);
+      expect((await bundles.append(own())).x509Authorities).toHaveLength(2);
+      const { revoked } = await bundles.appendUnrevoked(own());
+      expect(revoked.x509Authorities).toEqual([]);
+    });
+
     const methods = ['taintX509Authority', 'revokeX509Authority', 'taintJwtAuthority', 'revokeJwtAuthority'] as const;
     test.each(methods)('%s refuses an unknown key and trust domain', async (method) => {
       await expect(datastore.bundles[method](TRUST_DOMAIN, '00')).rejects.toMatchObject({ code: 'KEY_NOT_FOUND' });

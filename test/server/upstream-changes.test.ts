@@ -30,8 +30,17 @@ beforeEach(async () => {
   cas = { one: files.root('one'), two: files.root('two') };
   offsetMs = 0;
   tell({});
+  server = await startServer();
+});
+afterEach(async () => {
+  await server?.[Symbol.asyncDispose]();
+  files[Symbol.dispose]();
+  await folder[Symbol.asyncDispose]();
+});
+
+async function startServer(): Promise<TestServer> {
   const plugin = JSON.stringify([`${import.meta.dirname}/../interop/sdk-plugins/scripted-upstream.ts`, scriptPath()]);
-  server = await TestServer.start({
+  return await TestServer.start({
     folder: folder.path,
     settings: 'ca_ttl = "24h"',
     plugins: `KeyManager "memory" {}
@@ -39,12 +48,7 @@ beforeEach(async () => {
   UpstreamAuthority "scripted" { plugin_cmd = "${process.execPath}" plugin_args = ${plugin} }`,
     clock: () => new Date(Date.now() + offsetMs),
   });
-});
-afterEach(async () => {
-  await server?.[Symbol.asyncDispose]();
-  files[Symbol.dispose]();
-  await folder[Symbol.asyncDispose]();
-});
+}
 
 const scriptPath = () => `${files.path}/script.json`;
 
@@ -176,6 +180,10 @@ test('a root that was revoked here does not come back while the PKI above still 
   tell({ signs: 'two', trusted: ['one', 'two'] });
   await steps.prepare();
   expect([roots(), logged(/trusts a root that was revoked here/)]).toEqual([['two'], 1]);
+  await server[Symbol.asyncDispose]();
+  server = await startServer();
+  await expect.poll(() => logged(/trusts a root that was revoked here/), SOON).toBe(1);
+  expect([roots(), await hangsOn()]).toEqual([['two'], 'two']);
 });
 
 test('a root without a subject key identifier is as good as others', async () => {

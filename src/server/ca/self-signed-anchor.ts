@@ -7,6 +7,7 @@ import type { Signer } from '../../x509/signer.ts';
 import type { BundleKeeper } from '../bundle-keeper.ts';
 import type { CaAnchor, CertifiedCa } from './ca-anchor.ts';
 import type { Composers } from './composing/composers.ts';
+import { requireUnrevoked } from './refusals.ts';
 import { BACKDATE_SECONDS } from './x509-authorities.ts';
 
 export interface SelfSignedAnchorOptions {
@@ -46,6 +47,6 @@ export class SelfSignedAnchor implements CaAnchor {
   }
 
   async publishJwtAuthority(authority: JwtAuthority): Promise<void> {
-    await this.#options.bundle.append({ jwt: [authority] });
+    requireUnrevoked(await this.#options.bundle.appendUnrevoked({ jwt: [authority] }));
   }
 }

@@ -26,6 +26,7 @@ const BUNDLE_WRITES = [
   'create',
   'set',
   'append',
+  'appendUnrevoked',
   'prune',
   'delete',
   'taintX509Authority',

@@ -214,3 +214,22 @@ describe('what it signs', () => {
     expect(text).toContain(keyType.startsWith('ec') ? 'ecdsa-with-SHA' : 'sha256WithRSAEncryption');
   });
 });
+
+test('a JWT authority of a server below that was revoked is not published again, after a restart neither', async () => {
+  const authority = {
+    keyId: 'below',
+    publicKey: newPublicKey(),
+    expiresAt: now.getTime() / 1000 + DAY,
+    tainted: false,
+  };
+  await using ca = await open();
+  await ca.manager.publishJwtAuthority(authority);
+  await ca.bundle.taintJwt('below');
+  await ca.bundle.revokeJwt('below');
+  await ca[Symbol.asyncDispose]();
+  await using again = await open();
+  await expect(again.manager.publishJwtAuthority(authority)).rejects.toThrow(
+    'the JWT authority "below" was revoked: make another key',
+  );
+  expect(again.bundle.current.jwtAuthorities.map(({ keyId }) => keyId)).not.toContain('below');
+});

@@ -17,6 +17,7 @@ import { subjectKeyIdOfSpki } from '../../../x509/spki.ts';
 import type { BundleKeeper } from '../../bundle-keeper.ts';
 import type { CaAnchor, CertifiedCa } from '../ca-anchor.ts';
 import type { Composers } from '../composing/composers.ts';
+import { requireUnrevoked } from '../refusals.ts';
 import { authorityIdOf, isBelow } from '../x509-authorities.ts';
 import { type Dependent, DependentWatch } from './dependent-watch.ts';
 import { requireMintedCa } from './require-minted-ca.ts';
@@ -97,17 +98,20 @@ export class UpstreamAnchor implements CaAnchor, AsyncDisposable {
   }
 
   async publishJwtAuthority(authority: JwtAuthority): Promise<void> {
-    const isTaken = await this.#explained(() =>
+    const revoked = await this.#explained(() =>
       this.#published.replace(
         (signal) => this.#options.upstream.publishJwtKey(authority, signal),
         async (keys) => {
-          await this.#bundle.takeJwtAuthorities([...keys, ...(isIn(keys, authority) ? [] : [authority])]);
-          return true;
+          const all = [...keys, ...(isIn(keys, authority) ? [] : [authority])];
+          return await this.#bundle.takeJwtAuthorities(all);
         },
-        (keys) => this.#bundle.takeJwtAuthorities(keys),
+        async (keys) => {
+          await this.#bundle.takeJwtAuthorities(keys);
+        },
       ),
     );
-    if (isTaken === undefined) await this.#bundle.keepJwtAuthority(authority);
+    const { jwtAuthorities } = revoked ?? (await this.#bundle.keepJwtAuthority(authority));
+    requireUnrevoked({ jwtAuthorities: jwtAuthorities.filter(({ keyId }) => keyId === authority.keyId) });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

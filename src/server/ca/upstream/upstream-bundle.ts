@@ -1,5 +1,6 @@
+import type { RevokedAuthorities } from '../../../datastore/bundle-repository.ts';
 import type { Logger } from '../../../log/logger.ts';
-import { type Bundle, hasX509Authority, type JwtAuthority, type X509Authority } from '../../../spiffe/bundle.ts';
+import type { JwtAuthority, X509Authority } from '../../../spiffe/bundle.ts';
 import { parseCertificate } from '../../../x509/certificate.ts';
 import type { BundleKeeper } from '../../bundle-keeper.ts';
 
@@ -10,20 +11,16 @@ import type { BundleKeeper } from '../../bundle-keeper.ts';
 export class UpstreamBundle {
   readonly #bundle: BundleKeeper;
   readonly #log: Logger;
-  /** Key IDs that were taken over before: one of them that is missing was revoked here. */
-  readonly #taken = new Set<string>();
   /** Subject key IDs of roots that the PKI above said are tainted. */
   readonly #toldTainted = new Set<string>();
-  /** Roots that the bundle had as tainted, and whether the log says that they stay out: one of them that is missing was revoked. */
-  readonly #everTainted = new Map<string, { isTold: boolean }>();
+  /** Subject key IDs of roots of which the log says that they were revoked here. */
+  #toldRevoked: ReadonlySet<string> = new Set();
   #roots: readonly X509Authority[] | undefined;
   #running: Promise<unknown> = Promise.resolve();
 
   constructor(bundle: BundleKeeper, log: Logger) {
     this.#bundle = bundle;
     this.#log = log;
-    this.#remember(bundle.current);
-    bundle.subscribe((current) => this.#remember(current));
   }
 
   /** What the PKI above trusts, as it said last, without what was revoked here; undefined before it said anything. */
@@ -37,13 +34,13 @@ export class UpstreamBundle {
    */
   async takeRoots(roots: readonly X509Authority[]): Promise<void> {
     await this.#serially(async () => {
-      await this.#bundle.refresh(); // another server may have revoked what is not known here as such yet
       const isFirst = this.#roots === undefined; // who tainted what in the last run is not known
-      const accepted = roots.filter((root) => !this.#isRevoked(root));
-      this.#roots = accepted;
+      const untainted = roots.map((root) => ({ ...root, tainted: false }));
+      const { x509Authorities: revoked } = await this.#bundle.appendUnrevoked({ x509: untainted });
+      this.#tellRevoked(subjectKeyIds(revoked));
+      this.#roots = roots.filter((_root, index) => !revoked.some((one) => one === untainted[index]));
       for (const subjectKeyId of subjectKeyIds(roots.filter(({ tainted }) => tainted)))
         this.#toldTainted.add(subjectKeyId);
-      await this.#bundle.append({ x509: accepted.map((root) => ({ ...root, tainted: false })) });
       const listed = subjectKeyIds(roots);
       const tainted = subjectKeyIds(this.#bundle.current.x509Authorities.filter((root) => root.tainted));
       for (const subjectKeyId of [...tainted].filter((id) => !listed.has(id))) {
@@ -66,44 +63,38 @@ export class UpstreamBundle {
     });
   }
 
-  /** All keys of the trust domain. A tainted one that is not there any more is revoked; one that was revoked here stays so. */
-  async takeJwtAuthorities(keys: readonly JwtAuthority[]): Promise<void> {
-    await this.#serially(async () => {
+  /**
+   * All keys of the trust domain. A tainted one that is not there any more is revoked; one that was revoked here stays so.
+   *
+   * @returns those that were revoked.
+   */
+  async takeJwtAuthorities(keys: readonly JwtAuthority[]): Promise<RevokedAuthorities> {
+    return await this.#serially(async () => {
       const { jwtAuthorities } = this.#bundle.current;
-      const isHere = new Set(jwtAuthorities.map(({ keyId }) => keyId));
-      await this.#bundle.append({ jwt: keys.filter(({ keyId }) => isHere.has(keyId) || !this.#taken.has(keyId)) });
+      const revoked = await this.#bundle.appendUnrevoked({ jwt: keys });
       const listed = new Set(keys.map(({ keyId }) => keyId));
-      for (const keyId of listed) this.#taken.add(keyId);
       for (const { keyId } of jwtAuthorities.filter(({ tainted }) => tainted)) {
         if (listed.has(keyId)) continue;
         await this.#bundle.revokeJwt(keyId);
         this.#log.info('JWT authority revoked, as the upstream authority did', { authority_id: keyId });
       }
+      return revoked;
     });
   }
 
   /** A key that the PKI above takes none of. */
-  async keepJwtAuthority(key: JwtAuthority): Promise<void> {
-    await this.#serially(() => this.#bundle.append({ jwt: [key] }));
+  async keepJwtAuthority(key: JwtAuthority): Promise<RevokedAuthorities> {
+    return await this.#serially(() => this.#bundle.appendUnrevoked({ jwt: [key] }));
   }
 
-  #remember({ x509Authorities }: Bundle): void {
-    for (const { certificate } of x509Authorities.filter(({ tainted }) => tainted)) {
-      const key = keyOf(certificate);
-      if (!this.#everTainted.has(key)) this.#everTainted.set(key, { isTold: false });
-    }
-  }
-
-  #isRevoked(root: X509Authority): boolean {
-    const known = this.#everTainted.get(keyOf(root.certificate));
-    if (known === undefined || hasX509Authority(this.#bundle.current, root.certificate)) return false;
-    if (!known.isTold) {
+  #tellRevoked(subjectKeyIds: ReadonlySet<string>): void {
+    for (const subjectKeyId of subjectKeyIds) {
+      if (this.#toldRevoked.has(subjectKeyId)) continue;
       this.#log.warning('the upstream authority trusts a root that was revoked here: it stays out of the bundle', {
-        subject_key_id: subjectKeyIdOf(root),
+        subject_key_id: subjectKeyId,
       });
     }
-    known.isTold = true;
-    return true;
+    this.#toldRevoked = subjectKeyIds;
   }
 
   /** Several streams tell of the same: one at a time. */
@@ -113,8 +104,6 @@ export class UpstreamBundle {
     return running;
   }
 }
-
-const keyOf = (certificate: Uint8Array) => Buffer.from(certificate).toString('base64');
 
 /** Lower-case hex; empty without one, which nothing can be said of by its ID. */
 function subjectKeyIdOf({ certificate }: X509Authority): string {
