@@ -15,6 +15,7 @@ const REQUIRED = [
   { name: 'opensc', command: 'pkcs11-tool' },
   { name: 'openssl', command: 'openssl' },
   { name: 'postgresql', postgres: 'initdb' },
+  { name: 'pgbouncer', command: 'pgbouncer' },
   { name: 'docker.io', command: 'dockerd' },
   { name: 'podman', command: 'podman' },
   { name: 'runc', command: 'runc' },

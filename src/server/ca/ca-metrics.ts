@@ -1,5 +1,6 @@
 import { type CallEnded, observed } from '../../rpc/call-observer.ts';
 import { callMeter } from '../../telemetry/call-metrics.ts';
+import { toSpireLabel } from '../../telemetry/label.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { AuthorityRecord } from './authority-records.ts';
 
@@ -15,7 +16,7 @@ export class CaMetrics {
     this.#prune = callMeter(metrics, ['ca', 'manager', 'bundle', 'prune']);
     const x509 = callMeter(metrics, ['ca', 'manager', 'x509_ca', 'prepare']);
     const jwt = callMeter(metrics, ['ca', 'manager', 'jwt_key', 'prepare']);
-    const labels = [{ name: 'trust_domain_id', value: trustDomain }];
+    const labels = [toSpireLabel({ name: 'trust_domain_id', value: trustDomain })];
     this.x509 = {
       measurePreparation: (work) => observed(x509, work),
       onActivation: ({ notAfter }) => {
