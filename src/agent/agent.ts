@@ -50,6 +50,7 @@ import { workloadService } from './workload-api/workload-service.ts';
 import { type AttestWorkloadOptions, attestWorkload, requireSame } from './workloads/attest-workload.ts';
 import { JwtSvids } from './workloads/jwt-svids.ts';
 import { KnownSelectors } from './workloads/known-selectors.ts';
+import { SharedAttestations } from './workloads/shared-attestations.ts';
 import { WorkloadCache } from './workloads/workload-cache.ts';
 
 export interface AgentOptions {
@@ -147,10 +148,11 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     log,
     onOutcomes: (peer, outcomes) => refusals.found(peer, outcomes),
   };
+  const attestations = new SharedAttestations(attestation);
   const rateLimits = new WorkloadRateLimits(experimental.ratelimit);
   const watch = stack.use(new CallerWatch({ log }));
   const callers: Callers = {
-    attest: (peer, callSignal) => attestWorkload(peer, callSignal, attestation),
+    attest: (peer, callSignal) => attestations.attest(peer, callSignal),
     spend: (method, selectors) => rateLimits.spend(method, selectors),
     requireSame,
     goneSignal: (peer) => watch.goneSignal(peer),

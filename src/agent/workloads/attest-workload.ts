@@ -58,12 +58,29 @@ export async function askAttestors(
 export async function attestWorkload(
   peer: Peer,
   signal: AbortSignal,
-  { attestors, logSelectors, known, onOutcomes, log }: AttestWorkloadOptions,
+  options: AttestWorkloadOptions,
 ): Promise<readonly Selector[]> {
-  if (peer.kind !== 'unix') throw new SpiffeError('UNAUTHENTICATED', 'workloads call over the Unix socket');
-  const { pid } = peer;
+  requireWorkload(peer);
   requireSame(peer);
-  const outcomes = await askAttestors(pid, signal, attestors);
+  return selectorsOf(peer, await askAttestors(peer.pid, signal, options.attestors), signal, options);
+}
+
+/** @throws SpiffeError `UNAUTHENTICATED` for a caller that is no process of this node */
+export function requireWorkload(peer: Peer): asserts peer is UnixPeer {
+  if (peer.kind !== 'unix') throw new SpiffeError('UNAUTHENTICATED', 'workloads call over the Unix socket');
+}
+
+/**
+ * What the attestors have said of a process, where it still is that one: the second half of {@link attestWorkload}, which
+ * throws the same.
+ */
+export function selectorsOf(
+  peer: UnixPeer,
+  outcomes: readonly AttestorOutcome[],
+  signal: AbortSignal,
+  { attestors, logSelectors, known, onOutcomes, log }: AttestWorkloadOptions,
+): readonly Selector[] {
+  const { pid } = peer;
   requireSame(peer);
   onOutcomes?.(peer, outcomes);
   const selectors = outcomes.flatMap(({ name, error, selectors: found }) => {
