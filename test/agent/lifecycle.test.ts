@@ -133,7 +133,7 @@ test('an agent that was evicted stops with what to do, and comes back with a new
   expect(again.running.agentId).not.toBe(agentId);
 });
 
-test('an agent that was banned stops, and its cache is gone', async () => {
+test('an agent that was banned stops, and its SVID and its cache are gone (inventory B007)', async () => {
   await using domain = await TestDomain.start();
   await domain.createEntry('/web');
   await using agent = await domain.startAgent();
@@ -142,6 +142,8 @@ test('an agent that was banned stops, and its cache is gone', async () => {
   await expect(readFile(join(domain.folder.path, 'agent/data/workload-cache'))).rejects.toMatchObject({
     code: 'ENOENT',
   });
+  const kept = JSON.parse(await readFile(join(domain.folder.path, 'agent/data/agent.json'), 'utf8'));
+  expect(Object.keys(kept)).toEqual(['format', 'bundle']);
 });
 
 describeWithGo('with a node attestor that lets agents attest again', () => {

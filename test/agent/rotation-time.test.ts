@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { rotationTime } from '../../src/agent/identity/rotation-time.ts';
+import { missesTarget, rotationTime } from '../../src/agent/identity/rotation-time.ts';
 import { backoffMs } from '../../src/rpc/backoff.ts';
 
 const HOUR_MS = 3_600_000;
@@ -19,6 +19,18 @@ test.each([
     expect(time).toBeLessThanOrEqual(latest);
   }
 });
+
+test.each([
+  ['12 hours are left beside the target', 36, 86_400, false],
+  ['less is left', 35, 86_400, true],
+  ['there is no target', 1, undefined, false],
+] as const)(
+  'an SVID whose life has no room for the availability target is told of: %s',
+  (_rule, lifeHours, target, expected) => {
+    const life = { receivedAt, expiresAt: after(lifeHours), availabilityTargetSeconds: target };
+    expect(missesTarget(life)).toBe(expected);
+  },
+);
 
 test('the time between attempts doubles from a second to a minute', () => {
   const expected = [1, 2, 4, 8, 16, 32, 60, 60];

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { AuthorizedEntry } from '../../src/agent/server-api/authorized-entry.ts';
 import { planSvids, withDistrusted } from '../../src/agent/workloads/svid-plan.ts';
 import { type CacheContent, WorkloadCache, type WorkloadView } from '../../src/agent/workloads/workload-cache.ts';
@@ -123,6 +123,7 @@ test('who asks early waits; who watches hears of changes that concern it, and as
 });
 
 const plain = entryOf('a');
+const rare = entryOf('a', { disableX509SvidPrefetch: true });
 const forStore = entryOf('a', { storeSvid: true, selectors: [parseSelector('vault:name:web')] });
 const plans = [
   ['without an SVID', plain, undefined, { kept: false, wanted: true }],
@@ -138,6 +139,8 @@ const plans = [
   ],
   ['for a store that there is not', { ...plain, storeSvid: true }, svidOf(plain), { kept: false, wanted: false }],
   ['for a store', forStore, svidOf(forStore), { kept: true, wanted: false }],
+  ['that is not to be prefetched, and was used', rare, svidOf(rare), { kept: true, wanted: false }],
+  ['that is not to be prefetched, and is due', rare, svidOf(rare, { rotateAt: NOW }), { kept: false, wanted: false }],
   ['for a store, new', forStore, undefined, { kept: false, wanted: true }],
   [
     'that is not to be prefetched',
@@ -150,6 +153,7 @@ test.each(plans)('an entry %s', (_what, entry, svid, expected) => {
   const plan = planSvids({
     ...contentOf([entry], svid === undefined ? [] : [svid]),
     watched: new Set(),
+    lastUsed: new Map(),
     maxSize: 9,
     stores: new Set(['vault']),
     now: NOW,
@@ -157,21 +161,92 @@ test.each(plans)('an entry %s', (_what, entry, svid, expected) => {
   expect({ kept: plan.kept.has('a'), wanted: plan.wanted.includes(entry) }).toEqual(expected);
 });
 
-test('a full cache holds what is watched, then others, and what is for stores besides (inventory C106)', () => {
-  const entries = ['a', 'b', 'c', 'd'].map((id) => entryOf(id, { disableX509SvidPrefetch: id === 'd' }));
-  entries.push({ ...forStore, id: 's', disableX509SvidPrefetch: true });
-  const chosen = (maxSize: number, ...watched: readonly string[]) => [
-    ...planSvids({
-      ...contentOf(entries),
-      watched: new Set(watched),
+describe('a full cache (inventory B005, C106)', () => {
+  const four = ['a', 'b', 'c', 'd'].map((id) => entryOf(id));
+  const [a, b, c, d] = four;
+  const stored = { ...forStore, id: 's', disableX509SvidPrefetch: true };
+
+  /** Ids of those whose SVIDs are kept or asked for, in order. */
+  function chosen(maxSize: number, more: Partial<Parameters<typeof planSvids>[0]> = {}): readonly string[] {
+    const plan = planSvids({
+      ...contentOf([...four, stored], []),
+      watched: new Set(),
+      lastUsed: new Map(),
       maxSize,
       stores: new Set(['vault']),
       now: NOW,
-    }).kept.keys(),
-  ];
-  expect(chosen(2)).toEqual(['a', 'b', 's']);
-  expect(chosen(2, 'c')).toEqual(['c', 'a', 's']);
-  expect(chosen(1, 'c', 'd')).toEqual(['c', 'd', 's']);
+      ...more,
+    });
+    return [...plan.kept.keys(), ...plan.wanted.map(({ id }) => id)];
+  }
+
+  test('holds what is watched, then others, and what is for stores besides', () => {
+    expect(chosen(2)).toEqual(['a', 'b', 's']);
+    expect(chosen(2, { watched: new Set(['c']) })).toEqual(['c', 'a', 's']);
+    expect(chosen(1, { watched: new Set(['c', 'd']) })).toEqual(['c', 'd', 's']);
+    expect(chosen(0)).toEqual(['s']);
+  });
+
+  test('holds what was used last', () => {
+    const lastUsed = new Map([
+      ['b', 1],
+      ['d', 3],
+      ['c', 2],
+    ]);
+    expect(chosen(2, { lastUsed })).toEqual(['d', 'c', 's']);
+    expect(chosen(2, { lastUsed, watched: new Set(['b']) })).toEqual(['b', 'd', 's']);
+    expect(chosen(4, { lastUsed }).toSorted()).toEqual(['a', 'b', 'c', 'd', 's']);
+  });
+
+  test('signs for no other when the server tells its entries in another order', () => {
+    const svids = byId(
+      [c, d].map((entry) => svidOf(entry ?? stored)),
+      ({ entryId }) => entryId,
+    );
+    for (const entries of [
+      [a, b, c, d],
+      [d, c, b, a],
+      [b, d, a, c],
+    ] as const) {
+      const given = byId(
+        entries.map((entry) => entry ?? stored),
+        ({ id }) => id,
+      );
+      const plan = planSvids({
+        ...{ entries: given, svids, watched: new Set<string>(), lastUsed: new Map(), maxSize: 2, now: NOW },
+        stores: new Set(),
+      });
+      expect([[...plan.kept.keys()].toSorted(), plan.wanted]).toEqual([['c', 'd'], []]);
+    }
+  });
+
+  test('gives the SVID of one that was not used for long to one that is wanted', () => {
+    const svids = byId(
+      four.slice(0, 2).map((entry) => svidOf(entry)),
+      ({ entryId }) => entryId,
+    );
+    const lastUsed = new Map([['b', 1]]);
+    const plan = { svids, lastUsed, watched: new Set(['c']) };
+    expect(chosen(2, plan)).toEqual(['b', 'c', 's']);
+  });
+});
+
+test('what somebody was connected for counts as used when they leave, the last one most', async () => {
+  const cache = newCache();
+  const other = entryOf('b', { selectors: [parseSelector('unix:uid:9')] });
+  cache.replace(contentOf([entryOf('a'), other]));
+  const visit = async (...visitor: readonly string[]) => {
+    for await (const _ of cache.watch(visitor.map(parseSelector), new AbortController().signal)) return;
+  };
+  await visit('unix:uid:9');
+  await visit('unix:uid:1');
+  await visit('unix:uid:7');
+  const order = () => [...cache.lastUsed].toSorted(([, one], [, two]) => one - two).map(([id]) => id);
+  expect(order()).toEqual(['b', 'a']);
+  await visit('unix:uid:9');
+  expect(order()).toEqual(['a', 'b']);
+  cache.replace(contentOf([other]));
+  expect(order()).toEqual(['b']);
 });
 
 test('an SVID by an authority that is tainted or gone is due at once (inventory B002)', async () => {

@@ -14,7 +14,7 @@ import { CALL_DEADLINE_MS, type ServerConnection } from '../server-api/server-co
 import type { AgentDataFile } from '../storage/agent-data.ts';
 import { findAgentKey, generateAgentKey } from './agent-keys.ts';
 import { requireReceivedSvid } from './received-svid.ts';
-import { rotationTime } from './rotation-time.ts';
+import { missesTarget, rotationTime, TARGET_MISSED } from './rotation-time.ts';
 
 export interface NodeIdentityOptions {
   readonly trustDomain: TrustDomain;
@@ -35,7 +35,7 @@ export class NodeIdentity implements AsyncDisposable {
 
   private constructor(options: NodeIdentityOptions, svid: AgentSvid, tlsKey: ManagedTlsKey) {
     this.#options = options;
-    this.#current = { svid, tlsKey, renewAt: rotationTime({ ...options, ...svid }) };
+    this.#current = { svid, tlsKey, renewAt: this.#renewalOf(svid) };
   }
 
   /** Begins with an SVID that was stored or has just been earned. */
@@ -96,9 +96,16 @@ export class NodeIdentity implements AsyncDisposable {
     const tlsKey = await openTlsKey(svid);
     await this.#previousTlsKey?.[Symbol.asyncDispose]();
     this.#previousTlsKey = this.#current.tlsKey;
-    this.#current = { svid, tlsKey, renewAt: rotationTime({ ...this.#options, ...svid }) };
+    this.#current = { svid, tlsKey, renewAt: this.#renewalOf(svid) };
     for (const listener of this.#listeners) listener(this.tlsIdentity);
     log.info('agent X.509-SVID renewed', { spiffe_id: svid.spiffeId, expires_at: svid.expiresAt.toISOString() });
+  }
+
+  #renewalOf(svid: AgentSvid): Date {
+    const { availabilityTargetSeconds, log } = this.#options;
+    const life = { ...svid, availabilityTargetSeconds };
+    if (missesTarget(life)) log.warning(TARGET_MISSED, { spiffe_id: svid.spiffeId });
+    return rotationTime(life);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -21,3 +21,13 @@ export function rotationTime({ receivedAt, expiresAt, availabilityTargetSeconds 
   const usedMs = hasTarget ? Math.min(jittered(untilTargetMs), untilTargetMs) : jittered(lifeMs / 2);
   return new Date(receivedAt.getTime() + usedMs);
 }
+
+/** Whether an SVID lives too short for the availability target that there is, so that it is replaced as without one. */
+export function missesTarget({ receivedAt, expiresAt, availabilityTargetSeconds = 0 }: RotationOptions): boolean {
+  const lifeMs = expiresAt.getTime() - receivedAt.getTime();
+  return availabilityTargetSeconds > 0 && lifeMs - availabilityTargetSeconds * 1000 < MIN_REST_MS;
+}
+
+/** The sentence for {@link missesTarget}. */
+export const TARGET_MISSED =
+  'an X.509-SVID does not live 12 hours longer than availability_target, which does not count for it: it is replaced at half of its life';

@@ -202,6 +202,7 @@ export class Maintenance implements AsyncDisposable {
     const { spiffeId } = this.#options.identity.svid;
     const refusal = refusalOf(error);
     if (refusal === 'banned') {
+      await data.write({ svid: undefined });
       await cacheFile.remove();
       throw ended(
         error,

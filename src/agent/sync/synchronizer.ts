@@ -80,6 +80,7 @@ export class Synchronizer {
       entries,
       svids: mustVerify ? withDistrusted(before.svids, verifiedBy, clock()) : before.svids,
       watched: cache.watchedEntryIds(),
+      lastUsed: cache.lastUsed,
       maxSize: this.#options.x509SvidCacheMaxSize,
       stores: this.#options.svidStores,
       now: clock(),

@@ -37,6 +37,8 @@ export class WorkloadCache {
   readonly #options: WorkloadCacheOptions;
   readonly #changes = new ChangeSignal();
   readonly #watchers = new Set<readonly Selector[]>();
+  readonly #lastUsed = new Map<string, number>();
+  #uses = 0;
   #content: CacheContent | undefined;
   #index = new EntryIndex([]);
   #onMissing: () => void = () => {};
@@ -53,6 +55,7 @@ export class WorkloadCache {
   replace(content: CacheContent): void {
     if (content.entries !== this.#content?.entries) {
       this.#index = new EntryIndex([...content.entries.values()].filter(({ storeSvid }) => !storeSvid));
+      for (const id of this.#lastUsed.keys()) if (!content.entries.has(id)) this.#lastUsed.delete(id);
     }
     this.#content = content;
     this.#changes.notify();
@@ -66,6 +69,11 @@ export class WorkloadCache {
   /** Ids of the entries that somebody who is connected is entitled to. */
   watchedEntryIds(): ReadonlySet<string> {
     return new Set([...this.#watchers].flatMap((selectors) => this.#index.match(selectors).map(({ id }) => id)));
+  }
+
+  /** Of entries that somebody was connected for who is no more, by id: the higher the number, the later. */
+  get lastUsed(): ReadonlyMap<string, number> {
+    return this.#lastUsed;
   }
 
   /**
@@ -92,6 +100,8 @@ export class WorkloadCache {
       }
     } finally {
       this.#watchers.delete(watcher);
+      this.#uses += 1;
+      for (const { id } of this.#index.match(watcher)) this.#lastUsed.set(id, this.#uses);
     }
   }
 

@@ -7,7 +7,7 @@ import { Status } from '../../spiffe/status.ts';
 import { createCsr } from '../../x509/csr.ts';
 import { signerOfKeyObject } from '../../x509/signer.ts';
 import { requireReceivedSvid } from '../identity/received-svid.ts';
-import { rotationTime } from '../identity/rotation-time.ts';
+import { missesTarget, rotationTime, TARGET_MISSED } from '../identity/rotation-time.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import { CALL_DEADLINE_MS, type ServerConnection } from '../server-api/server-connection.ts';
 
@@ -51,7 +51,18 @@ export async function issueX509Svids(
   for (let start = 0; start < entries.length; start += BATCH) {
     issued.push(...(await issueBatch(entries.slice(start, start + BATCH), options, signal)));
   }
+  tellOfShortLives(issued, options);
   return issued;
+}
+
+/** One record for all. */
+function tellOfShortLives(issued: readonly WorkloadX509Svid[], options: IssueOptions): void {
+  const { availabilityTargetSeconds, clock, log } = options;
+  const receivedAt = clock();
+  const short = issued.filter(({ expiresAt }) => missesTarget({ receivedAt, expiresAt, availabilityTargetSeconds }));
+  const [first] = short;
+  if (first === undefined) return;
+  log.warning(TARGET_MISSED, { entry_id: first.entryId, spiffe_id: first.spiffeId, svids: short.length });
 }
 
 interface Request {
