@@ -3,7 +3,7 @@ import { switchOffCheck } from './test/harness/switch-off-check.ts';
 
 /** Set by `npm run test:checks` alone. What it transforms must not be kept: the cache knows sources, not switches. */
 const switchedOff = process.env.ASSAYER_SWITCH_OFF;
-/** Set by `npm run test:k8s` alone. */
+/** Set by `npm run test:k8s` alone, to the folder with the programs of Kubernetes. */
 const ofKubernetes = process.env.ASSAYER_TEST_KUBERNETES !== undefined;
 
 export default defineConfig({

@@ -1,6 +1,7 @@
 import { addons } from './addons.js';
 import { bundles } from './bundles.js';
 import { envoys } from './envoys.js';
+import { kubernetesMachine, kubernetesSteps } from './kubernetes.js';
 import { withLock } from './lock.js';
 import { npmPackages } from './npm-packages.js';
 import { showProgress } from './progress.js';
@@ -15,12 +16,17 @@ const TEST_STEPS = [envoys];
 /**
  * Brings the checkout to where its programs run: does what is missing or out of date, and nothing else. Any number may run at once.
  *
- * @param {{ forTests?: boolean }} [options]
+ * @param {{ forTests?: boolean, forKubernetes?: boolean }} [options] what else to bring than the programs need
  * @returns {Promise<import('./runtime.js').Runtime>} the Node to run them with
  * @throws SetUpError with what to do
  */
-export async function setUp({ forTests = false } = {}) {
-  const steps = forTests ? [...STEPS, ...TEST_STEPS] : STEPS;
+export async function setUp({ forTests = false, forKubernetes = false } = {}) {
+  const steps = [
+    ...(forKubernetes ? [kubernetesMachine] : []),
+    ...STEPS,
+    ...(forTests ? TEST_STEPS : []),
+    ...(forKubernetes ? kubernetesSteps : []),
+  ];
   if (!steps.every((step) => step.isDone())) {
     await withLock(async () => {
       for (const step of steps) {

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { TestAuthority } from '../../src/testing/test-authority.ts';
 import { freePort } from '../harness/free-port.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
-import { buildKubernetes } from './components.ts';
+import { kubernetesProgram } from './components.ts';
 import { Daemon } from './daemon.ts';
 import { writeImage } from './image.ts';
 
@@ -111,7 +111,7 @@ export class Cluster implements AsyncDisposable {
     };
     const words = Object.entries(args).map(([key, value]) => `--${key}=${value}`);
     const isReady = async () => (await this.ask('GET', '/readyz')) === 'ok';
-    const command = await buildKubernetes('kube-apiserver');
+    const command = kubernetesProgram('kube-apiserver');
     this.#stack.use(await Daemon.start(command, words, folder.join('apiserver.log'), isReady));
   }
 
@@ -232,7 +232,7 @@ state = "${folder.join('containerd-run')}"
       ],
     ];
     const isReady = async () => JSON.stringify(await this.ask('GET', `/api/v1/nodes/${NODE}`)).includes('"uid"');
-    const command = await buildKubernetes('kubelet');
+    const command = kubernetesProgram('kubelet');
     this.#kubelet = this.#stack.use(await Daemon.start(command, words, folder.join('kubelet.log'), isReady));
   }
 

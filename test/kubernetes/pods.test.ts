@@ -45,7 +45,7 @@ beforeAll(async () => {
     }),
   );
   await createPod(cluster, agent.running.socketPath, outputPathOf);
-}, 3_600_000);
+}, 300_000);
 afterAll(() => resources.disposeAsync());
 
 async function tokenOf(name: string): Promise<string> {
