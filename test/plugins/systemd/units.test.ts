@@ -102,6 +102,12 @@ test('a bus that is silent is left when the caller leaves', async () => {
   await expect(units.findUnit(1, AbortSignal.timeout(50))).rejects.toMatchObject({ code: 'CANCELLED' });
 });
 
+test('a call that cannot be written leaves nothing that fails later', async () => {
+  const units = await busThatSays(...greeting);
+  await expect(units.findUnit(-1, signal)).rejects.toThrow(RangeError);
+  units[Symbol.dispose](); // fails every call that still waits
+});
+
 test('where no bus is, it is said what to do', async () => {
   await expect(new Units('/nonexistent/bus').findUnit(1, signal)).rejects.toThrow(
     /D-Bus socket \/nonexistent\/bus: .*ENOENT.*name the socket with dbus_socket_path$/,

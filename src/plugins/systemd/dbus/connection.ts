@@ -97,10 +97,11 @@ export class DbusConnection implements Disposable {
     if (this.#failure !== undefined) throw this.#failure;
     this.#serial += 1;
     const serial = this.#serial;
+    const message = encodeMethodCall(serial, call); // throws before anything waits for an answer
     const answered = Promise.withResolvers<DbusMessage>();
     this.#calls.set(serial, { destination: call.destination, ...answered });
     const late = setTimeout(() => answered.reject(noAnswer(call)), CALL_MS);
-    this.#socket.write(encodeMethodCall(serial, call));
+    this.#socket.write(message);
     try {
       return await answered.promise;
     } finally {
