@@ -1,8 +1,8 @@
-import { readlinkSync } from 'node:fs';
 import { type PluginState, PluginsDefinition } from '../gen/assayer/plugin/v1/plugin.ts';
 import type { Peer } from '../rpc/peer.ts';
 import { type BoundService, bindService } from '../rpc/service.ts';
 import { SpiffeError } from '../spiffe/error.ts';
+import { isOnThisNode } from './on-this-node.ts';
 import type { PluginStatus } from './plugin-status.ts';
 import { findMemoryBytes } from './process-memory.ts';
 
@@ -51,22 +51,6 @@ export function isOwnUser(peer: Peer): boolean {
   return (
     peer.kind === 'unix' && [0, process.geteuid?.()].includes(peer.uid) && isOnThisNode(peer.pid) && peer.isUnchanged() // so it was that very process that was looked at
   );
-}
-
-const NAMESPACES = ['pid', 'user'] as const;
-
-/** Whether a process counts processes and users as this program does; where it cannot be told, it does not. */
-export function isOnThisNode(pid: number): boolean {
-  return NAMESPACES.every((name) => isSameNamespace(pid, name));
-}
-
-/** Where it cannot be told, it is not. @see namespaces(7) */
-function isSameNamespace(pid: number, name: (typeof NAMESPACES)[number]): boolean {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/${name}`) === readlinkSync(`/proc/self/ns/${name}`);
-  } catch {
-    return false;
-  }
 }
 
 async function toState(status: PluginStatus): Promise<PluginState> {

@@ -1,5 +1,6 @@
 import { WhyDefinition } from '../../gen/assayer/agent/why/v1/why.ts';
-import { isOnThisNode, isOwnUser } from '../../plugin-host/plugins-service.ts';
+import { isOnThisNode } from '../../plugin-host/on-this-node.ts';
+import { isOwnUser } from '../../plugin-host/plugins-service.ts';
 import type { Peer, UnixPeer } from '../../rpc/peer.ts';
 import { openProcess } from '../../rpc/pidfd.ts';
 import { type BoundService, bindService } from '../../rpc/service.ts';
