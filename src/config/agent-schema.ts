@@ -68,7 +68,7 @@ const agentExperimental = z.strictObject({
   broker: broker.optional(),
   feature_flags: featureFlags,
   jwt_svid_cache_hit_timeout: orUnset(
-    duration.refine((seconds) => seconds >= 5 && seconds < 30, { error: 'must be 5s at least and less than 30s' }),
+    duration.refine((seconds) => seconds >= 5 && seconds <= 30, { error: 'must be from 5s to 30s' }),
   ),
   named_pipe_name: refused('named pipes are for Windows: use agent.socket_path'),
   ratelimit: z

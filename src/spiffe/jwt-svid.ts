@@ -68,7 +68,9 @@ export function validateJwtSvid(
   }
   requireTimely(svid, now);
   if (!svid.audience.includes(audience)) {
-    throw invalid(`audience ${quoteText(audience)} is not in ${quoteText(JSON.stringify(svid.audience))}`);
+    throw invalid(
+      `audience ${quoteText(audience)} is not in the token, which is for ${quoteText(svid.audience.join(', '))}`,
+    );
   }
   return svid;
 }

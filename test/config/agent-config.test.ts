@@ -178,7 +178,7 @@ const mistakes: readonly [lines: string, messages: readonly RegExp[]][] = [
     `${bootstrap}experimental { broker { socket_path = "/tmp/spire-agent/public/b.sock" } }`,
     [/:6:25: agent\.experimental\.broker\.socket_path: .* another folder/],
   ],
-  [`${bootstrap}experimental { jwt_svid_cache_hit_timeout = "30s" }`, [/must be 5s at least and less than 30s/]],
+  [`${bootstrap}experimental { jwt_svid_cache_hit_timeout = "31s" }`, [/must be from 5s to 30s/]],
   [
     `${bootstrap}experimental { named_pipe_name = "x", admin_named_pipe_name = "y" }`,
     [/use agent\.socket_path/, /use agent\.admin_socket_path/],
