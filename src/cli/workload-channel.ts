@@ -1,7 +1,10 @@
 import { SpiffeWorkloadAPIDefinition } from '../gen/workload/workload.ts';
 import { RpcChannel } from '../rpc/channel.ts';
 import { type CallOptions, type Client, createClient } from '../rpc/client.ts';
+import { RemoteError } from '../rpc/status.ts';
 import { WORKLOAD_METADATA } from '../rpc/workload-metadata.ts';
+import { SpiffeError } from '../spiffe/error.ts';
+import { Status } from '../spiffe/status.ts';
 import type { Command } from './command.ts';
 import { timeoutMs } from './flag-kinds.ts';
 import type { Flags, FlagValues } from './flags.ts';
@@ -41,8 +44,15 @@ export function workloadCommand<F extends Flags>({ summary, flags, run }: Worklo
       try {
         await run(values, { terminal, api, callOptions: { metadata: WORKLOAD_METADATA, ...deadline } });
       } catch (error) {
-        throw await explainCallError(error, path, AGENT_SOCKET);
+        throw explainRefusal(await explainCallError(error, path, AGENT_SOCKET));
       }
     },
   };
+}
+
+/** The Workload API says no more to a workload than that it has no identity; the person at the keyboard may ask. */
+export function explainRefusal(error: unknown): unknown {
+  if (!(error instanceof RemoteError) || error.status !== Status.PermissionDenied) return error;
+  const message = `${error.message}: "assayer agent why" tells what is missing`;
+  return new SpiffeError('NO_IDENTITY', message, { cause: error });
 }

@@ -66,12 +66,13 @@ describe('the usual mistakes', () => {
     const text = textsOf(await explain()).join('\n');
     expect(text).toContain(`create one with "assayer server entry create -parentID ${agent.running.agentId}`);
     expect(text).toContain(`-selector unix:uid:${process.getuid?.()}`);
+    expect(text).toMatch(/^NO_ENTRY The server has no entry for what this workload has: create one .*be so\.$/m);
   });
 
   test('a parent ID that nobody has', async () => {
     const text = await saidWith({ parentId: path('/nod') }, false);
     expect(text).toMatch(/^WRONG_PARENT_ID The server has 1 entry for this workload whose parent ID nobody has/m);
-    expect(text).toContain(`this agent is ${agent.running.agentId}, so set -parentID to that`);
+    expect(text).toContain(`this agent is ${agent.running.agentId}, and spiffe://example.org/node, so set -parentID`);
   });
 
   test('an entry for another agent', async () => {
@@ -101,6 +102,12 @@ describe('the usual mistakes', () => {
   test('a selector whose key the attestor does not have', async () => {
     expect(await saidWith({ selectors: k8s('ns:shop', 'podname:else') })).toMatch(
       /^SELECTOR_MISSPELLED .*: the attestor "k8s" has "pod-name" and no "podname"/m,
+    );
+  });
+
+  test('a selector of a kind that there is not', async () => {
+    expect(await saidWith({ selectors: [{ type: 'unix', value: 'owner-of-process:0' }] })).toMatch(
+      /^SELECTOR_MISSING .*lacks unix:owner-of-process:0, of which the attestor "unix" has "uid", .* and no "owner-of-process": /m,
     );
   });
 

@@ -110,7 +110,7 @@ describe('agent api fetch jwt', () => {
     const flags = ['-audience', 'a', '-spiffeID', 'spiffe://example.org/other'];
     const { code, stdout, stderr } = await agent.run(['api', 'fetch', 'jwt', ...flags]);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toMatch(/^Error: .+\n$/);
+    expect(stderr).toBe('Error: no identity issued: "assayer agent why" tells what is missing\n');
   });
 
   test('wants an audience', async () => {

@@ -32,7 +32,7 @@ export function agentCauses({ agent, now }: WorkloadFacts): readonly Finding[] {
       failure.isUnreachable
         ? {
             code: 'SERVER_AWAY',
-            text: `${what} Workloads keep what they have until it expires. It says: ${failure.reason}.`,
+            text: `${what} Workloads keep what they have until it expires. The last attempt, at ${time(failure.at)}, failed: ${failure.reason}.`,
           }
         : { code: 'SYNC_FAILED', text: `${what} The last attempt, at ${time(failure.at)}, failed: ${failure.reason}.` },
     );

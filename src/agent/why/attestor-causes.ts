@@ -22,13 +22,13 @@ export function attestorCauses(facts: WorkloadFacts, show: ShowSelector): readon
 
 function failed({ name, error }: WorkloadFacts['outcomes'][number], { entries }: WorkloadFacts): readonly Finding[] {
   if (error === undefined) return [];
-  const reason = messageOf(error);
+  const reason = messageOf(error).replace(`workloadattestor(${name}): `, '');
   const needing = entries.filter(({ missing }) => missing.some(({ type }) => type === name));
   const lost = needing.length === 0 ? '' : `, among them ${idsOf(needing)}`;
   return [
     {
       code: 'ATTESTOR_FAILED',
-      text: `The workload attestor "${name}" failed: ${reason}. Entries that ask for its selectors cannot match until it works${lost}: ${adviceOn(error, name)}.`,
+      text: `The workload attestor "${name}" failed: ${reason}. Entries that ask for its selectors cannot match until then${lost}; ${adviceOn(error, name)}.`,
     },
   ];
 }
@@ -37,12 +37,10 @@ function adviceOn(error: unknown, name: string): string {
   switch (statusOf(error)) {
     case Status.PermissionDenied:
       return `let the agent's user (uid ${process.geteuid?.()}) open what it names, for a socket by its group, and start the agent again`;
-    case Status.Unavailable:
-      return `see what became of it with "assayer agent plugin list", and that what it asks runs and is where its configuration says`;
     case Status.DeadlineExceeded:
       return 'see that what it asks answers in time';
     default:
-      return `correct what that says; is it the right to open a file or a socket, the agent's user (uid ${process.geteuid?.()}) needs it; "assayer agent plugin list" tells how "${name}" is doing`;
+      return `"assayer agent plugin list" tells how "${name}" is doing`;
   }
 }
 

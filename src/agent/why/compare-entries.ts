@@ -1,5 +1,6 @@
 import { byNearness, isNearMatch, missingSelectors, selectorSet } from '../../spiffe/nearly-matching.ts';
 import { formatSelector, type Selector } from '../../spiffe/selector.ts';
+import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 
 /** An entry under this agent, as one workload sees it. */
@@ -45,6 +46,16 @@ export function compareEntries(
 /** The server makes such an entry for the agent of a join token that has an ID: it asks for an agent. */
 function isForNodes({ selectors }: AuthorizedEntry): boolean {
   return selectors.some(({ type }) => type === 'spiffe_id');
+}
+
+/** The SPIFFE IDs that such entries give an agent besides its own: they are the parent of entries, too. */
+export function aliasesOf(agentId: SpiffeId, entries: Iterable<AuthorizedEntry>): readonly SpiffeId[] {
+  const aliases: SpiffeId[] = [];
+  for (const { spiffeId, selectors } of entries) {
+    const [only, ...more] = selectors;
+    if (more.length === 0 && only?.type === 'spiffe_id' && only.value === agentId) aliases.push(spiffeId);
+  }
+  return aliases;
 }
 
 /** What is missing by another reason than its spelling. */

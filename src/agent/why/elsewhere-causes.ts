@@ -5,12 +5,13 @@ import type { WorkloadFacts } from './workload-facts.ts';
 
 /** More are not written into a command. */
 const MAX_SELECTORS = 20;
+const MAX_ALIASES = 3;
 
 /** What only the server knows of: entries that are not under this agent, or that it has not heard of. */
 export function elsewhereCauses(facts: WorkloadFacts, show: ShowSelector): readonly Finding[] {
   const { counts, agent, entries } = facts;
   if (agent.id === undefined || entries.some(({ matches }) => matches)) return [];
-  const parent = `this agent is ${agent.id}`;
+  const parent = `this agent is ${agent.id}${aliasesOf(facts)}`;
   const explain = `on the server, ${explainCommand(facts, show)} names what there is`;
   const findings: Finding[] = [];
   const add = (code: Finding['code'], count: number, text: (many: string) => string) => {
@@ -26,7 +27,7 @@ export function elsewhereCauses(facts: WorkloadFacts, show: ShowSelector): reado
     'WRONG_PARENT_ID',
     counts?.withoutParent ?? 0,
     (many) =>
-      `The server has ${many} for this workload whose parent ID nobody has, neither an agent nor an entry for nodes: ${parent}, so set -parentID to that with "assayer server entry update", or to what an entry for nodes gives it; ${explain}.`,
+      `The server has ${many} for this workload whose parent ID nobody has, neither an agent nor an entry for nodes: ${parent}, so set -parentID to that with "assayer server entry update", or to the ID that an entry for nodes gives it; ${explain}.`,
   );
   add(
     'ENTRY_OF_OTHER_AGENT',
@@ -56,20 +57,38 @@ export function elsewhereCauses(facts: WorkloadFacts, show: ShowSelector): reado
     : [];
   const isTold = findings.length > 0 || entries.length > 0 || agent.entryCount === undefined;
   if (isTold) return [...findings, ...notAsked];
-  return [
-    ...notAsked,
-    {
-      code: 'NO_ENTRY',
-      text: `None of the ${agent.entryCount} entries under this agent asks for what this workload has: create one with "assayer server entry create -parentID ${agent.id} -spiffeID ID${selectorFlags(facts, show)}"; is there one, it is under another parent ID (${parent}): ${explain}.`,
-    },
-  ];
+  return [...notAsked, { code: 'NO_ENTRY', text: `${noEntry(facts)}: ${createCommand(facts, show)}${elsewhere()}.` }];
+
+  /** A server that counts has told that there is none. */
+  function elsewhere(): string {
+    return counts === undefined ? `; is there one, it is under another parent ID, and ${parent}: ${explain}` : '';
+  }
+}
+
+function noEntry({ agent: { entryCount = 0 }, counts }: WorkloadFacts): string {
+  if (counts !== undefined) return 'The server has no entry for what this workload has';
+  if (entryCount === 1) return 'The one entry under this agent asks for what this workload does not have';
+  return `None of the ${entryCount} entries under this agent asks for what this workload has`;
+}
+
+function createCommand(facts: WorkloadFacts, show: ShowSelector): string {
+  const flags = selectorFlags(facts, show);
+  const choice = flags === '' ? ' -selector TYPE:VALUE"' : `${flags}", without the selectors that need not be so`;
+  return `create one with "assayer server entry create -parentID ${facts.agent.id} -spiffeID ID${choice}`;
 }
 
 function explainCommand(facts: WorkloadFacts, show: ShowSelector): string {
+  const isWhole = facts.selectors.every((selector) => show(selector) === formatSelector(selector));
+  if (!isWhole) return '"assayer server entry explain"';
   return `"assayer server entry explain -agent ${facts.agent.id}${selectorFlags(facts, show)}"`;
 }
 
-/** Empty where some may not be shown. */
+/** The IDs that an agent which joined by a token has besides its own. */
+function aliasesOf({ agent: { aliases } }: WorkloadFacts): string {
+  return aliases.length === 0 ? '' : `, and ${aliases.slice(0, MAX_ALIASES).join(', ')}`;
+}
+
+/** Those that may be shown. */
 function selectorFlags({ selectors }: WorkloadFacts, show: ShowSelector): string {
   const shown = selectors.filter((selector) => isShort(selector) && show(selector) === formatSelector(selector));
   return shown

@@ -6,6 +6,7 @@ import { hasSvid } from './identity-findings.ts';
 import type { EntryFacts, WorkloadFacts } from './workload-facts.ts';
 
 const MAX_SHOWN = 3;
+const MAX_KEYS = 12;
 
 /** What stands between the workload and each entry under this agent that is, or nearly is, for it. */
 export function entryCauses(facts: WorkloadFacts, show: ShowSelector): readonly Finding[] {
@@ -73,14 +74,23 @@ function whyNoMatch(
       },
     ];
   }
-  const have = selectors.filter(({ type, value }) => type === first.type && keyOf(value) === keyOf(first.value));
-  const instead = have.length === 0 ? '' : ` and has ${have.slice(0, MAX_SHOWN).map(show).join(', ')}`;
+  const instead = insteadOf(first, selectors, show);
   return [
     {
       code: 'SELECTOR_MISSING',
       text: `${what} would match, but the workload lacks ${missing.map(show).join(', ')}${instead}: start the workload so that it has that, or change the entry with "assayer server entry update -entryID ${entry.id}".`,
     },
   ];
+}
+
+/** What the workload has of the same kind, to see by what it is wrong. */
+function insteadOf({ type, value }: Selector, selectors: readonly Selector[], show: ShowSelector): string {
+  const found = selectors.filter((selector) => selector.type === type);
+  if (found.length === 0) return `, of which the attestor "${type}" knows nothing`;
+  const alike = found.filter((selector) => keyOf(selector.value) === keyOf(value));
+  if (alike.length > 0) return ` and has ${alike.slice(0, MAX_SHOWN).map(show).join(', ')}`;
+  const keys = [...new Set(found.map((selector) => `"${keyOf(selector.value)}"`))];
+  return `, of which the attestor "${type}" has ${keys.slice(0, MAX_KEYS).join(', ')} and no "${keyOf(value)}"`;
 }
 
 /** A missing selector with what was likely meant. */

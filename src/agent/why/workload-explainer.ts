@@ -11,7 +11,7 @@ import type { ServerConnection } from '../server-api/server-connection.ts';
 import type { SyncFailure, SyncStatus } from '../sync/sync-status.ts';
 import { type AttestorOutcome, askAttestors, requireSame } from '../workloads/attest-workload.ts';
 import type { WorkloadCache } from '../workloads/workload-cache.ts';
-import { compareEntries } from './compare-entries.ts';
+import { aliasesOf, compareEntries } from './compare-entries.ts';
 import { type CountedMatches, MatchCounter } from './match-counter.ts';
 import type { RefusedCalls } from './refused-calls.ts';
 import type { AgentFacts, EntryFacts, WorkloadFacts } from './workload-facts.ts';
@@ -134,6 +134,7 @@ export class WorkloadExplainer {
     const svid = this.#attested?.identity.svid;
     return {
       id: svid?.spiffeId,
+      aliases: svid === undefined ? [] : aliasesOf(svid.spiffeId, cache.content?.entries.values() ?? []),
       trustDomain,
       svidExpiresAt: svid?.expiresAt,
       entryCount: cache.content?.entries.size,

@@ -39,6 +39,8 @@ export interface EntryFacts extends ComparedEntry {
 export interface AgentFacts {
   /** Undefined until it has attested. */
   readonly id: SpiffeId | undefined;
+  /** What else a join token made it, such as `spiffe://example.org/node`. */
+  readonly aliases: readonly SpiffeId[];
   readonly trustDomain: TrustDomain;
   readonly svidExpiresAt: Date | undefined;
   /** Undefined until the server, or the cache of the last run, has told. */

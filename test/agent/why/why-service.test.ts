@@ -58,6 +58,7 @@ function factsOf({ pid, uid, gid }: Pick<UnixPeer, 'pid' | 'uid' | 'gid'>): Work
     lastRefusal: undefined,
     agent: {
       id: parseSpiffeId('spiffe://example.org/spire/agent/join_token/1'),
+      aliases: [],
       trustDomain: parseTrustDomain('example.org'),
       svidExpiresAt: undefined,
       entryCount: 3,

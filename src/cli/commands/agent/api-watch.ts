@@ -11,6 +11,7 @@ import { defineCommand } from '../../command.ts';
 import { formatWorkloadSvids } from '../../format-workload-svids.ts';
 import { AGENT_SOCKET, explainCallError, resolveSocketPath, socketFlags } from '../../socket-path.ts';
 import type { Terminal } from '../../terminal.ts';
+import { explainRefusal } from '../../workload-channel.ts';
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
@@ -55,6 +56,6 @@ async function* watch(api: Client<typeof SpiffeWorkloadAPIDefinition>, signal: A
 async function report(error: unknown, path: string, terminal: Terminal): Promise<void> {
   if (error instanceof RemoteError && error.status === Status.InvalidArgument) throw error;
   if (!(error instanceof RemoteError) && !isSpiffeError(error)) throw error;
-  const explained = await explainCallError(error, path, AGENT_SOCKET);
+  const explained = explainRefusal(await explainCallError(error, path, AGENT_SOCKET));
   terminal.printError(`${messageOf(explained)}\n`);
 }
