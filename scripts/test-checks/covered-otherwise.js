@@ -1,6 +1,6 @@
 /**
- * Checks that are no condition at one place: what holds instead, and the test that shows it. D and E (event log, IMA) are
- * not part of this verifier yet.
+ * Checks that are no condition at one place: what holds instead, and the test that shows it. D31 to D34 and E (what a policy
+ * wants of an event log, IMA) are not part of this verifier yet.
  *
  * @type {Readonly<Record<string, { readonly why: string, readonly file: string, readonly test: string }>>}
  */
@@ -10,6 +10,11 @@ export const COVERED_OTHERWISE = {
     file: 'test/plugins/tpm-server.test.ts',
     test: 'A9: nothing that verifies a TPM reaches for the network',
   },
+  D29: {
+    why: 'data is believed where its digest is of it, and is a hint elsewhere',
+    file: 'test/tpm/event-log.test.ts',
+    test: '%s: authenticated data is what was measured',
+  },
   F44: {
     why: 'selectors are made from what was verified, and say how good it was',
     file: 'test/plugins/tpm-server.test.ts',
@@ -17,11 +22,12 @@ export const COVERED_OTHERWISE = {
   },
 };
 
-/** The numbers of the verifier's rules that are in force: endorsement key, activation, quote, protocol. */
+/** The numbers of the verifier's rules that are in force: endorsement key, activation, quote, event log, protocol. */
 export const REQUIRED_CHECKS = [
   ...numbered('A', 1, 11),
   ...numbered('B', 12, 17),
   ...numbered('C', 18, 24),
+  ...numbered('D', 25, 30),
   ...numbered('F', 42, 44),
 ];
 

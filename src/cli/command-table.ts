@@ -107,6 +107,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['agent logger reset', async () => (await import('./commands/agent/logger-reset.ts')).agentLoggerReset],
   ['agent why', async () => (await import('./commands/agent/why.ts')).agentWhy],
   ['agent debug getinfo', async () => (await import('./commands/agent/debug-getinfo.ts')).agentDebugGetinfo],
+  ['tpm eventlog', async () => (await import('./commands/tpm/eventlog.ts')).tpmEventlog],
   ['plugin inspect', async () => (await import('./commands/plugin/inspect.ts')).pluginInspect],
   ['plugin build', async () => (await import('./commands/plugin/build.ts')).pluginBuild],
   ['plugin new', async () => (await import('./commands/plugin/new.ts')).pluginNew],

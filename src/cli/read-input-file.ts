@@ -8,15 +8,24 @@ const MAX_BYTES = 64 * 1024 * 1024;
 /** The text of a file, or of standard input for `-`. @throws SpiffeError `FILE_UNUSABLE`, `TOO_LARGE` */
 export async function readInputFile(path: string, terminal: Terminal): Promise<string> {
   if (path === '-') return await terminal.readInput(MAX_BYTES);
+  return (await readInputBytes(path, MAX_BYTES)).toString('utf8');
+}
+
+/** The contents of a file, also of one that the kernel makes as it is read. @throws SpiffeError `FILE_UNUSABLE`, `TOO_LARGE` */
+export async function readInputBytes(path: string, maxBytes: number): Promise<Buffer> {
   try {
     await using file = await open(path, 'r');
-    const { size } = await file.stat();
-    if (size > MAX_BYTES) throw new SpiffeError('TOO_LARGE', `"${path}" has ${size} bytes: ${MAX_BYTES} at most`);
-    return await file.readFile('utf8');
+    const chunks: Buffer[] = [];
+    let length = 0;
+    for await (const chunk of file.createReadStream({ autoClose: false })) {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > maxBytes) throw new SpiffeError('TOO_LARGE', `"${path}" has more than ${maxBytes} bytes`);
+    }
+    return Buffer.concat(chunks);
   } catch (cause) {
     if (cause instanceof SpiffeError) throw cause;
-    const reason = messageOf(cause);
-    throw new SpiffeError('FILE_UNUSABLE', `"${path}" cannot be read: ${reason}`, { cause });
+    throw new SpiffeError('FILE_UNUSABLE', `"${path}" cannot be read: ${messageOf(cause)}`, { cause });
   }
 }
 
