@@ -65,10 +65,11 @@ function write(descriptor: number, line: string): void {
   }
 }
 
-/** Where the program called its logger. */
+/** Where the program called its logger, whose class a bundle may have given another name. */
 function findSource(): LogFields {
+  const ofLogger = `at ${Logger.name}.`;
   const frames = new Error().stack?.split('\n').slice(1) ?? [];
-  const lastOfLogger = frames.findLastIndex((frame) => /\bat Logger\./.test(frame));
+  const lastOfLogger = frames.findLastIndex((frame) => frame.includes(ofLogger));
   const [, name, place = ''] = /\bat (?:(.+) \()?(.+?)\)?$/.exec(frames[lastOfLogger + 1] ?? '') ?? [];
   return { file: place.replace(/^file:\/\//, ''), func: name };
 }
