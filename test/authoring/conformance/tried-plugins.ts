@@ -65,6 +65,8 @@ export const OUR_PLUGINS: readonly TriedPlugin[] = [
   builtin('disk', 'server', 'KeyManager', 'keys_path = "FOLDER/keys.json"'),
   builtin('disk', 'agent', 'KeyManager', 'directory = "FOLDER"'),
   builtin('unix', 'agent', 'WorkloadAttestor', 'discover_workload_path = true'),
+  builtin('docker', 'agent', 'WorkloadAttestor', 'container_id_cgroup_matchers = ["/of/no/process/<id>"]'),
+  builtin('k8s', 'agent', 'WorkloadAttestor', 'kubelet_read_only_port = 10255'),
   tpm('server'),
   tpm('agent'),
 ];
