@@ -259,7 +259,7 @@ describe('an agent that has ended by itself', () => {
     await banned[Symbol.asyncDispose]();
     expect(await why(stopped)).toMatch(
       new RegExp(
-        `ended by itself at .*: the server has banned this agent, ${agentId}: .*once an administrator has deleted the agent`,
+        `ended by itself at .*: the server has banned this agent, ${agentId}: .*"assayer server agent evict -spiffeID ${agentId}" lets it attest again`,
       ),
     );
   });

@@ -206,7 +206,7 @@ export class Maintenance implements AsyncDisposable {
       await cacheFile.remove();
       throw ended(
         error,
-        `the server has banned this agent, ${spiffeId}: it stops; once an administrator has deleted the agent it can attest again`,
+        `the server has banned this agent, ${spiffeId}: it stops; "assayer server agent evict -spiffeID ${spiffeId}" lets it attest again`,
       );
     }
     if (refusal !== undefined) {
