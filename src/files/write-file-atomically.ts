@@ -13,6 +13,7 @@ export interface FileOwner {
  *
  * @param mode permission bits of the new file; a reader never sees it with others.
  * @param owner whose it is before anything is in it; the user of this process by default.
+ * @param shown what the path is in messages.
  * @throws SpiffeError `FILE_UNUSABLE`, naming the path in the cause.
  */
 export async function writeFileAtomically(
@@ -20,6 +21,7 @@ export async function writeFileAtomically(
   content: Uint8Array | string,
   mode = 0o600,
   owner?: FileOwner,
+  shown = path,
 ): Promise<void> {
   const temporary = temporaryPath(dirname(path));
   try {
@@ -36,6 +38,6 @@ export async function writeFileAtomically(
     await syncFolder(dirname(path));
   } catch (cause) {
     await rm(temporary, { force: true });
-    throw new SpiffeError('FILE_UNUSABLE', `cannot write the file "${path}": ${messageOf(cause)}`, { cause });
+    throw new SpiffeError('FILE_UNUSABLE', `cannot write the file "${shown}": ${messageOf(cause)}`, { cause });
   }
 }

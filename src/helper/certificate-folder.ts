@@ -1,5 +1,6 @@
-import { lstat, readdir, readFile, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, readdir, readFile, unlink } from 'node:fs/promises';
+import { below, isMissing, openHeldPath } from '../files/held-path.ts';
 import { TEMPORARY_NAME } from '../files/temporary-file.ts';
 import type { FileOwner } from '../files/write-file-atomically.ts';
 import { SpiffeError } from '../spiffe/error.ts';
@@ -7,26 +8,42 @@ import { SpiffeError } from '../spiffe/error.ts';
 const LEFT_OVER_AGE_MS = 60_000;
 
 /**
- * Makes sure that the folder is one that certificates and keys may be written to, and removes what a helper that was killed
- * while it wrote has left there.
+ * Opens the folder that certificates and keys are written to, anew each time: whoever owns a folder above may put another in its
+ * place, but cannot have it lead to a folder that is not his.
+ *
+ * @throws SpiffeError `FILE_UNUSABLE`
+ */
+export async function openCertificateFolder(path: string): Promise<FileHandle> {
+  const what = `the folder "${path}" of cert_dir`;
+  const folder = await openHeldPath(path, what, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
+    if (!isMissing(error)) throw error;
+    throw new SpiffeError('FILE_UNUSABLE', `${what} does not exist: create it`, { cause: error });
+  });
+  try {
+    const found = await folder.stat();
+    if (!found.isDirectory()) throw new SpiffeError('FILE_UNUSABLE', `"${path}" of cert_dir is no folder: name one`);
+    if ((found.mode & 0o1002) === 0o002) {
+      const message = `every user may replace what is in the folder "${path}" of cert_dir: run chmod o-w on it`;
+      throw new SpiffeError('FILE_UNUSABLE', message);
+    }
+    return folder;
+  } catch (error) {
+    await folder.close();
+    throw error;
+  }
+}
+
+/**
+ * Makes sure that there is the folder, and removes what a helper that was killed while it wrote has left there.
  *
  * @throws SpiffeError `FILE_UNUSABLE`
  */
 export async function requireCertificateFolder(path: string): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
-  if (found === undefined) {
-    throw new SpiffeError('FILE_UNUSABLE', `the folder "${path}" of cert_dir does not exist: create it`);
-  }
-  if (!found.isDirectory()) throw new SpiffeError('FILE_UNUSABLE', `"${path}" of cert_dir is no folder: name one`);
-  if ((found.mode & 0o1002) === 0o002) {
-    const message = `every user may replace what is in the folder "${path}" of cert_dir: run chmod o-w on it`;
-    throw new SpiffeError('FILE_UNUSABLE', message);
-  }
-  for (const name of (await readdir(path)).filter((entry) => TEMPORARY_NAME.test(entry))) {
-    const left = await lstat(join(path, name)).catch(() => undefined);
+  await using folder = await openCertificateFolder(path);
+  for (const name of (await readdir(below(folder, '.'))).filter((entry) => TEMPORARY_NAME.test(entry))) {
+    const left = await lstat(below(folder, name)).catch(() => undefined);
     const isOurs = left !== undefined && (left.isFile() || left.isSymbolicLink());
-    if (isOurs && Date.now() - left.mtimeMs > LEFT_OVER_AGE_MS)
-      await rm(join(path, name), { force: true }).catch(() => {});
+    if (isOurs && Date.now() - left.mtimeMs > LEFT_OVER_AGE_MS) await unlink(below(folder, name)).catch(() => {});
   }
 }
 

@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, readlink, rename, rm, stat, symlink } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, readlink, rename, rmdir, symlink, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HelperConfig } from '../config/helper-config.ts';
-import { syncFolder, temporaryPath } from '../files/temporary-file.ts';
+import { below } from '../files/held-path.ts';
+import { temporaryPath } from '../files/temporary-file.ts';
 import { type FileOwner, writeFileAtomically } from '../files/write-file-atomically.ts';
 import { messageOf, SpiffeError } from '../spiffe/error.ts';
+import { openCertificateFolder } from './certificate-folder.ts';
 
 /** A file in the folder of certificates. */
 export interface WrittenFile {
@@ -46,11 +49,13 @@ class SingleFiles implements Publisher {
 
   async publish(files: readonly WrittenFile[]): Promise<boolean> {
     const changed = files.filter(({ name, content }) => this.#written.get(name) !== content);
+    if (changed.length === 0) return false;
+    await using folder = await openCertificateFolder(this.#folder);
     for (const { name, content, mode } of changed) {
-      await writeFileAtomically(join(this.#folder, name), content, mode, this.#owner);
+      await writeFileAtomically(below(folder, name), content, mode, this.#owner, join(this.#folder, name));
       this.#written.set(name, content);
     }
-    return changed.length > 0;
+    return true;
   }
 }
 
@@ -85,25 +90,22 @@ class Versions implements Publisher {
   }
 
   async #switchTo(files: readonly WrittenFile[]): Promise<void> {
+    await using folder = await openCertificateFolder(this.#folder);
     const version = `version-${randomBytes(8).toString('hex')}`;
-    const path = join(this.#folder, version);
     try {
-      const before = await readlink(join(this.#folder, CURRENT)).catch(() => undefined);
-      await mkdir(path, { mode: 0o700 });
-      for (const { name, content, mode } of files)
-        await writeFileAtomically(join(path, name), content, mode, this.#owner);
-      await this.#open(path);
-      await this.#link(version, CURRENT);
+      const before = await readlink(below(folder, CURRENT)).catch(() => undefined);
+      await this.#write(version, folder, files);
+      await this.#link(version, folder, CURRENT);
       for (const name of this.#names) {
         const target = join(CURRENT, name);
-        const found = await readlink(join(this.#folder, name)).catch(() => undefined);
-        if (found !== target) await this.#link(target, name);
+        const found = await readlink(below(folder, name)).catch(() => undefined);
+        if (found !== target) await this.#link(target, folder, name);
       }
-      await syncFolder(this.#folder);
-      await this.#removeOthers([version, before]);
+      await folder.sync();
+      await this.#removeOthers(folder, [version, before]);
     } catch (cause) {
-      if ((await readlink(join(this.#folder, CURRENT)).catch(() => undefined)) !== version) {
-        await rm(path, { recursive: true, force: true });
+      if ((await readlink(below(folder, CURRENT)).catch(() => undefined)) !== version) {
+        await removeVersion(folder, version);
       }
       if (cause instanceof SpiffeError) throw cause;
       const reason = messageOf(cause);
@@ -112,31 +114,48 @@ class Versions implements Publisher {
   }
 
   /** The folder's own mode lets whoever may enter the folder above read what the files' modes allow. */
-  async #open(path: string): Promise<void> {
-    const above = await stat(this.#folder);
-    const folder = await open(path, 'r');
-    try {
-      if (this.#owner !== undefined) await folder.chown(this.#owner.uid, this.#owner.gid);
-      await folder.chmod((above.mode & 0o755) | 0o700);
-      await folder.sync();
-    } finally {
-      await folder.close();
+  async #write(version: string, folder: FileHandle, files: readonly WrittenFile[]): Promise<void> {
+    await mkdir(below(folder, version), { mode: 0o700 });
+    await using written = await openVersion(folder, version);
+    const { mode: above } = await folder.stat();
+    for (const { name, content, mode } of files) {
+      const shown = join(this.#folder, version, name);
+      await writeFileAtomically(below(written, name), content, mode, this.#owner, shown);
     }
+    if (this.#owner !== undefined) await written.chown(this.#owner.uid, this.#owner.gid);
+    await written.chmod((above & 0o755) | 0o700);
+    await written.sync();
   }
 
-  async #link(target: string, name: string): Promise<void> {
-    const temporary = temporaryPath(this.#folder);
+  async #link(target: string, folder: FileHandle, name: string): Promise<void> {
+    const temporary = temporaryPath(below(folder, '.'));
     await symlink(target, temporary);
-    await rename(temporary, join(this.#folder, name)).catch(async (error: unknown) => {
-      await rm(temporary, { force: true });
+    await rename(temporary, below(folder, name)).catch(async (error: unknown) => {
+      await unlink(temporary).catch(() => {});
       throw error;
     });
   }
 
-  async #removeOthers(kept: readonly (string | undefined)[]): Promise<void> {
-    for (const name of await readdir(this.#folder)) {
-      if (!VERSION.test(name) || kept.includes(name)) continue;
-      await rm(join(this.#folder, name), { recursive: true, force: true });
+  async #removeOthers(folder: FileHandle, kept: readonly (string | undefined)[]): Promise<void> {
+    for (const name of await readdir(below(folder, '.'))) {
+      if (VERSION.test(name) && !kept.includes(name)) await removeVersion(folder, name);
     }
+  }
+}
+
+/** Whoever owns the folder above may have put something else in its place. */
+async function openVersion(folder: FileHandle, name: string): Promise<FileHandle> {
+  const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+  return await open(below(folder, name), flags);
+}
+
+/** What is in it are files; a folder that somebody has put there stays, and so does this one. */
+async function removeVersion(folder: FileHandle, name: string): Promise<void> {
+  try {
+    await using version = await openVersion(folder, name);
+    for (const file of await readdir(below(version, '.'))) await unlink(below(version, file));
+    await rmdir(below(folder, name));
+  } catch {
+    // the next switch tries again
   }
 }

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { chmod, chown, symlink, writeFile } from 'node:fs/promises';
 import { expect, test, vi } from 'vitest';
 import type { HelperConfig } from '../../src/config/helper-config.ts';
 import { readHelperConfig } from '../../src/config/helper-config.ts';
@@ -81,4 +81,27 @@ test.each([
   await using folder = await createTemporaryFolder();
   await writeFile(folder.join('pid'), text);
   await expect(readPidFile(folder.join('pid'))).rejects.toThrow(message);
+});
+
+test('a user whose file it is cannot have a signal sent to the processes of others', async () => {
+  await using folder = await createTemporaryFolder();
+  await using own = await TestProcess.start('setpriv', ['--reuid', '12345', '--clear-groups', 'cat']);
+  await using other = await TestProcess.start('/bin/cat', []);
+  const path = folder.join('pid');
+  const isOf = `belongs to user 12345 and names process ${other.pid}, which is of user 0: it is left alone`;
+  await writeFile(path, `${other.pid}\n`);
+  expect(await readPidFile(path)).toBe(other.pid);
+  await chown(path, 12_345, 12_345);
+  await expect(readPidFile(path)).rejects.toThrow(isOf);
+  await writeFile(path, `${own.pid}\n`);
+  await vi.waitFor(async () => expect(await readPidFile(path)).toBe(own.pid));
+
+  await writeFile(folder.join('system.pid'), `${other.pid}\n`);
+  await symlink('system.pid', folder.join('link'));
+  await chown(folder.path, 12_345, 12_345);
+  await expect(readPidFile(folder.join('link'))).rejects.toThrow(/by way of the symbolic link "link"/);
+  await chmod(path, 0o666);
+  await expect(readPidFile(path)).rejects.toThrow(
+    /every user may write to the file ".*" of the process id: run chmod o-w/,
+  );
 });

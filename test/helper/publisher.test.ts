@@ -1,4 +1,16 @@
-import { mkdir, readdir, readFile, readlink, realpath, rmdir, stat, writeFile } from 'node:fs/promises';
+import {
+  chown,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  realpath,
+  rename,
+  rmdir,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createPublisher, type WrittenFile } from '../../src/helper/publisher.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
@@ -108,5 +120,43 @@ describe('versions', () => {
     await writeFile(folder.join('svid.pem'), 'old');
     await publisher('versions').publish(set(1));
     expect(await read(folder.join('svid.pem'))).toBe(1);
+  });
+});
+
+describe.each(['files', 'versions'] as const)('the owner of the folder above, with %s,', (layout) => {
+  const OWNER = 12_345;
+  const write = (round: number) =>
+    createPublisher({ certDir: folder.join('app/certs'), layout }, NAMES, undefined).publish(set(round));
+
+  beforeEach(async () => {
+    for (const name of ['app', 'app/certs', 'system']) await mkdir(folder.join(name));
+    await writeFile(folder.join('system/svid.pem'), 'precious');
+    await mkdir(folder.join('system/version-0123456789abcdef'));
+    await chown(folder.join('app'), OWNER, OWNER);
+  });
+
+  test('cannot have certificates written elsewhere by a link', async () => {
+    await write(1);
+    await rename(folder.join('app/certs'), folder.join('app/kept'));
+    await symlink('../system', folder.join('app/certs'));
+    await expect(write(2)).rejects.toThrow(
+      /the folder ".*certs" of cert_dir leads by way of the symbolic link "certs"/,
+    );
+    expect((await readdir(folder.join('system'))).toSorted()).toEqual(['svid.pem', 'version-0123456789abcdef']);
+    expect(await readFile(folder.join('system/svid.pem'), 'utf8')).toBe('precious');
+  });
+
+  test('gives another folder of his own, which is written to', async () => {
+    await write(1);
+    await rename(folder.join('app/certs'), folder.join('app/kept'));
+    await mkdir(folder.join('app/certs'));
+    await write(2);
+    expect(await read(folder.join('app/certs/svid.pem'))).toBe(2);
+  });
+
+  test('cannot have what is elsewhere removed', async () => {
+    await symlink('../../system', folder.join('app/certs/version-fedcba9876543210'));
+    for (const round of [1, 2, 3]) await write(round);
+    expect(await readdir(folder.join('system'))).toHaveLength(2);
   });
 });
