@@ -55,7 +55,8 @@ function findUrlProblems({
 
 /** Source: SPIFFE Workload Endpoint §4, the value of `SPIFFE_ENDPOINT_SOCKET`. */
 function isWorkloadApiAddress(address: string): boolean {
-  return /^unix:\/{1,3}[^/]/.test(address) || /^tcp:\/\/(127(\.\d{1,3}){3}|\[::1\]):\d{1,5}$/.test(address);
+  if (/^unix:\/{1,3}[^/]/.test(address)) return true;
+  return /^tcp:\/\/(127(\.\d{1,3}){3}|\[::1\]):\d{1,5}$/.test(address) && URL.canParse(address.replace('tcp', 'http'));
 }
 
 /** @param raw without problems of {@link findTrustBundleSourceProblems} */

@@ -1,7 +1,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { messageOf, SpiffeError } from '../spiffe/error.ts';
-import { quoteText } from '../spiffe/quote-text.ts';
 import { answerTo, readBody } from './read-answer.ts';
+import { shownUrl } from './shown-url.ts';
 
 /** More than a bundle with a thousand authorities. */
 const MAX_DOCUMENT_BYTES = 4 * 1024 * 1024;
@@ -48,7 +48,7 @@ function requireOk(
   if (statusCode >= 300 && statusCode < 400 && location !== undefined) {
     throw new SpiffeError(
       'BUNDLE_INVALID',
-      `${name} redirects (status ${statusCode}) to ${quoteText(location)}, which is not followed: set ${setting} to where the bundle is`,
+      `${name} redirects (status ${statusCode}) to ${shownUrl(location)}, which is not followed: set ${setting} to where the bundle is`,
     );
   }
   throw new SpiffeError('BUNDLE_INVALID', `${name} answered with status ${statusCode}, not with a bundle`);

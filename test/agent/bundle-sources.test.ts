@@ -85,6 +85,29 @@ describe('trust_bundle_url', () => {
   });
 });
 
+test('user, password and query of a URL are sent, and not told', async () => {
+  const requests: string[] = [];
+  await using endpoint = await RawEndpoint.open(await web.issueLeaf({ dnsNames: ['localhost'] }), (socket, request) => {
+    requests.push(request.toString());
+    socket.end(httpAnswer('', '302 Elsewhere', ['Location: https://u:hidden@localhost/x?signature=hidden']));
+  });
+  const url = `https://user:hidden%21@localhost:${endpoint.port}/bundle?token=hidden`;
+  const source = { type: 'url', url, format: 'pem' } as const;
+  const error: unknown = await fetchFromUrl(source, signal, [web.certificatePem]).catch((reason: unknown) => reason);
+  const credentials = Buffer.from('user:hidden!').toString('base64');
+  expect(requests.join()).toMatch(/^GET \/bundle\?token=hidden HTTP/);
+  expect(requests.join()).toContain(`Authorization: Basic ${credentials}`);
+  expect(String(error)).toContain(
+    `"https://localhost:${endpoint.port}/bundle?…" redirects (status 302) to "https://localhost/x?…"`,
+  );
+  expect(String(error)).not.toMatch(/hidden|user|u:/);
+  for (const failing of [source, { ...source, unixSocket: '/nowhere.sock' }]) {
+    const failure: unknown = await readBundle(failing, EXAMPLE, signal).catch((reason: unknown) => reason);
+    expect(String(failure)).toMatch(/localhost:\d+\/bundle\?…/);
+    expect(String(failure)).not.toMatch(/hidden|user:/);
+  }
+});
+
 describe('trust_bundle_unix_socket', () => {
   /** What a helper beside the agent serves, by path. */
   async function serve(answers: Readonly<Record<string, string>>, name: string) {

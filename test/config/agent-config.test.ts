@@ -125,9 +125,30 @@ describe('trust bundle sources (B009)', () => {
       'trust_bundle_spiffe_workload_api = "tcp://127.0.0.1:80"',
       { type: 'workload_api', address: 'tcp://127.0.0.1:80' },
     ],
+    ['trust_bundle_spiffe_workload_api = "tcp://[::1]:80"', { type: 'workload_api', address: 'tcp://[::1]:80' }],
     ['insecure_bootstrap = true', { type: 'insecure' }],
   ])('%s', (lines, source) => {
     expect(readAgentConfigText(agent(lines)).trustBundleSource).toEqual(source);
+  });
+
+  test.each([
+    '10.0.0.1:80',
+    '0.0.0.0:80',
+    '128.0.0.1:80',
+    '127.0.0.1.evil.test:80',
+    '127.0.0.1:80@evil.test:80',
+    '127.0.0.256:80',
+    '127.0.0.1',
+    '127.0.0.1:99999',
+    '127.1:80',
+    'localhost:80',
+    '[::]:80',
+    '[::ffff:10.0.0.1]:80',
+    '[2001:db8::1]:80',
+    'agent.example.org:80',
+  ])('tcp://%s is refused: what comes from there is not encrypted', (address) => {
+    const read = () => readAgentConfigText(agent(`trust_bundle_spiffe_workload_api = "tcp://${address}"`));
+    expect(read).toThrow(/tcp:\/\/ is not encrypted and may name 127\.0\.0\.0\/8 or \[::1\] alone/);
   });
 });
 

@@ -2,6 +2,7 @@ import { request as requestInClear } from 'node:http';
 import { request as requestOverTls } from 'node:https';
 import type { TrustBundleSource } from '../../config/trust-bundle-source.ts';
 import { DOCUMENT_REQUEST, readDocument } from '../../http/read-document.ts';
+import { shownUrl } from '../../http/shown-url.ts';
 import { machineRoots } from '../../http/web-roots.ts';
 import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
@@ -22,21 +23,24 @@ export async function fetchFromUrl(
 ): Promise<string> {
   const url = new URL(text);
   const signal = AbortSignal.any([stop, AbortSignal.timeout(DEADLINE_MS)]);
-  const path = `${url.pathname}${url.search}`;
+  const asked = {
+    ...DOCUMENT_REQUEST,
+    path: `${url.pathname}${url.search}`,
+    ...(url.username === '' ? {} : { auth: [url.username, url.password].map(decodeURIComponent).join(':') }),
+    agent: false,
+    signal,
+  } as const;
   const start = () =>
     unixSocket === undefined
       ? requestOverTls({
-          ...DOCUMENT_REQUEST,
+          ...asked,
           host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
           port: url.port === '' ? 443 : Number(url.port),
-          path,
           ca: [...roots],
           minVersion: 'TLSv1.2',
-          agent: false,
-          signal,
         })
-      : requestInClear({ ...DOCUMENT_REQUEST, host: url.hostname, socketPath: unixSocket, path, agent: false, signal });
-  const name = unixSocket === undefined ? quoteText(text) : `${quoteText(text)} at the socket ${quoteText(unixSocket)}`;
+      : requestInClear({ ...asked, host: url.hostname, socketPath: unixSocket });
+  const name = unixSocket === undefined ? shownUrl(text) : `${shownUrl(text)} at the socket ${quoteText(unixSocket)}`;
   const setting = unixSocket === undefined ? 'trust_bundle_url' : 'trust_bundle_url or trust_bundle_unix_socket';
   try {
     return await readDocument(start, { name: `the trust bundle's server ${name}`, setting, signal });

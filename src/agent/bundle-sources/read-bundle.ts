@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import type { TrustBundleFormat, TrustBundleSource } from '../../config/trust-bundle-source.ts';
+import { shownUrl } from '../../http/shown-url.ts';
 import { type Bundle, emptyBundle } from '../../spiffe/bundle.ts';
 import { parseBundleDocument, parseBundlePem } from '../../spiffe/bundle-document.ts';
 import { isSpiffeError, messageOf, SpiffeError } from '../../spiffe/error.ts';
@@ -24,11 +25,14 @@ export async function readBundle(
     case 'insecure':
       return emptyBundle(trustDomain);
     case 'file':
-      return parse(await readBundleFile(source.path), source.format, trustDomain, source.path);
+      return parse(await readBundleFile(source.path), source.format, trustDomain, quoteText(source.path));
     case 'url':
-      return parse(await fetchFromUrl(source, signal), source.format, trustDomain, source.url);
+      return parse(await fetchFromUrl(source, signal), source.format, trustDomain, shownUrl(source.url));
     case 'workload_api':
-      return requireAuthorities(await fetchFromWorkloadApi(source.address, trustDomain, signal), source.address);
+      return requireAuthorities(
+        await fetchFromWorkloadApi(source.address, trustDomain, signal),
+        quoteText(source.address),
+      );
   }
 }
 
@@ -47,6 +51,7 @@ async function readBundleFile(path: string): Promise<string> {
   }
 }
 
+/** @param from what it was read from, for messages */
 function parse(text: string, format: TrustBundleFormat, trustDomain: TrustDomain, from: string): Bundle {
   try {
     const bundle = format === 'pem' ? parseBundlePem(text, trustDomain) : parseBundleDocument(text, trustDomain);
@@ -55,7 +60,7 @@ function parse(text: string, format: TrustBundleFormat, trustDomain: TrustDomain
     if (!isSpiffeError(cause)) throw cause;
     throw new SpiffeError(
       cause.code,
-      `the trust bundle ${quoteText(from)} cannot be used, see trust_bundle_format: ${cause.message}`,
+      `the trust bundle ${from} cannot be used, see trust_bundle_format: ${cause.message}`,
       { cause },
     );
   }
@@ -63,8 +68,5 @@ function parse(text: string, format: TrustBundleFormat, trustDomain: TrustDomain
 
 function requireAuthorities(bundle: Bundle, from: string): Bundle {
   if (bundle.x509Authorities.length > 0) return bundle;
-  throw new SpiffeError(
-    'BUNDLE_INVALID',
-    `the trust bundle ${quoteText(from)} has no X.509 authority to verify the server by`,
-  );
+  throw new SpiffeError('BUNDLE_INVALID', `the trust bundle ${from} has no X.509 authority to verify the server by`);
 }

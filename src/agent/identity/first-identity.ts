@@ -52,7 +52,7 @@ async function joinByTheSource(join: JoinOptions, signal: AbortSignal): Promise<
     trust.consider(await trust.readSource(signal));
     return await joinTrustDomain(join, undefined, signal);
   } catch (error) {
-    if (!isVerdict(error)) await trust.replace(before);
+    if (!isVerdict(error)) await trust.restore(before);
     throw error;
   }
 }

@@ -47,7 +47,7 @@ export function isVerdict(error: unknown): boolean {
   return verdicts.includes(error.status);
 }
 
-/** What a plugin of ours says is no word of the server, whatever it looks like. */
-function isOfServer(error: unknown): error is RemoteError {
+/** Whether the server, which was verified, said it. What a plugin of ours says is no word of it, whatever it looks like. */
+export function isOfServer(error: unknown): error is RemoteError {
   return error instanceof RemoteError && !(error instanceof PluginError);
 }

@@ -5,6 +5,7 @@ import { writeFileAtomically } from '../../files/write-file-atomically.ts';
 import type { Bundle } from '../../spiffe/bundle.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import type { LostAuthority } from '../lost-authorities.ts';
 import { storedBundle, storedBytes, toStoredBundle, toStoredBytes } from './stored-bundle.ts';
 
 /** The agent's own X.509-SVID; its key stays in the key manager. */
@@ -19,6 +20,8 @@ export interface StoredSvid {
 export interface AgentData {
   readonly svid?: StoredSvid;
   readonly bundle?: Bundle;
+  /** Authorities that are not believed again, whatever the configured source says. */
+  readonly lost?: readonly LostAuthority[];
 }
 
 const FILE_NAME = 'agent.json';
@@ -34,6 +37,14 @@ const schema = z.strictObject({
     })
     .optional(),
   bundle: storedBundle.optional(),
+  lost: z
+    .array(
+      z.strictObject({
+        sha256: z.string().regex(/^[0-9a-f]{64}$/),
+        endsAt: z.iso.datetime().transform((text) => new Date(text)),
+      }),
+    )
+    .optional(),
 });
 
 /** What an agent knows of itself and its trust domain from one run to the next: nothing in it is secret. */
@@ -71,16 +82,33 @@ export class AgentDataFile {
     return this.#data;
   }
 
-  async write(changes: { readonly svid?: StoredSvid | undefined; readonly bundle?: Bundle }): Promise<void> {
-    const { svid, bundle } = { ...this.#data, ...changes };
+  async write(changes: {
+    readonly svid?: StoredSvid | undefined;
+    readonly bundle?: Bundle;
+    readonly lost?: readonly LostAuthority[];
+  }): Promise<void> {
+    const { svid, bundle, lost = [] } = { ...this.#data, ...changes };
     const content: z.input<typeof schema> = {
       format: FORMAT,
       ...(svid === undefined ? {} : { svid: toStored(svid) }),
       ...(bundle === undefined ? {} : { bundle: toStoredBundle(bundle) }),
+      ...(lost.length === 0 ? {} : { lost: lost.map((each) => ({ ...each, endsAt: each.endsAt.toISOString() })) }),
     };
     await writeFileAtomically(this.#path, `${JSON.stringify(content, undefined, 2)}\n`);
-    this.#data = { ...(svid === undefined ? {} : { svid }), ...(bundle === undefined ? {} : { bundle }) };
+    this.#data = toData({ svid, bundle, lost });
   }
+}
+
+function toData({
+  svid,
+  bundle,
+  lost = [],
+}: {
+  readonly svid?: StoredSvid | undefined;
+  readonly bundle?: Bundle | undefined;
+  readonly lost?: readonly LostAuthority[] | undefined;
+}): AgentData {
+  return { ...(svid === undefined ? {} : { svid }), ...(bundle === undefined ? {} : { bundle }), lost };
 }
 
 function toStored({ chain, reattestable, receivedAt }: StoredSvid): NonNullable<z.input<typeof schema>['svid']> {
@@ -89,8 +117,7 @@ function toStored({ chain, reattestable, receivedAt }: StoredSvid): NonNullable<
 
 function parse(path: string, text: string): AgentData {
   try {
-    const { svid, bundle } = schema.parse(JSON.parse(text));
-    return { ...(svid === undefined ? {} : { svid }), ...(bundle === undefined ? {} : { bundle }) };
+    return toData(schema.parse(JSON.parse(text)));
   } catch (cause) {
     throw new SpiffeError(
       'FILE_UNUSABLE',

@@ -5,13 +5,13 @@ import { isTrustedX509Svid, isValidX509Svid } from '../../spiffe/trusted-svid.ts
 import { type JoinOptions, joinTrustDomain } from '../attestation/join-trust-domain.ts';
 import type { NodeIdentity } from '../identity/node-identity.ts';
 import { fetchBundle } from '../server-api/fetch-bundles.ts';
-import { isVerdict, type Refusal, refusalOf } from '../server-api/refusal.ts';
+import { isOfServer, isVerdict, type Refusal, refusalOf } from '../server-api/refusal.ts';
 import { CALL_DEADLINE_MS, ServerConnection } from '../server-api/server-connection.ts';
 import type { AgentDataFile } from '../storage/agent-data.ts';
 import type { CacheFile } from '../storage/cache-file.ts';
 import type { WorkloadCache } from '../workloads/workload-cache.ts';
 import { Pause } from './pause.ts';
-import { Rebootstrap, type RebootstrapSettings } from './rebootstrap.ts';
+import { Rebootstrap, type RebootstrapSettings, WAITING_RETRY_MS } from './rebootstrap.ts';
 import { ServerWatch } from './server-watch.ts';
 import type { SyncStatus } from './sync-status.ts';
 import type { Synchronizer } from './synchronizer.ts';
@@ -130,13 +130,16 @@ export class Maintenance implements AsyncDisposable {
       if (signal.aborted) return 0;
       this.#failures += 1;
       status.failed(error);
+      if (isOfServer(error)) this.#rebootstrap.verified();
       if (isSpiffeError(error, 'CERTIFICATE_UNTRUSTED') && (await this.#bootstrapAnew(signal))) return 0;
       if (this.#failures > 1 && isSpiffeError(error, 'SERVER_UNREACHABLE')) await this.#learnTrust(signal);
       await this.#judge(error);
       status.mustReattest = this.#mustRejoin;
       synchronizer.useRestored();
       this.#first.resolve();
-      const delayMs = this.#mustRejoin !== undefined && this.#failures === 1 ? 0 : backoffMs(this.#failures);
+      const longestMs = this.#rebootstrap.isWaiting ? WAITING_RETRY_MS : undefined;
+      const isAtOnce = this.#mustRejoin !== undefined && this.#failures === 1;
+      const delayMs = isAtOnce ? 0 : backoffMs(this.#failures, longestMs);
       this.#options.log.warning('the server was not synced with', {
         reason: messageOf(error),
         retry_in_ms: Math.round(delayMs),

@@ -4,6 +4,7 @@ import { rotationTime } from '../identity/rotation-time.ts';
 import { fromApiId } from '../server-api/api-id.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import { CALL_DEADLINE_MS, type ServerConnection } from '../server-api/server-connection.ts';
+import { tokenEnd } from './token-end.ts';
 
 export interface WorkloadJwtSvid {
   readonly token: string;
@@ -90,7 +91,7 @@ export class JwtSvids {
       throw new SpiffeError('SVID_INVALID', `the server issued a token of ${spiffeId}, not of ${entry.spiffeId}`);
     }
     const receivedAt = clock();
-    const expiresAt = new Date(Number(svid.expiresAt) * 1000);
+    const expiresAt = tokenEnd(svid.expiresAt, svid.token, receivedAt);
     if (expiresAt <= receivedAt) {
       throw new SpiffeError(
         'SVID_INVALID',

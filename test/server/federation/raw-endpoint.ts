@@ -15,7 +15,10 @@ export class RawEndpoint implements AsyncDisposable {
     this.#server = server;
   }
 
-  static async open({ certificates, privateKey }: TestSvid, answer: (socket: TLSSocket) => void): Promise<RawEndpoint> {
+  static async open(
+    { certificates, privateKey }: TestSvid,
+    answer: (socket: TLSSocket, request: Buffer) => void,
+  ): Promise<RawEndpoint> {
     const server = createServer({
       cert: certificates.map((der) => encodePem('CERTIFICATE', der)).join(''),
       key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
@@ -25,7 +28,7 @@ export class RawEndpoint implements AsyncDisposable {
       endpoint.connections += 1;
       endpoint.#sockets.add(socket);
       socket.on('error', () => {});
-      socket.once('data', () => answer(socket));
+      socket.once('data', (data: Buffer) => answer(socket, data));
     });
     server.on('tlsClientError', () => {});
     server.listen(0, '127.0.0.1');
