@@ -112,7 +112,11 @@ void Bind(const Place& place) {
   } else {
     MakeEmptyFile(place.path);
   }
-  if (mount(source.c_str(), place.path.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) FailAt(place.path);
+  if (mount(source.c_str(), place.path.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) {
+    // Replaced this moment: nothing that speaks against mounts.
+    if (errno == ENOENT || errno == ENOTDIR) Fail("place", errno, place.source);
+    FailAt(place.path);
+  }
   struct stat shown {};
   if (lstat(place.path.c_str(), &shown) != 0) FailAt(place.path);
   if (!IsSame(shown, status)) Fail("place", ELOOP, place.source);  // what was mounted is something else

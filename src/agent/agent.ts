@@ -141,10 +141,11 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   const refused = new RefusedCalls();
   const explainer = new WorkloadExplainer({ trustDomain, attestors, cache, status, connection, refused, clock });
   const refusals = stack.use(new LogRefusals({ explainer, refused, logSelectors, log, clock }));
+  const known = new KnownSelectors();
   const attestation: AttestWorkloadOptions = {
     attestors,
     logSelectors,
-    known: new KnownSelectors(),
+    known,
     log,
     onOutcomes: (peer, outcomes) => refusals.found(peer, outcomes),
   };
@@ -200,7 +201,8 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
         whyService({ explainer, mayAskAll: () => true }),
         delegatedIdentityService({
           authorizedIds: config.authorizedDelegates,
-          attest: (process, callSignal) => attestWorkload(process, callSignal, { attestors, logSelectors, log }),
+          attest: (process, callSignal) => attestWorkload(process, callSignal, { attestors, logSelectors, known, log }),
+          reattestSeconds: experimental.workloadReattestSeconds,
           cache,
           fetchJwtSvid: (entry, audience) => jwtSvids.fetch(entry, audience),
           log,

@@ -16,10 +16,22 @@ import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts';
 const callerId = parseSpiffeId('spiffe://example.org/broker');
 const { signal } = new AbortController();
 
-function hold(reference: WorkloadReference, attest: (given: WorkloadReference) => Promise<readonly Selector[]>) {
-  const attestor: WorkloadAttestor = { name: 'a', attest: async () => [], attestReference: attest };
-  return attestReference(reference, { attestors: [attestor], callerId, signal, reattestSeconds: 10 });
+type Attest = (given: WorkloadReference) => Promise<readonly Selector[]>;
+
+function hold(reference: WorkloadReference, ...attest: readonly Attest[]) {
+  const attestors = attest.map(
+    (one): WorkloadAttestor => ({ name: 'a', attest: async () => [], attestReference: one }),
+  );
+  return attestReference(reference, { attestors, callerId, signal, reattestSeconds: 10 });
 }
+
+const REFERENCES: Readonly<Record<string, WorkloadReference>> = {
+  pod: { typeUrl: 'type.googleapis.com/a.Pod', value: new Uint8Array() },
+  process: {
+    typeUrl: 'type.googleapis.com/spiffe.broker.WorkloadPIDReference',
+    value: WorkloadPIDReference.encode({ pid: process.pid }).finish(),
+  },
+};
 
 test('a plugin gets the process ID that was held, not the bytes that it was read from', async () => {
   const typeUrl = 'type.googleapis.com/spiffe.broker.WorkloadPIDReference';
@@ -34,20 +46,49 @@ test('a plugin gets the process ID that was held, not the bytes that it was read
   expect(given).toEqual([Buffer.from(canonical)]);
 });
 
-test.each(['gone', 'other', 'down'])('a reference to what is no process is attested again: %s', async (then) => {
+test.each(['pod', 'process'].flatMap((what) => ['gone', 'other', 'down'].map((then) => [what, then] as const)))(
+  'a reference to a %s is attested again: %s',
+  async (what, then) => {
+    vi.useFakeTimers();
+    try {
+      let answer = async (): Promise<readonly Selector[]> => [parseSelector('k8s:ns:web')];
+      const reference = REFERENCES[what];
+      if (reference === undefined) throw new Error('unknown');
+      using held = await hold(reference, () => answer());
+      await vi.advanceTimersByTimeAsync(30_000);
+      held.check();
+      answer = async () => {
+        if (then === 'gone') throw new SpiffeError('WORKLOAD_NOT_FOUND', 'the pod has gone');
+        if (then === 'down') throw new Error('down');
+        return [parseSelector('k8s:ns:other')];
+      };
+      await vi.advanceTimersByTimeAsync(then === 'down' ? 3_620_000 : 10_000);
+      expect(() => held.check()).toThrow(
+        then === 'gone' ? 'has gone' : then === 'down' ? 'down' : /another one|other selectors/,
+      );
+    } finally {
+      vi.useRealTimers();
+    }
+  },
+);
+
+test.each(['pod', 'process'])('one attestor that is down takes nothing back of a %s', async (what) => {
   vi.useFakeTimers();
   try {
     let answer = async (): Promise<readonly Selector[]> => [parseSelector('k8s:ns:web')];
-    using held = await hold({ typeUrl: 'type.googleapis.com/a.Pod', value: new Uint8Array() }, () => answer());
-    await vi.advanceTimersByTimeAsync(30_000);
-    held.check();
+    const reference = REFERENCES[what];
+    if (reference === undefined) throw new Error('unknown');
+    using held = await hold(
+      reference,
+      async () => [parseSelector('unix:uid:0')],
+      () => answer(),
+    );
+    expect(held.selectors).toHaveLength(2);
     answer = async () => {
-      if (then === 'gone') throw new SpiffeError('WORKLOAD_NOT_FOUND', 'the pod has gone');
-      if (then === 'down') throw new Error('down');
-      return [parseSelector('k8s:ns:other')];
+      throw new Error('down');
     };
-    await vi.advanceTimersByTimeAsync(then === 'down' ? 3_620_000 : 10_000);
-    expect(() => held.check()).toThrow(then === 'gone' ? 'has gone' : then === 'down' ? 'down' : 'another one');
+    await vi.advanceTimersByTimeAsync(600_000);
+    held.check();
   } finally {
     vi.useRealTimers();
   }

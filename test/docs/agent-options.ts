@@ -66,7 +66,7 @@ export const AGENT_OPTIONS: Readonly<Record<string, Option>> = {
     profiling_names: option('none', '`cpu`, `heap`', "Go's other profiles are named in the log and not taken"),
     rebootstrap_delay: option(
       '`10m`',
-      'how long a server has to stay unverified before the trust bundle is taken from its source again',
+      'how long a server has to stay unverified before the trust bundle is taken from its source again, without an answer of the known one and without a gap of a minute. What that one tainted or revoked is not taken back',
     ),
     rebootstrap_mode: option(
       '`never`',
@@ -83,12 +83,12 @@ export const AGENT_OPTIONS: Readonly<Record<string, Option>> = {
     ),
     trust_bundle_spiffe_workload_api: option(
       'one of these',
-      'address of another Workload API that has it, such as `unix:///run/agent.sock`',
+      'address of another Workload API that has it, such as `unix:///run/agent.sock`; `tcp://`, which nothing encrypts, for 127.0.0.0/8 and `[::1]` alone',
     ),
     trust_bundle_unix_socket: option('none', 'socket that `trust_bundle_url`, with `http://`, is asked at'),
     trust_bundle_url: option(
       'one of these',
-      'URL of it, `https://`, of a server that the authorities of the system or of `NODE_EXTRA_CA_CERTS` vouch for',
+      'URL of it, `https://`, of a server that the authorities of the system or of `NODE_EXTRA_CA_CERTS` vouch for. A user and password in it are sent; neither they nor the query are in messages',
       'redirects are not followed; 4 MiB at most',
     ),
     trust_domain: option('required', 'the trust domain, without `spiffe://`'),

@@ -21,8 +21,8 @@ export interface AttestReferenceOptions {
 const MAX_REFERENCE_BYTES = 16 * 1024;
 
 /**
- * What the workload is that somebody refers to. A process is held by a pidfd; others are attested
- * again and again, and let go of once they are gone or something else.
+ * What the workload is that somebody refers to. It is attested again and again, and let go of once it is gone or something
+ * else; a process is held by a pidfd, too.
  *
  * @throws SpiffeError `ARGUMENT_INVALID`, `WORKLOAD_NOT_FOUND`, `REPLACED`; `UNIMPLEMENTED` where no attestor takes such a
  *   reference; what an attestor refuses it with where none found anything.
@@ -43,7 +43,14 @@ export async function attestReference(
     const pid = decodeProcessReference(value);
     // Packed anew: a plugin may read other bytes in another way, and so of another process.
     const packed = processReference(pid);
-    return await holdProcess(pid, () => askAttestors(packed, options));
+    const { reattestSeconds, signal } = options;
+    let ask = askAttestors;
+    const attest = async (_process: unknown, ending: AbortSignal) => {
+      const found = await ask(packed, { ...options, signal: ending });
+      ask = askAllAttestors;
+      return found;
+    };
+    return await holdProcess(pid, attest, { reattestSeconds, isSilence, signal });
   }
   const selectors = await askAttestors(reference, options);
   return holdReference(reference, selectors, options);
@@ -57,9 +64,9 @@ function holdReference(
 ): HeldProcess {
   const again = new Reattestation({
     selectors,
-    attest: (signal) => askAttestors(reference, { ...options, signal }),
+    attest: (signal) => askAllAttestors(reference, { ...options, signal }),
     seconds: options.reattestSeconds,
-    isSilence: (error) => statusOf(error) !== Status.NotFound,
+    isSilence,
     call: options.signal,
   });
   const check = () => {
@@ -70,16 +77,50 @@ function holdReference(
   return { selectors, check, [Symbol.dispose]: () => again[Symbol.dispose]() };
 }
 
-async function askAttestors(
+function isSilence(error: unknown): boolean {
+  return statusOf(error) !== Status.NotFound;
+}
+
+interface Answers {
+  readonly found: readonly (readonly Selector[])[];
+  readonly failures: readonly unknown[];
+}
+
+async function askEach(
   reference: WorkloadReference,
   { attestors, callerId, signal }: AttestReferenceOptions,
-): Promise<readonly Selector[]> {
+): Promise<Answers> {
   const results = await Promise.allSettled(
     attestors.map((attestor) => attestor.attestReference(reference, { callerId, signal })),
   );
-  const found = results.flatMap((result) => (result.status === 'fulfilled' && result.value ? [result.value] : []));
+  return {
+    found: results.flatMap((result) => (result.status === 'fulfilled' && result.value ? [result.value] : [])),
+    failures: results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : [])),
+  };
+}
+
+async function askAttestors(
+  reference: WorkloadReference,
+  options: AttestReferenceOptions,
+): Promise<readonly Selector[]> {
+  return selectorsOf(await askEach(reference, options));
+}
+
+/** For who has selectors of theirs: one that cannot say anything just now has not taken its own back. */
+async function askAllAttestors(
+  reference: WorkloadReference,
+  options: AttestReferenceOptions,
+): Promise<readonly Selector[]> {
+  const answers = await askEach(reference, options);
+  const silent = answers.failures.find((failure) => !REFUSALS.includes(statusOf(failure)));
+  if (silent !== undefined) throw silent;
+  return selectorsOf(answers);
+}
+
+const REFUSALS: readonly Status[] = [Status.InvalidArgument, Status.Unimplemented, Status.NotFound];
+
+function selectorsOf({ found, failures }: Answers): readonly Selector[] {
   if (found.length > 0) return found.flat();
-  const failures = results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []));
   if (failures.length === 0) {
     throw new SpiffeError('UNIMPLEMENTED', 'no workload attestor of this agent takes references of this type');
   }

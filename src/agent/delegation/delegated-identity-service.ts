@@ -42,7 +42,7 @@ const subscribeToX509Svids = (deps: DelegationDeps) =>
     context: CallContext,
   ): AsyncGenerator<SubscribeToX509SVIDsResponse> {
     const { cache } = deps;
-    const delegate = await requireDelegate(context, deps);
+    using delegate = await requireDelegate(context, deps);
     using workload = await findWorkload(request, context, delegate, deps);
     const check = () => {
       delegate.check();
@@ -58,7 +58,7 @@ const subscribeToX509Svids = (deps: DelegationDeps) =>
 const fetchJwtSvids =
   (deps: DelegationDeps) =>
   async (request: FetchJWTSVIDsRequest, context: CallContext): Promise<FetchJWTSVIDsResponse> => {
-    const delegate = await requireDelegate(context, deps);
+    using delegate = await requireDelegate(context, deps);
     requireAudience(request.audience);
     using workload = await findWorkload(request, context, delegate, deps);
     const entries = await currentEntries(workload.selectors, context.signal, deps);
@@ -96,6 +96,7 @@ async function* jwtBundles(context: CallContext, deps: DelegationDeps): AsyncGen
 /** Every bundle that the agent has, as in SPIRE. */
 async function* bundlesFor(context: CallContext, deps: DelegationDeps): AsyncGenerator<readonly Bundle[]> {
   const { cache } = deps;
-  const { check } = await requireDelegate(context, deps);
+  using delegate = await requireDelegate(context, deps);
+  const { check } = delegate;
   yield* whileAllowed((signal) => cache.watchBundles(signal), { cache, signal: context.signal, check });
 }

@@ -1,6 +1,7 @@
 import type { CallContext } from '../../rpc/call.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { Selector } from '../../spiffe/selector.ts';
+import { isSilentAttestor } from '../workloads/follow-workload.ts';
 import type { DelegationDeps } from './delegation-deps.ts';
 import { type HeldProcess, holdProcess } from './held-process.ts';
 import { requestedSelectors } from './requested-selectors.ts';
@@ -21,8 +22,8 @@ export interface WorkloadRequest {
 export async function findWorkload(
   { selectors, pid }: WorkloadRequest,
   { signal, method }: CallContext,
-  { spiffeId, pid: delegatePid }: Delegate,
-  { attest, log }: DelegationDeps,
+  { spiffeId, pid: delegatePid }: Pick<Delegate, 'spiffeId' | 'pid'>,
+  { attest, reattestSeconds, log }: DelegationDeps,
 ): Promise<HeldProcess> {
   if (pid !== 0 && selectors.length > 0) {
     throw new SpiffeError('ARGUMENT_INVALID', 'give selectors or a process ID, not both');
@@ -37,5 +38,5 @@ export async function findWorkload(
     return { selectors: said, check: () => {}, [Symbol.dispose]: () => {} };
   }
   log.info('a delegate asks for a workload', { ...told, pid });
-  return await holdProcess(pid, (process) => attest(process, signal));
+  return await holdProcess(pid, attest, { reattestSeconds, isSilence: isSilentAttestor, signal });
 }

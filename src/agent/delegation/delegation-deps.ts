@@ -12,6 +12,8 @@ export interface DelegationDeps {
   readonly authorizedIds: readonly SpiffeId[];
   /** What a process is: who calls, or whom it speaks for. */
   attest(process: Peer, signal: AbortSignal): Promise<readonly Selector[]>;
+  /** How often both are attested again while a stream lasts; 0: never. */
+  readonly reattestSeconds: number;
   readonly cache: Pick<WorkloadCache, 'watch' | 'watchBundles' | 'entriesOf' | 'changes'>;
   fetchJwtSvid(entry: AuthorizedEntry, audience: readonly string[]): Promise<WorkloadJwtSvid>;
   readonly log: Logger;

@@ -2,6 +2,7 @@ import type { UnixPeer } from '../../rpc/peer.ts';
 import { openProcess } from '../../rpc/pidfd.ts';
 import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
 import type { Selector } from '../../spiffe/selector.ts';
+import { Reattestation } from '../workloads/reattestation.ts';
 
 /** A process that somebody else speaks for, and what it is. Disposing lets go of it. */
 export interface HeldProcess extends Disposable {
@@ -10,23 +11,50 @@ export interface HeldProcess extends Disposable {
   check(): void;
 }
 
+/** How a process is attested again while it is held. */
+export interface HoldOptions {
+  /** How often; 0: never. */
+  readonly reattestSeconds: number;
+  /** As in {@link Reattestation}. */
+  isSilence(error: unknown): boolean;
+  /** Of the call that it is held for. */
+  readonly signal: AbortSignal;
+}
+
 /**
- * Takes hold of a process by its number, and has it attested: what is found is of that process, whoever has the number later.
+ * Takes hold of a process by its number, and has it attested, again and again: what is found is of that process, whoever has
+ * the number later, and holds until something else is found.
  *
  * @throws SpiffeError `ARGUMENT_INVALID`, `WORKLOAD_NOT_FOUND`, `REPLACED`, and what `attest` throws.
  */
 export async function holdProcess(
   pid: number,
-  attest: (process: UnixPeer) => Promise<readonly Selector[]>,
+  attest: (process: UnixPeer, signal: AbortSignal) => Promise<readonly Selector[]>,
+  { reattestSeconds: seconds, isSilence, signal: call }: HoldOptions,
 ): Promise<HeldProcess> {
   if (pid < 1) throw new SpiffeError('ARGUMENT_INVALID', `process ID ${pid} is not a positive number`);
   const process = open(pid);
   try {
     requireUnchanged(process);
-    const selectors = await attest(process);
+    const selectors = await attest(process, call);
     requireUnchanged(process);
-    const check = () => requireUnchanged(process);
-    return { selectors, check, [Symbol.dispose]: () => process[Symbol.dispose]() };
+    const again = new Reattestation({
+      selectors,
+      attest: (signal) => attest(process, signal),
+      seconds,
+      isSilence,
+      call,
+    });
+    const check = () => {
+      requireUnchanged(process);
+      if (again.next === undefined) return;
+      throw new SpiffeError('REPLACED', `process ${pid} has other selectors by now: ask again`);
+    };
+    const release = () => {
+      again[Symbol.dispose]();
+      process[Symbol.dispose]();
+    };
+    return { selectors, check, [Symbol.dispose]: release };
   } catch (error) {
     process[Symbol.dispose]();
     throw isSpiffeError(error, 'UNAUTHENTICATED') ? ended(pid, error) : error;

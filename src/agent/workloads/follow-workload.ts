@@ -37,7 +37,7 @@ export async function* followWorkload(
       selectors,
       attest: (ending) => deps.attest(peer, ending),
       seconds: deps.reattestSeconds,
-      isSilence: (error) => isSpiffeError(error, 'WORKLOAD_UNREADABLE'),
+      isSilence: isSilentAttestor,
       call,
     });
     for await (const view of deps.watch(selectors, round.signal)) {
@@ -48,4 +48,9 @@ export async function* followWorkload(
     gone?.throwIfAborted();
     selectors = round.next ?? selectors;
   }
+}
+
+/** Whether attestation failed because no attestor could say anything. */
+export function isSilentAttestor(error: unknown): boolean {
+  return isSpiffeError(error, 'WORKLOAD_UNREADABLE');
 }

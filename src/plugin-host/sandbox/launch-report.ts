@@ -20,6 +20,11 @@ export class LaunchFailure extends Error {
     this.detail = detail;
     this.reason = reason;
   }
+
+  /** Whether something was replaced between the look that was taken at it and the start. */
+  get isReplacement(): boolean {
+    return this.measure === 'place' && ['ELOOP', 'ENOENT', 'ENOTDIR'].includes(this.reason);
+  }
 }
 
 /**

@@ -106,6 +106,10 @@ export class Sandbox {
    */
   withdraw(spec: PluginSpec, failure: LaunchFailure): void {
     const measure = MEASURES.find((known) => known === failure.measure);
+    if (failure.isReplacement) {
+      const message = `cannot start it: ${quoteText(failure.detail)} was replaced again and again while it was shown to the plugin (${failure.reason}): start it once that is over, and let only root write there and to the folders above`;
+      throw new SpiffeError('PLUGIN_NOT_LOADED', message, { cause: failure });
+    }
     if (measure === undefined) {
       const message = `cannot start it: ${failure.message}${hintAt(failure, spec)}`;
       throw new SpiffeError('PLUGIN_NOT_LOADED', message, { cause: failure });

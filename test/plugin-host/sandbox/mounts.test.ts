@@ -3,6 +3,7 @@ import { realpathSync } from 'node:fs';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { TestProcess } from '../../harness/child-process.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../../harness/temporary-folder.ts';
 
 const LAUNCHER = join(import.meta.dirname, '..', '..', '..', 'native', 'build', 'Release', 'sandbox');
@@ -45,4 +46,25 @@ describe('a path that is shown', () => {
     // No measure that a plugin could be started without.
     expect(report).toMatch(/^failed place \d+ .*place/m);
   });
+});
+
+test('what is replaced while it is shown is said to be that, and is no reason to do without mounts', async () => {
+  const path = folder.join('replaced');
+  await writeFile(path, 'mine');
+  await using swapper = await TestProcess.node(
+    '-e',
+    `const fs = require('node:fs');
+     const [path] = process.argv.slice(1);
+     console.log('ready');
+     for (;;) {
+       fs.writeFileSync(path + '.new', 'mine');
+       fs.renameSync(path + '.new', path);
+     }`,
+    path,
+  );
+  await swapper.readLine();
+  for (let attempt = 0; attempt < 30; attempt++) {
+    const { report } = readThere('/shown', path);
+    expect(report).not.toMatch(/^failed (?!place)/m);
+  }
 });
