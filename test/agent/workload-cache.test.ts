@@ -1,5 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { AuthorizedEntry } from '../../src/agent/server-api/authorized-entry.ts';
+import { ChangeSignal } from '../../src/agent/workloads/change-signal.ts';
 import { planSvids, withDistrusted } from '../../src/agent/workloads/svid-plan.ts';
 import { type CacheContent, WorkloadCache, type WorkloadView } from '../../src/agent/workloads/workload-cache.ts';
 import type { WorkloadX509Svid } from '../../src/agent/workloads/workload-x509-svid.ts';
@@ -260,4 +261,59 @@ test('an SVID by an authority that is tainted or gone is due at once (inventory 
   const tainted = { ...bundle, x509Authorities: bundle.x509Authorities.map((one) => ({ ...one, tainted: true })) };
   expect([dueAt(tainted), dueAt(ownBundle)]).toEqual([now, now]);
   expect([isTrustedX509Svid(chain, bundle, now), isTrustedX509Svid(chain, tainted, now)]).toEqual([true, false]);
+});
+
+test('workloads with one list of selectors share a view, until what it is made of changes or expires', async () => {
+  let now = NOW;
+  const cache = new WorkloadCache({ trustDomain, clock: () => now });
+  const entry = entryOf('a');
+  const second = svidOf(entry, { expiresAt: later(10) });
+  cache.replace(contentOf([entry], [second]));
+  const ask = async (list = selectors) => {
+    for await (const view of cache.watch(list, new AbortController().signal)) return view;
+    throw new Error('there is no view');
+  };
+  const first = await ask();
+  expect(await ask()).toBe(first);
+  expect(await ask([...selectors])).not.toBe(first);
+  now = later(10);
+  expect((await ask()).identities).toEqual([]);
+  now = NOW; // a clock that was set back
+  expect((await ask()).identities.length).toBe(1);
+  cache.replace(contentOf([]));
+  expect(await ask()).toMatchObject({ entries: [] });
+});
+
+test('an entry ends while nothing else changes', async () => {
+  let now = NOW;
+  const cache = new WorkloadCache({ trustDomain, clock: () => now });
+  cache.replace(contentOf([entryOf('a', { expiresAt: later(5).getTime() / 1000 })]));
+  const ask = async () => {
+    for await (const view of cache.watch(selectors, new AbortController().signal)) return idsOf(view);
+    throw new Error('there is no view');
+  };
+  expect(await ask()).toEqual(['a']);
+  now = later(5);
+  expect(await ask()).toEqual([]);
+});
+
+test('thousands that follow are told one after the other, and others have their turn meanwhile', async () => {
+  const changes = new ChangeSignal();
+  const controller = new AbortController();
+  const told: number[] = [];
+  const followers = Array.from({ length: 1000 }, async (_, number) => {
+    let first = true;
+    for await (const _change of changes.follow(controller.signal)) {
+      if (!first) told.push(number);
+      first = false;
+    }
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  changes.notify();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(told.length).toBeGreaterThan(0);
+  expect(told.length).toBeLessThan(1000);
+  await vi.waitFor(() => expect(told).toEqual(Array.from({ length: 1000 }, (_, number) => number)));
+  controller.abort();
+  await Promise.all(followers);
 });

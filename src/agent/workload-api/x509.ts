@@ -1,5 +1,6 @@
-import type { X509BundlesResponse, X509SVIDResponse } from '../../gen/workload/workload.ts';
+import { type X509BundlesResponse, X509SVIDResponse } from '../../gen/workload/workload.ts';
 import type { CallContext } from '../../rpc/call.ts';
+import { Encoded } from '../../rpc/encoded.ts';
 import type { Bundle } from '../../spiffe/bundle.ts';
 import type { WorkloadView } from '../workloads/workload-cache.ts';
 import type { WorkloadDeps } from './workload-deps.ts';
@@ -7,12 +8,24 @@ import { bundlesOf, noIdentity, viewsOf } from './workload-views.ts';
 
 /** `FetchX509SVID`. Source: SPIFFE Workload API §5.2.1; errors, Workload Endpoint §6. */
 export const fetchX509Svid = (deps: WorkloadDeps) =>
-  async function* (_request: unknown, context: CallContext): AsyncGenerator<X509SVIDResponse> {
+  async function* (_request: unknown, context: CallContext): AsyncGenerator<Encoded<X509SVIDResponse>> {
     for await (const view of viewsOf(context, deps)) {
       if (view.entries.length === 0) throw noIdentity();
-      if (view.identities.length > 0) yield toX509SvidResponse(view);
+      if (view.identities.length > 0) yield encodedAnswer(view);
     }
   };
+
+/** Workloads that get the same share one view: it is encoded once for all of them, and for those that ask later. */
+const encoded = new WeakMap<WorkloadView, Encoded<X509SVIDResponse>>();
+
+function encodedAnswer(view: WorkloadView): Encoded<X509SVIDResponse> {
+  const known = encoded.get(view);
+  if (known !== undefined) return known;
+  const bytes = X509SVIDResponse.encode(X509SVIDResponse.fromPartial(toX509SvidResponse(view))).finish();
+  const answer = new Encoded<X509SVIDResponse>(bytes);
+  encoded.set(view, answer);
+  return answer;
+}
 
 /** `FetchX509Bundles`. Source: SPIFFE Workload API §5.2.2. */
 export const fetchX509Bundles = (deps: WorkloadDeps) =>

@@ -1,3 +1,6 @@
+/** So many are told in one go: thousands of them would keep everybody else from being answered until the last is told. */
+const TOLD_AT_ONCE = 100;
+
 /** Tells any number of followers that something changed; changes that come too fast for one are told once. */
 export class ChangeSignal {
   #version = 0;
@@ -5,7 +8,13 @@ export class ChangeSignal {
 
   notify(): void {
     this.#version += 1;
-    for (const wake of this.#waiting) wake();
+    this.#tell([...this.#waiting], 0);
+  }
+
+  #tell(followers: readonly (() => void)[], start: number): void {
+    const end = start + TOLD_AT_ONCE;
+    for (const wake of followers.slice(start, end)) wake();
+    if (end < followers.length) setImmediate(() => this.#tell(followers, end));
   }
 
   /** Yields at once, and again after every change, until aborted. */

@@ -1,3 +1,4 @@
+import { SpiffeError } from '../../spiffe/error.ts';
 import { formatSelector, type Selector } from '../../spiffe/selector.ts';
 import { MAX_KNOWN_MS } from './known-selectors.ts';
 
@@ -15,11 +16,14 @@ export interface ReattestationOptions {
 /** Streams that were opened together are not attested together for ever. */
 const SPREAD = 0.2;
 
+/** One for all: Node's own reason is an error that is made anew each time. */
+const ENDED = new SpiffeError('CANCELLED', 'what was found of the workload holds no more');
+
 /** Attests a workload again and again, until it is something else. Disposing ends that. */
 export class Reattestation implements Disposable {
   readonly #options: ReattestationOptions;
   readonly #controller = new AbortController();
-  readonly #abort = () => this.#controller.abort();
+  readonly #abort = () => this.#controller.abort(ENDED);
   #timer: NodeJS.Timeout | undefined;
   #next: readonly Selector[] | undefined;
   #failure: { readonly reason: unknown } | undefined;

@@ -8,6 +8,7 @@ import {
   requireWorkload,
   selectorsOf,
 } from './attest-workload.ts';
+import { SelectorLists } from './selector-lists.ts';
 
 /** Longer than an attestation takes; whoever waits for one that is slow begins another beside it. */
 const MAX_WAIT_MS = 10;
@@ -19,6 +20,7 @@ const MAX_WAIT_MS = 10;
  */
 export class SharedAttestations {
   readonly #options: AttestWorkloadOptions;
+  readonly #lists = new SelectorLists();
   readonly #processes = new Map<number, ProcessAttestations>();
 
   constructor(options: AttestWorkloadOptions) {
@@ -34,7 +36,7 @@ export class SharedAttestations {
       process = new ProcessAttestations(pid, this.#options, () => this.#processes.delete(pid));
       this.#processes.set(pid, process);
     }
-    return await process.join(peer, signal);
+    return this.#lists.unique(await process.join(peer, signal));
   }
 }
 

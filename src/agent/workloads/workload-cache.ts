@@ -5,6 +5,7 @@ import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import { ChangeSignal } from './change-signal.ts';
 import { EntryIndex } from './entry-index.ts';
 import { inIdentityOrder } from './identity-order.ts';
+import { ViewCache } from './view-cache.ts';
 import type { WorkloadX509Svid } from './workload-x509-svid.ts';
 
 /** All that the agent has for its workloads. A value: what changes is replaced. */
@@ -36,7 +37,8 @@ export interface WorkloadCacheOptions {
 export class WorkloadCache {
   readonly #options: WorkloadCacheOptions;
   readonly #changes = new ChangeSignal();
-  readonly #watchers = new Set<readonly Selector[]>();
+  readonly #views = new ViewCache();
+  readonly #watchers = new Set<{ readonly selectors: readonly Selector[] }>();
   readonly #lastUsed = new Map<string, number>();
   #uses = 0;
   #content: CacheContent | undefined;
@@ -68,7 +70,8 @@ export class WorkloadCache {
 
   /** Ids of the entries that somebody who is connected is entitled to. */
   watchedEntryIds(): ReadonlySet<string> {
-    return new Set([...this.#watchers].flatMap((selectors) => this.#index.match(selectors).map(({ id }) => id)));
+    const lists = new Set([...this.#watchers].map(({ selectors }) => selectors));
+    return new Set([...lists].flatMap((selectors) => this.#index.match(selectors).map(({ id }) => id)));
   }
 
   /** Of entries that somebody was connected for who is no more, by id: the higher the number, the later. */
@@ -84,14 +87,14 @@ export class WorkloadCache {
   async *watch(
     selectors: readonly Selector[],
     signal: AbortSignal,
-    isGiven: (entry: AuthorizedEntry) => boolean = () => true,
+    isGiven?: (entry: AuthorizedEntry) => boolean,
   ): AsyncGenerator<WorkloadView> {
-    const watcher = [...selectors];
+    const watcher = { selectors };
     this.#watchers.add(watcher);
     try {
       let last: WorkloadView | undefined;
       for await (const _ of this.#changes.follow(signal)) {
-        const view = this.#view(watcher, isGiven);
+        const view = this.#view(selectors, isGiven);
         if (view === undefined) continue;
         if (view.identities.length < view.entries.length) this.#onMissing();
         if (last !== undefined && isSameView(last, view)) continue;
@@ -101,7 +104,7 @@ export class WorkloadCache {
     } finally {
       this.#watchers.delete(watcher);
       this.#uses += 1;
-      for (const { id } of this.#index.match(watcher)) this.#lastUsed.set(id, this.#uses);
+      for (const { id } of this.#index.match(selectors)) this.#lastUsed.set(id, this.#uses);
     }
   }
 
@@ -132,28 +135,48 @@ export class WorkloadCache {
     return this.#index.match(selectors).filter(({ expiresAt }) => expiresAt === 0 || expiresAt * 1000 > now);
   }
 
-  #view(selectors: readonly Selector[], isGiven: (entry: AuthorizedEntry) => boolean): WorkloadView | undefined {
-    if (this.#content === undefined) return undefined;
-    const { svids, bundles } = this.#content;
-    const { trustDomain, clock } = this.#options;
-    const now = clock();
+  #view(selectors: readonly Selector[], isGiven?: (entry: AuthorizedEntry) => boolean): WorkloadView | undefined {
+    const content = this.#content;
+    if (content === undefined) return undefined;
+    const now = this.#options.clock();
+    if (isGiven !== undefined) return this.#makeView(selectors, content, now, isGiven).view;
+    return this.#views.get(selectors, content, now.getTime(), () => this.#makeView(selectors, content, now));
+  }
+
+  /** @returns also when the first of what it has expires, in milliseconds since 1970. */
+  #makeView(
+    selectors: readonly Selector[],
+    { svids, bundles }: CacheContent,
+    now: Date,
+    isGiven: (entry: AuthorizedEntry) => boolean = () => true,
+  ): { readonly view: WorkloadView; readonly until: number } {
+    const { trustDomain } = this.#options;
     const entries = inIdentityOrder(this.#currentEntries(selectors).filter(isGiven));
     const federatesWith = new Set(entries.flatMap((entry) => entry.federatesWith));
     federatesWith.delete(trustDomain);
+    const identities = entries.flatMap((entry) => {
+      const svid = svids.get(entry.id);
+      return svid === undefined || svid.expiresAt <= now ? [] : [{ entry, svid }];
+    });
+    const ends = [
+      ...entries.flatMap(({ expiresAt }) => (expiresAt === 0 ? [] : [expiresAt * 1000])),
+      ...identities.map(({ svid }) => svid.expiresAt.getTime()),
+    ];
     return {
-      entries,
-      identities: entries.flatMap((entry) => {
-        const svid = svids.get(entry.id);
-        return svid === undefined || svid.expiresAt <= now ? [] : [{ entry, svid }];
-      }),
-      bundle: bundles.get(trustDomain) ?? emptyBundle(trustDomain),
-      federatedBundles: [...federatesWith].toSorted().flatMap((name) => bundles.get(name) ?? []),
+      until: Math.min(Number.POSITIVE_INFINITY, ...ends),
+      view: {
+        entries,
+        identities,
+        bundle: bundles.get(trustDomain) ?? emptyBundle(trustDomain),
+        federatedBundles: [...federatesWith].toSorted().flatMap((name) => bundles.get(name) ?? []),
+      },
     };
   }
 }
 
 /** Values that did not change are the same objects. */
 function isSameView(a: WorkloadView, b: WorkloadView): boolean {
+  if (a === b) return true;
   return (
     a.bundle === b.bundle &&
     isSameList(a.entries, b.entries) &&
