@@ -126,3 +126,16 @@ test.each([
     selectors: shown,
   });
 });
+
+test('the value of a variable is in no log, whatever may be logged', async () => {
+  const variables = says(
+    'docker:env:TOKEN=hidden',
+    'docker:env:KEY=a=hidden\nhidden',
+    'docker:env:EMPTY=',
+    'docker:label:a:b',
+  );
+  const { selectors, records } = attest([variables], processThere(2), ['docker', 'docker:env:TOKEN=hidden']);
+  expect(await selectors).toHaveLength(4);
+  const shown = 'docker:env:TOKEN=… docker:env:KEY=… docker:env:EMPTY= docker:label:a:b';
+  expect(records.map(({ fields }) => fields.selectors)).toEqual([shown]);
+});

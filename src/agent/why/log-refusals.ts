@@ -7,6 +7,7 @@ import { RecentMap } from '../../spiffe/recent-map.ts';
 import { formatSelector } from '../../spiffe/selector.ts';
 import { NoIdentityError } from '../workload-api/workload-views.ts';
 import { type AttestorOutcome, mayBeLogged } from '../workloads/attest-workload.ts';
+import { withoutSecrets } from '../workloads/without-secrets.ts';
 import { findCauses } from './find-causes.ts';
 import type { ShowSelector } from './finding.ts';
 import type { RefusedCalls } from './refused-calls.ts';
@@ -76,8 +77,8 @@ export class LogRefusals implements Interceptor {
     const facts = await explainer.explainOutcomes(peer, outcomes, { wanted: undefined, path, isAdministrator: false });
     if (signal.aborted) return;
     const show: ShowSelector = (selector) => {
-      const text = formatSelector(selector);
-      return mayBeLogged(text, logSelectors) ? text : `a selector of type ${selector.type}`;
+      const isShown = mayBeLogged(formatSelector(selector), logSelectors);
+      return isShown ? formatSelector(withoutSecrets(selector)) : `a selector of type ${selector.type}`;
     };
     const causes = findCauses(facts, show).slice(0, MAX_CAUSES);
     log.warning('a workload got no identity', {

@@ -1,21 +1,26 @@
 import type { ExplainWorkloadResponse } from '../../gen/assayer/agent/why/v1/why.ts';
 import { messageOf } from '../../spiffe/error.ts';
-import type { Selector } from '../../spiffe/selector.ts';
+import { formatSelector, type Selector } from '../../spiffe/selector.ts';
 import { findCauses } from './find-causes.ts';
 import type { AgentFacts, EntryFacts, WorkloadFacts } from './workload-facts.ts';
 
-export function toWhyResponse(facts: WorkloadFacts): ExplainWorkloadResponse {
+/** @param shown a selector as who asks may see it */
+export function toWhyResponse(
+  facts: WorkloadFacts,
+  shown: (selector: Selector) => Selector = (selector) => selector,
+): ExplainWorkloadResponse {
+  const show = (selector: Selector) => toApiSelector(shown(selector));
   const { process, path, selectors, outcomes, entries, entriesLeftOut, agent, lastRefusal } = facts;
   return {
-    workload: { ...process, path: path ?? '', selectors: selectors.map(toApiSelector) },
+    workload: { ...process, path: path ?? '', selectors: selectors.map(show) },
     attestors: outcomes.map(({ name, selectors: found, error, answeredAt, tookMs }) => ({
       name,
-      selectors: found.map(toApiSelector),
+      selectors: found.map(show),
       error: error === undefined ? '' : messageOf(error),
       answeredAt: toSeconds(answeredAt),
       tookMs,
     })),
-    entries: entries.map(toApiEntry),
+    entries: entries.map((entry) => toApiEntry(entry, show)),
     entriesLeftOut,
     agent: toApiAgent(agent),
     lastRefusal: lastRefusal && {
@@ -23,17 +28,23 @@ export function toWhyResponse(facts: WorkloadFacts): ExplainWorkloadResponse {
       at: toSeconds(lastRefusal.at),
       spiffeId: lastRefusal.wanted ?? '',
     },
-    findings: findCauses(facts).map(({ code, text }) => ({ code, text })),
+    findings: findCauses(facts, (selector) => formatSelector(shown(selector))).map(({ code, text }) => ({
+      code,
+      text,
+    })),
   };
 }
 
-function toApiEntry({ entry, matches, missing, svidExpiresAt, signingSince, refusal }: EntryFacts) {
+function toApiEntry(
+  { entry, matches, missing, svidExpiresAt, signingSince, refusal }: EntryFacts,
+  show: (selector: Selector) => Selector,
+) {
   return {
     id: entry.id,
     spiffeId: entry.spiffeId,
-    selectors: entry.selectors.map(toApiSelector),
+    selectors: entry.selectors.map(show),
     matches,
-    missing: missing.map(toApiSelector),
+    missing: missing.map(show),
     svid: matches
       ? {
           expiresAt: toSeconds(svidExpiresAt),

@@ -5,6 +5,7 @@ import type { Peer, UnixPeer } from '../../rpc/peer.ts';
 import { openProcess } from '../../rpc/pidfd.ts';
 import { type BoundService, bindService } from '../../rpc/service.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
+import { withoutSecrets } from '../workloads/without-secrets.ts';
 import { toWhyResponse } from './to-why-response.ts';
 import { UserLimits } from './user-limits.ts';
 import { withoutOthersEntries } from './without-others-entries.ts';
@@ -28,7 +29,8 @@ export function whyService({ explainer, mayAskAll = isOwnUser }: WhyServiceOptio
       using other = pid === 0 || pid === peer.pid ? undefined : openProcess(requireNumber(pid));
       if (other !== undefined) requireMayAsk(peer, other, isAdministrator);
       const facts = await explainer.explain(other ?? peer, { wanted, isAdministrator, signal });
-      return toWhyResponse(isAdministrator ? facts : withoutOthersEntries(facts));
+      const shown = isOwnUser(peer) ? undefined : withoutSecrets;
+      return toWhyResponse(isAdministrator ? facts : withoutOthersEntries(facts), shown);
     },
   });
 }

@@ -4,6 +4,7 @@ import type { Peer, UnixPeer } from '../../rpc/peer.ts';
 import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { formatSelector, type Selector } from '../../spiffe/selector.ts';
 import type { KnownSelectors } from './known-selectors.ts';
+import { withoutSecrets } from './without-secrets.ts';
 
 export interface AttestWorkloadOptions {
   readonly attestors: readonly WorkloadAttestor[];
@@ -101,7 +102,9 @@ export function selectorsOf(
       cause: new AggregateError(failures),
     });
   }
-  const shown = selectors.map(formatSelector).filter((text) => mayBeLogged(text, logSelectors));
+  const shown = selectors
+    .filter((selector) => mayBeLogged(formatSelector(selector), logSelectors))
+    .map((selector) => formatSelector(withoutSecrets(selector)));
   log.debug('workload attested', { pid, count: selectors.length, selectors: shown.join(' ') || undefined });
   return selectors;
 }

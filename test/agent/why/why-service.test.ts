@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { compareEntries } from '../../../src/agent/why/compare-entries.ts';
 import { toWhyResponse } from '../../../src/agent/why/to-why-response.ts';
-import { whyService } from '../../../src/agent/why/why-service.ts';
+import { type WhyServiceOptions, whyService } from '../../../src/agent/why/why-service.ts';
 import { withoutOthersEntries } from '../../../src/agent/why/without-others-entries.ts';
 import type { WorkloadFacts } from '../../../src/agent/why/workload-facts.ts';
 import { WhyDefinition } from '../../../src/gen/assayer/agent/why/v1/why.ts';
@@ -42,9 +42,9 @@ function entry(id: string, path: string, ...selectors: readonly string[]) {
 }
 
 function factsOf({ pid, uid, gid }: Pick<UnixPeer, 'pid' | 'uid' | 'gid'>): WorkloadFacts {
-  const selectors = ['unix:uid:1'].map(parseSelector);
+  const selectors = ['unix:uid:1', 'docker:env:TOKEN=hidden'].map(parseSelector);
   const entries = [
-    entry('own', '/own', 'unix:uid:1'),
+    entry('own', '/own', 'unix:uid:1', 'docker:env:TOKEN=hidden'),
     entry('near', '/near', 'unix:uid:1', 'unix:gid:2'),
     entry('far', '/far', 'unix:gid:2', 'unix:path:/x'),
   ];
@@ -52,7 +52,7 @@ function factsOf({ pid, uid, gid }: Pick<UnixPeer, 'pid' | 'uid' | 'gid'>): Work
     now: new Date(),
     process: { pid, uid, gid },
     path: undefined,
-    outcomes: [],
+    outcomes: [{ name: 'docker', selectors, error: undefined, answeredAt: new Date(), tookMs: 1 }],
     selectors,
     wanted: undefined,
     lastRefusal: undefined,
@@ -82,10 +82,10 @@ function factsOf({ pid, uid, gid }: Pick<UnixPeer, 'pid' | 'uid' | 'gid'>): Work
 }
 
 /** Asks as `asker` about this process or another one. */
-async function ask(asker: Partial<UnixPeer>, pid: number, before = 0) {
+async function ask(asker: Partial<UnixPeer>, pid: number, before = 0, options: Partial<WhyServiceOptions> = {}) {
   await using folder = await createTemporaryFolder();
   const explainer = { explain: async (peer: UnixPeer) => factsOf(peer) };
-  await using server = RpcServer.create({ services: [whyService({ explainer })], log });
+  await using server = RpcServer.create({ services: [whyService({ explainer, ...options })], log });
   const path = folder.join('agent.sock');
   await using _ = await listenUnix({
     path,
@@ -145,6 +145,21 @@ describe('another user', () => {
   test('is refused where it has become another program since it connected', async () => {
     await expect(ask({ ...other, isUnchanged: () => false }, process.ppid)).rejects.toThrow(/ask on the node itself/);
   });
+});
+
+test('values of variables are for root and the user of the agent alone', async () => {
+  const [own, other, ofAdminSocket] = [
+    await ask({}, 0),
+    await ask({ uid: NOBODY, gid: NOBODY }, 0),
+    await ask({ uid: NOBODY, gid: NOBODY }, 0, 0, { mayAskAll: () => true }),
+  ];
+  expect(JSON.stringify(own, (_key, value) => (typeof value === 'bigint' ? String(value) : value))).toContain('hidden');
+  for (const answer of [other, ofAdminSocket]) {
+    const text = JSON.stringify(answer, (_key, value) => (typeof value === 'bigint' ? String(value) : value));
+    expect(text).not.toContain('hidden');
+    expect(answer.workload?.selectors).toContainEqual({ type: 'docker', value: 'env:TOKEN=…' });
+    expect(answer.entries[0]?.selectors).toContainEqual({ type: 'docker', value: 'env:TOKEN=…' });
+  }
 });
 
 test('what is left out of an answer is counted', () => {
