@@ -56,7 +56,13 @@ export async function validate(
       if (statusOf(error) !== Status.Unimplemented) throw error;
       return { valid: true, notes: [] };
     });
-  if (!valid || notes.length > 0) throw new SpiffeError('CONFIG_INVALID', describeNotes(notes));
+  if (!valid || notes.length > 0)
+    throw new SpiffeError('CONFIG_INVALID', describeNotes(notes.map((note) => placedIn(note, data))));
+}
+
+/** Our plugins name line and column, and do not know of the file. */
+function placedIn(note: string, data: PluginData | undefined): string {
+  return data !== undefined && 'file' in data ? note.replace(/^plugin_data(?=:\d+:\d+: )/, data.file) : note;
 }
 
 /** A plugin writes as many as it likes, as long as it likes. */

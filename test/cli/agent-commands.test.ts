@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { AgentProcess, createJoinToken, writeAgentConf } from './agent-process.ts';
@@ -183,7 +183,23 @@ describe('agent validate', () => {
     const flags = ['-config', folder.join('agent.conf')];
     const stdout = 'Agent configuration file is valid.\n';
     expect(await runCli(['agent', 'validate', ...flags])).toEqual({ code: 0, stdout, stderr: '' });
-  });
+  }, 90_000);
+
+  test('hands on what plugins have against their configuration, of all of them', async () => {
+    const [config, data] = [folder.join('mistaken.conf'), folder.join('unix.hcl')];
+    await writeFile(data, 'discover_workload_pth = true');
+    const plugins = [
+      'NodeAttestor "join_token" {}',
+      'KeyManager "disk" { plugin_data { directry = "keys" } }',
+      `WorkloadAttestor "unix" { plugin_data_file = "${data}" }`,
+    ];
+    const agentPart = (await readFile(folder.join('agent.conf'), 'utf8')).split(/^plugins/m)[0];
+    await writeFile(config, `${agentPart}plugins {\n${plugins.join('\n')}\n}\n`);
+    const { code, stdout, stderr } = await runCli(['agent', 'validate', '-config', config]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/failed to validate plugin "disk": .*directry.*did you mean "directory"/);
+    expect(stderr).toMatch(/failed to validate plugin "unix": .*unix\.hcl:1:1: discover_workload_pth/);
+  }, 90_000);
 
   test('tells every mistake, one a line', async () => {
     const flags = ['-config', folder.join('agent.conf'), '-logLevel', 'loud', '-trustDomain', 'UPPER'];
