@@ -37,6 +37,8 @@ import { SvidStores } from './svid-stores/svid-stores.ts';
 import { Maintenance } from './sync/maintenance.ts';
 import { SyncStatus } from './sync/sync-status.ts';
 import { Synchronizer } from './sync/synchronizer.ts';
+import { AgentMetrics } from './telemetry/agent-metrics.ts';
+import { measuredAttestors, measuredKeyManager } from './telemetry/measured-plugins.ts';
 import { TrustBundle } from './trust-bundle.ts';
 import { LogRefusals } from './why/log-refusals.ts';
 import { RefusedCalls } from './why/refused-calls.ts';
@@ -116,7 +118,8 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     }),
   );
   telemetry.watch(() => catalog.plugins);
-  const { keyManager } = catalog;
+  const measured = new AgentMetrics(metrics);
+  const keyManager = measuredKeyManager(catalog.keyManager, metrics);
   const server = {
     address: config.serverAddress,
     port: config.serverPort,
@@ -135,7 +138,11 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     hitTimeoutSeconds: experimental.jwtSvidCacheHitTimeoutSeconds,
     clock,
   });
-  const attestors = catalog.workloadAttestors;
+  measured.sync.watch(
+    () => cache.content,
+    () => jwtSvids.count,
+  );
+  const attestors = measuredAttestors(catalog.workloadAttestors, metrics);
   const { logSelectors } = config;
   const status = new SyncStatus(clock);
   const refused = new RefusedCalls();
@@ -150,10 +157,10 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     onOutcomes: (peer, outcomes) => refusals.found(peer, outcomes),
   };
   const attestations = new SharedAttestations(attestation);
-  const rateLimits = new WorkloadRateLimits(experimental.ratelimit);
+  const rateLimits = new WorkloadRateLimits(experimental.ratelimit, measured.rateLimited);
   const watch = stack.use(new CallerWatch({ log }));
   const callers: Callers = {
-    attest: (peer, callSignal) => attestations.attest(peer, callSignal),
+    attest: (peer, callSignal) => measured.attesting(() => attestations.attest(peer, callSignal)),
     spend: (method, selectors) => rateLimits.spend(method, selectors),
     requireSame,
     goneSignal: (peer) => watch.goneSignal(peer),
@@ -166,6 +173,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     fetchJwtSvid: (entry, audience) => jwtSvids.fetch(entry, audience),
     allowUnauthenticatedVerifiers: config.allowUnauthenticatedVerifiers,
     allowedForeignJwtClaims: config.allowedForeignJwtClaims,
+    onJwtBundles: measured.jwtBundlesSent,
     clock,
   });
   const isHealthy = () => cache.content !== undefined && catalog.plugins.every(({ state }) => state !== 'unhealthy');
@@ -179,7 +187,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       ...(config.disableWorkloadApi ? [] : [workloads]),
       ...(config.disableSdsApi ? [] : [secretDiscoveryService({ ...callers, sds: config.sds, log })]),
     ],
-    interceptors: [refusals],
+    interceptors: [measured.connections, refusals],
     observe: rpcMeters(metrics),
     tracer: tracing?.calls,
     watch,
@@ -205,9 +213,11 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
           reattestSeconds: experimental.workloadReattestSeconds,
           cache,
           fetchJwtSvid: (entry, audience) => jwtSvids.fetch(entry, audience),
+          onFirstSvids: measured.firstSvidsDelegated,
           log,
         }),
       ],
+      interceptors: [measured.connections],
       observe: rpcMeters(metrics),
       tracer: tracing?.calls,
       log,
@@ -220,6 +230,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     trust,
     evidence: nodeEvidence(catalog.agentNodeAttestor, config.joinToken),
     keyManager,
+    onAttested: measured.onAttested,
     log,
     clock,
   };
@@ -271,6 +282,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     svidStores: new Set(catalog.svidStores.map(({ name }) => name)),
     useSyncAuthorizedEntries: experimental.useSyncAuthorizedEntries,
     status,
+    metrics: measured.sync,
     log,
     clock,
   });
@@ -298,6 +310,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       syncIntervalSeconds: experimental.syncIntervalSeconds,
       status,
       rebootstrap,
+      onRotated: measured.onRotated,
       version,
     }),
   );

@@ -38,6 +38,7 @@ const deps: DelegationDeps = {
     entriesOf: (selectors) => (selectors.some((one) => formatSelector(one).endsWith(':proxy')) ? [entry] : []),
   },
   fetchJwtSvid: () => expect.fail('nobody asks for a token'),
+  onFirstSvids: () => {},
   log: new Logger(() => {}, 'debug'),
 };
 

@@ -1,4 +1,5 @@
 import type { Logger } from '../../log/logger.ts';
+import type { Interceptor } from '../../rpc/call.ts';
 import type { ObserveCalls } from '../../rpc/call-observer.ts';
 import type { CallTracer } from '../../rpc/call-tracer.ts';
 import { RpcServer } from '../../rpc/server.ts';
@@ -20,14 +21,17 @@ const MAX_CALLS = 2_000;
 export async function openAdminEndpoint(options: {
   readonly socketPath: string | undefined;
   readonly services: readonly BoundService[];
+  readonly interceptors: readonly Interceptor[];
   readonly observe: ObserveCalls;
   readonly tracer?: CallTracer | undefined;
   readonly log: Logger;
 }): Promise<AsyncDisposable | undefined> {
-  const { socketPath: path, services, observe, tracer, log } = options;
+  const { socketPath: path, services, interceptors, observe, tracer, log } = options;
   if (path === undefined) return undefined;
   await using stack = new AsyncDisposableStack();
-  const server = stack.use(RpcServer.create({ services, observe, tracer, log, maxConcurrentStreams: MAX_CALLS }));
+  const server = stack.use(
+    RpcServer.create({ services, interceptors, observe, tracer, log, maxConcurrentStreams: MAX_CALLS }),
+  );
   stack.use(
     await listenUnix({
       path,

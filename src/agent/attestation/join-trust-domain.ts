@@ -1,5 +1,6 @@
 import type { Logger } from '../../log/logger.ts';
 import type { KeyManager, ManagedKey } from '../../plugin-host/kinds/key-manager.ts';
+import { type CallEnded, observed } from '../../rpc/call-observer.ts';
 import { validateX509Svid } from '../../spiffe/x509-svid.ts';
 import { fetchBundle } from '../server-api/fetch-bundles.ts';
 import { ServerConnection, type ServerConnectionOptions } from '../server-api/server-connection.ts';
@@ -12,6 +13,8 @@ export interface JoinOptions {
   readonly trust: TrustBundle;
   readonly evidence: NodeEvidence;
   readonly keyManager: KeyManager;
+  /** Told of every attestation that has ended. */
+  readonly onAttested: CallEnded;
   readonly log: Logger;
   readonly clock: () => Date;
 }
@@ -22,12 +25,12 @@ export async function joinTrustDomain(
   keyInUse: ManagedKey | undefined,
   signal: AbortSignal,
 ): Promise<AgentSvid> {
-  const { server, trust, evidence, log, clock } = options;
+  const { server, trust, evidence, onAttested, log, clock } = options;
   if (trust.isEmpty) await trustWhoeverAnswers(options, signal);
   using connection = new ServerConnection({ ...server, bundle: () => trust.current });
   await trust.replace(await fetchBundle(connection, server.trustDomain, signal));
   log.debug('attesting', { attestor: evidence.type });
-  const svid = await attestNode({ ...options, keyInUse, connection, signal });
+  const svid = await observed(onAttested, () => attestNode({ ...options, keyInUse, connection, signal }));
   validateX509Svid(svid.chain, trust.current, clock());
   log.info('node attested', {
     attestor: evidence.type,

@@ -42,6 +42,8 @@ const subscribeToX509Svids = (deps: DelegationDeps) =>
     context: CallContext,
   ): AsyncGenerator<SubscribeToX509SVIDsResponse> {
     const { cache } = deps;
+    const startedAt = performance.now();
+    let isFirst = true;
     using delegate = await requireDelegate(context, deps);
     using workload = await findWorkload(request, context, delegate, deps);
     const check = () => {
@@ -51,7 +53,10 @@ const subscribeToX509Svids = (deps: DelegationDeps) =>
     const views = (signal: AbortSignal) => cache.watch(workload.selectors, signal, isHandedOn);
     for await (const view of whileAllowed(views, { cache, signal: context.signal, check })) {
       // None at all is an answer: who had some has lost them. Some without an SVID are waited for.
-      if (view.entries.length === 0 || view.identities.length > 0) yield toSvidsResponse(view);
+      if (view.entries.length > 0 && view.identities.length === 0) continue;
+      if (isFirst) deps.onFirstSvids(performance.now() - startedAt);
+      isFirst = false;
+      yield toSvidsResponse(view);
     }
   };
 

@@ -16,5 +16,7 @@ export interface DelegationDeps {
   readonly reattestSeconds: number;
   readonly cache: Pick<WorkloadCache, 'watch' | 'watchBundles' | 'entriesOf' | 'changes'>;
   fetchJwtSvid(entry: AuthorizedEntry, audience: readonly string[]): Promise<WorkloadJwtSvid>;
+  /** Told how long the first answer of a subscription to SVIDs took. */
+  readonly onFirstSvids: (elapsedMs: number) => void;
   readonly log: Logger;
 }

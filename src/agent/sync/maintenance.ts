@@ -1,4 +1,5 @@
 import { backoffMs, jittered } from '../../rpc/backoff.ts';
+import { type CallEnded, observed } from '../../rpc/call-observer.ts';
 import { type Bundle, sameX509Authorities } from '../../spiffe/bundle.ts';
 import { isSpiffeError, messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { isTrustedX509Svid, isValidX509Svid } from '../../spiffe/trusted-svid.ts';
@@ -26,6 +27,8 @@ export interface MaintenanceOptions extends JoinOptions {
   readonly syncIntervalSeconds: number;
   readonly status: SyncStatus;
   readonly rebootstrap: RebootstrapSettings;
+  /** Told of every rotation of the agent's SVID that has ended. */
+  readonly onRotated: CallEnded;
   /** What the server is told of us. */
   readonly version: string;
 }
@@ -149,7 +152,7 @@ export class Maintenance implements AsyncDisposable {
   }
 
   async #keepIdentity(signal: AbortSignal): Promise<void> {
-    const { identity, connection, clock } = this.#options;
+    const { identity, clock } = this.#options;
     const { expiresAt, reattestable } = identity.svid;
     const now = clock();
     await this.#lookForKey();
@@ -158,10 +161,7 @@ export class Maintenance implements AsyncDisposable {
     if (this.#mustRejoin !== undefined || (isDue && reattestable)) {
       await this.#rejoin(signal);
     } else if (isDue) {
-      // Over the connection there is, which the old key was for.
-
-      await identity.renew(connection, signal);
-      connection.reconnect();
+      await this.#renew(signal);
     }
     this.#isKeyLost = false;
   }
@@ -176,9 +176,18 @@ export class Maintenance implements AsyncDisposable {
       log.warning('the key manager has lost the key of the agent, which asks for another X.509-SVID');
   }
 
+  /** Over the connection there is, which the old key was for. */
+  async #renew(signal: AbortSignal): Promise<void> {
+    const { identity, connection, onRotated } = this.#options;
+    await observed(onRotated, () => identity.renew(connection, signal));
+    connection.reconnect();
+  }
+
   async #rejoin(signal: AbortSignal): Promise<void> {
-    const { identity, connection } = this.#options;
-    await identity.use(await joinTrustDomain(this.#options, identity.svid.key, signal));
+    const { identity, connection, onRotated } = this.#options;
+    await observed(onRotated, async () => {
+      await identity.use(await joinTrustDomain(this.#options, identity.svid.key, signal));
+    });
     this.#mustRejoin = undefined;
     this.#options.status.mustReattest = undefined;
     connection.reconnect();
@@ -247,12 +256,11 @@ export class Maintenance implements AsyncDisposable {
   }
 
   async #replaceIdentity(signal: AbortSignal): Promise<void> {
-    const { identity, connection, log } = this.#options;
+    const { identity, log } = this.#options;
     log.info('the authority that signed the X.509-SVID of the agent is trusted no more: it gets another one');
     if (!this.#isIdentityValid()) this.#mustRejoin = REVOKED;
     if (this.#mustRejoin !== undefined || identity.svid.reattestable) return await this.#rejoin(signal);
-    await identity.renew(connection, signal);
-    connection.reconnect();
+    await this.#renew(signal);
   }
 
   /** Whether the server can still verify our SVID, by what we know. */

@@ -1,4 +1,5 @@
 import type { Logger } from '../../log/logger.ts';
+import { observed } from '../../rpc/call-observer.ts';
 import { type Bundle, sameBundle } from '../../spiffe/bundle.ts';
 import { isSpiffeError } from '../../spiffe/error.ts';
 import { containsAllSelectors } from '../../spiffe/selector.ts';
@@ -8,6 +9,7 @@ import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import { fetchBundle, findFederatedBundle } from '../server-api/fetch-bundles.ts';
 import type { ServerConnection } from '../server-api/server-connection.ts';
 import { type Entries, fetchEntries } from '../server-api/sync-entries.ts';
+import type { SyncMetrics } from '../telemetry/sync-metrics.ts';
 import type { TrustBundle } from '../trust-bundle.ts';
 import type { JwtSvids } from '../workloads/jwt-svids.ts';
 import { planSvids, withDistrusted } from '../workloads/svid-plan.ts';
@@ -29,6 +31,7 @@ export interface SynchronizerOptions {
   readonly svidStores: ReadonlySet<string>;
   readonly useSyncAuthorizedEntries: boolean;
   readonly status: SyncStatus;
+  readonly metrics: SyncMetrics;
   readonly log: Logger;
   readonly clock: () => Date;
 }
@@ -68,17 +71,18 @@ export class Synchronizer {
    * even where SVIDs could not be had.
    */
   async sync(signal: AbortSignal): Promise<SyncResult> {
-    const { connection, trustDomain, trust, cache, restored, status, clock, log } = this.#options;
+    const { connection, trustDomain, trust, cache, restored, status, metrics, clock } = this.#options;
     const before = cache.content ?? restored ?? NOTHING;
     const ownBundle = await fetchBundle(connection, trustDomain, signal);
     await this.#trust(ownBundle);
     const verifiedBy = trust.current;
     const mustVerify = this.#verifiedBy === undefined || hasLostX509Authority(this.#verifiedBy, verifiedBy);
-    const entries = await this.#fetchEntries(before.entries, signal);
+    const entries = await observed(metrics.entriesFetched, () => this.#fetchEntries(before.entries, signal));
+    metrics.entriesChanged(before.entries, entries);
     const bundles = await this.#fetchBundles(entries, before.bundles, signal);
     const { kept, wanted } = planSvids({
       entries,
-      svids: mustVerify ? withDistrusted(before.svids, verifiedBy, clock()) : before.svids,
+      svids: mustVerify ? this.#verify(before, verifiedBy) : before.svids,
       watched: cache.watchedEntryIds(),
       lastUsed: cache.lastUsed,
       maxSize: this.#options.x509SvidCacheMaxSize,
@@ -88,13 +92,8 @@ export class Synchronizer {
     const isTakenBack = wanted.length > 0 && this.#publishWhatIsTakenBack({ entries, svids: kept, bundles });
     status.keepOnly(entries);
     status.signs(wanted);
-    const [issuing] = await Promise.allSettled([
-      issueX509Svids(
-        wanted,
-        { ...this.#options.issue, connection, log, clock, onRefused: (id, reason) => status.refused(id, reason) },
-        signal,
-      ),
-    ]);
+    metrics.svidsWanted(wanted, kept, clock());
+    const [issuing] = await Promise.allSettled([this.#issue(wanted, signal)]);
     status.signed();
     const issued = issuing.status === 'fulfilled' ? issuing.value : [];
     const hasChanged = this.#publish({ entries, svids: withIssued(kept, issued), bundles }) || isTakenBack;
@@ -102,6 +101,25 @@ export class Synchronizer {
     if (issuing.status === 'rejected') throw issuing.reason;
     this.#lastSyncAt = clock();
     return { hasChanged };
+  }
+
+  /** Nothing is asked for where nothing is wanted. */
+  async #issue(wanted: readonly AuthorizedEntry[], signal: AbortSignal): Promise<readonly WorkloadX509Svid[]> {
+    if (wanted.length === 0) return [];
+    const { connection, status, metrics, issue, clock, log } = this.#options;
+    const onRefused = (id: string, reason: string) => status.refused(id, reason);
+    const options = { ...issue, connection, log, clock, onRefused };
+    return await observed(metrics.svidsFetched, () => issueX509Svids(wanted, options, signal));
+  }
+
+  #verify({ entries, svids }: CacheContent, bundle: Bundle): CacheContent['svids'] {
+    const startedAt = performance.now();
+    const verified = withDistrusted(svids, bundle, this.#options.clock());
+    const isDistrusted = (id: string) => verified.get(id) !== svids.get(id);
+    if (this.#verifiedBy !== undefined) {
+      this.#options.metrics.x509SvidsVerified(entries, isDistrusted, performance.now() - startedAt);
+    }
+    return verified;
   }
 
   /** When all that is due could be had last; undefined before. */
@@ -123,11 +141,16 @@ export class Synchronizer {
   }
 
   async #trust(bundle: Bundle): Promise<void> {
-    const { trust, jwtSvids, log } = this.#options;
+    const { trust, jwtSvids, metrics, log } = this.#options;
     if (await trust.replace(bundle)) {
       log.info('trust bundle updated', { sequence: bundle.sequenceNumber, x509: bundle.x509Authorities.length });
     }
-    jwtSvids.distrust(lostJwtAuthorities(this.#jwtVerifiedBy, trust.current));
+    const lost = lostJwtAuthorities(this.#jwtVerifiedBy, trust.current);
+    if (lost.size > 0) {
+      const startedAt = performance.now();
+      const forgotten = jwtSvids.distrust(lost);
+      metrics.jwtSvidsVerified(forgotten, performance.now() - startedAt);
+    }
     this.#jwtVerifiedBy = trust.current;
   }
 

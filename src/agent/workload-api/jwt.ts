@@ -43,6 +43,7 @@ export const fetchJwtBundles = (deps: WorkloadDeps) =>
       const bundles = bundlesOf(view, deps);
       if (isSameList(bundles, last)) continue;
       last = bundles;
+      deps.onJwtBundles();
       yield { bundles: byTrustDomainId(bundles, toJwkSet) };
     }
   };

@@ -18,5 +18,7 @@ export interface WorkloadDeps extends Callers {
   readonly allowUnauthenticatedVerifiers: boolean;
   /** Claims of tokens of other trust domains that callers see beside the standard's. Inventory C074. */
   readonly allowedForeignJwtClaims: readonly string[];
+  /** Told of every answer with JWT bundles. */
+  readonly onJwtBundles: () => void;
   readonly clock: () => Date;
 }

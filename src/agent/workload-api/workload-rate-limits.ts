@@ -23,10 +23,13 @@ const MAX_BUCKETS = 10_000;
 /** So many calls a second of each method for all processes that have the same selectors together; as many at once after a rest. */
 export class WorkloadRateLimits {
   readonly #config: RateLimitConfig;
+  readonly #onExceeded: (method: string) => void;
   readonly #buckets = new RecentMap<string, TokenBucket>(MAX_BUCKETS);
 
-  constructor(config: RateLimitConfig) {
+  /** @param onExceeded told of every call that is refused */
+  constructor(config: RateLimitConfig, onExceeded: (method: string) => void = () => {}) {
     this.#config = config;
+    this.#onExceeded = onExceeded;
   }
 
   /** Counts a call. @throws SpiffeError `RATE_LIMITED` */
@@ -39,6 +42,7 @@ export class WorkloadRateLimits {
     const bucket = this.#buckets.get(key) ?? new TokenBucket(perSecond);
     this.#buckets.set(key, bucket);
     if (bucket.takeNow()) return;
+    this.#onExceeded(method);
     throw new SpiffeError(
       'RATE_LIMITED',
       `workloads like this one may make ${perSecond} such calls a second (experimental.ratelimit.${limited.name}): call less often, or keep the stream of one call open`,

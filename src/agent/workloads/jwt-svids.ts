@@ -60,11 +60,16 @@ export class JwtSvids {
     return this.#cached.size;
   }
 
-  /** Forgets the tokens that these authorities signed, and keeps none that is still to come. Inventory B002. */
-  distrust(keyIds: ReadonlySet<string>): void {
-    if (keyIds.size === 0) return;
+  /**
+   * Forgets the tokens that these authorities signed, and keeps none that is still to come. Inventory B002.
+   *
+   * @returns how many it forgot
+   */
+  distrust(keyIds: ReadonlySet<string>): number {
+    const before = this.#cached.size;
     for (const keyId of keyIds) this.#distrusted.add(keyId);
     for (const [key, { keyId }] of this.#cached) if (this.#distrusted.has(keyId)) this.#cached.delete(key);
+    return before - this.#cached.size;
   }
 
   #find(key: string, now: Date): WorkloadJwtSvid | undefined {
