@@ -1,6 +1,6 @@
 /**
- * Checks that are no condition at one place: what holds instead, and the test that shows it. D31 to D34 and E (what a policy
- * wants of an event log, IMA) are not part of this verifier yet.
+ * Checks that are no condition at one place: what holds instead, and the test that shows it. D31 to D34, E40 and E41 (what a
+ * policy wants of the logs) are not part of this verifier yet.
  *
  * @type {Readonly<Record<string, { readonly why: string, readonly file: string, readonly test: string }>>}
  */
@@ -15,6 +15,11 @@ export const COVERED_OTHERWISE = {
     file: 'test/tpm/event-log.test.ts',
     test: '%s: authenticated data is what was measured',
   },
+  E36: {
+    why: 'a violation extends ones, and is counted',
+    file: 'test/tpm/ima-log.test.ts',
+    test: 'a violation extends ones whatever it says, and is counted',
+  },
   F44: {
     why: 'selectors are made from what was verified, and say how good it was',
     file: 'test/plugins/tpm-server.test.ts',
@@ -22,12 +27,13 @@ export const COVERED_OTHERWISE = {
   },
 };
 
-/** The numbers of the verifier's rules that are in force: endorsement key, activation, quote, event log, protocol. */
+/** The numbers of the verifier's rules that are in force: endorsement key, activation, quote, event log, IMA, protocol. */
 export const REQUIRED_CHECKS = [
   ...numbered('A', 1, 11),
   ...numbered('B', 12, 17),
   ...numbered('C', 18, 24),
   ...numbered('D', 25, 30),
+  ...numbered('E', 35, 39),
   ...numbered('F', 42, 44),
 ];
 

@@ -108,6 +108,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['agent why', async () => (await import('./commands/agent/why.ts')).agentWhy],
   ['agent debug getinfo', async () => (await import('./commands/agent/debug-getinfo.ts')).agentDebugGetinfo],
   ['tpm eventlog', async () => (await import('./commands/tpm/eventlog.ts')).tpmEventlog],
+  ['tpm ima', async () => (await import('./commands/tpm/ima.ts')).tpmIma],
   ['plugin inspect', async () => (await import('./commands/plugin/inspect.ts')).pluginInspect],
   ['plugin build', async () => (await import('./commands/plugin/build.ts')).pluginBuild],
   ['plugin new', async () => (await import('./commands/plugin/new.ts')).pluginNew],

@@ -94,7 +94,7 @@ describe.each(MACHINES)('the log of a real machine, %s', (machine) => {
         isAuthenticated ? describeEvent(one).replace(/ \(called .*\)$/, '') : '',
       );
     const told = says(logOf(machine));
-    for (let bit = 0; bit < bytes.length * 8; bit += 37) {
+    for (let bit = 0; bit < bytes.length * 8; bit += 211) {
       const changed = new Uint8Array(bytes);
       changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
       try {
