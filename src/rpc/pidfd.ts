@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readlinkSync, readSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { loadAddon } from '../addon/load-addon.ts';
 import { SpiffeError } from '../spiffe/error.ts';
@@ -53,12 +53,12 @@ function peerOf(
   pidfd: Pidfd,
 ): UnixPeer {
   try {
-    const { startTimeTicks, image } = statOf(pid);
+    const { startTimeTicks, image } = programOf(pid);
     // The number was this process's while its start time was read, if the process is there after that still.
     if (!pidfd.isAlive()) throw gone(pid);
     const isUnchanged = () => {
       const owner = ownerOf(pid);
-      return owner.uid === uid && owner.gid === gid && statOf(pid).image === image && pidfd.isAlive();
+      return owner.uid === uid && owner.gid === gid && programOf(pid).image === image && pidfd.isAlive();
     };
     return {
       kind: 'unix',
@@ -125,6 +125,25 @@ function statOf(pid: number): { readonly startTimeTicks: number; readonly image:
   const startTimeTicks = Number(start);
   if (!Number.isSafeInteger(startTimeTicks)) throw gone(pid);
   return { startTimeTicks, image: image.join(' ') };
+}
+
+/**
+ * With `image`, the executable's path as well: where its code and stack lie a process may say as it likes, by PR_SET_MM_MAP of
+ * prctl(2), and nothing of its file. One that was replaced is the same still. Links are not followed: a file system of the
+ * process's own might never answer.
+ */
+function programOf(pid: number): { readonly startTimeTicks: number; readonly image: string } {
+  const { startTimeTicks, image } = statOf(pid);
+  return { startTimeTicks, image: `${image} ${executableOf(pid)}` };
+}
+
+/** Empty where this process may not know. */
+function executableOf(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`, 'latin1').replace(/ \(deleted\)$/, '');
+  } catch {
+    return '';
+  }
 }
 
 /** The effective user and group: proc_pid_status(5). */
