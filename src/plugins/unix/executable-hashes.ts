@@ -18,13 +18,20 @@ interface FileState {
   readonly changedAtMs: number;
 }
 
+/** A file that is being read, for as long as somebody waits for its hash: it may be as large as a file system lets it be. */
+interface Running {
+  readonly hash: Promise<string | undefined>;
+  readonly end: AbortController;
+  waiting: number;
+}
+
 /**
  * SHA-256 of executables, read once for each state of a file: as long as device, inode, size, and the times of its last
  * writing and of its last change are the same, it is the same; the last of these nobody can set.
  */
 export class ExecutableHashes {
   readonly #kept = new Map<string, string>();
-  readonly #running = new Map<string, Promise<string | undefined>>();
+  readonly #running = new Map<string, Running>();
   readonly #clock: () => number;
   /** Files that were read. */
   #reads = 0;
@@ -42,11 +49,13 @@ export class ExecutableHashes {
    * The hash, in hex, of the file that is mapped: what the path names may be another one by now.
    *
    * @param sizeLimit bytes; 0 for none.
-   * @throws SpiffeError `TOO_LARGE`; `WORKLOAD_UNREADABLE` for a file that keeps changing
+   * @param signal of whoever waits: nobody reads a file to its end for who has gone.
+   * @throws SpiffeError `TOO_LARGE`; `WORKLOAD_UNREADABLE` for a file that keeps changing; `CANCELLED`
    */
-  async hash(process: ProcessFolder, sizeLimit: number): Promise<string> {
+  async hash(process: ProcessFolder, sizeLimit: number, signal: AbortSignal): Promise<string> {
     await using file = await process.open('exe');
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      if (signal.aborted) throw cancelled();
       const state = await stateOf(file);
       if (sizeLimit > 0 && state.size > sizeLimit) {
         throw new SpiffeError(
@@ -54,7 +63,7 @@ export class ExecutableHashes {
           `the executable has ${state.size} bytes, and workload_size_limit is ${sizeLimit}`,
         );
       }
-      const known = this.#find(state.key) ?? (await this.#shared(file, state));
+      const known = this.#find(state.key) ?? (await this.#shared(file, state, signal));
       if (known !== undefined) return known;
     }
     throw new SpiffeError('WORKLOAD_UNREADABLE', `the executable of process ${process.pid} changes while it is read`);
@@ -69,19 +78,36 @@ export class ExecutableHashes {
   }
 
   /** Many processes of one program that come at once have it read once. */
-  async #shared(file: FileHandle, state: FileState): Promise<string | undefined> {
+  async #shared(file: FileHandle, state: FileState, signal: AbortSignal): Promise<string | undefined> {
     const running = this.#running.get(state.key);
-    if (running !== undefined) return await running.catch(() => undefined); // whoever began it is told why it failed
-    const mine = this.#read(file, state).finally(() => this.#running.delete(state.key));
+    if (running !== undefined) return await this.#wait(running, signal).catch(() => undefined); // whoever began it is told why it failed
+    const end = new AbortController();
+    const hash = this.#read(file, state, end.signal).finally(() => this.#running.delete(state.key));
+    const mine = { hash, end, waiting: 0 };
     this.#running.set(state.key, mine);
-    return await mine;
+    return await this.#wait(mine, signal);
+  }
+
+  async #wait(running: Running, signal: AbortSignal): Promise<string | undefined> {
+    running.waiting += 1;
+    const leave = () => {
+      running.waiting -= 1;
+      if (running.waiting === 0) running.end.abort(cancelled());
+    };
+    if (signal.aborted) leave();
+    else signal.addEventListener('abort', leave, { once: true });
+    try {
+      return await running.hash;
+    } finally {
+      signal.removeEventListener('abort', leave);
+    }
   }
 
   /** @returns undefined where the file changed meanwhile. */
-  async #read(file: FileHandle, state: FileState): Promise<string | undefined> {
+  async #read(file: FileHandle, state: FileState, signal: AbortSignal): Promise<string | undefined> {
     this.#reads += 1;
     const beganAt = this.#clock();
-    const hash = await sha256(file, state.size);
+    const hash = await sha256(file, state.size, signal);
     if (hash === undefined || (await stateOf(file)).key !== state.key) return undefined;
     if (state.changedAtMs + TICK_MS < beganAt) this.#keep(state.key, hash);
     return hash;
@@ -94,6 +120,10 @@ export class ExecutableHashes {
   }
 }
 
+function cancelled(): SpiffeError {
+  return new SpiffeError('CANCELLED', 'nobody waits for the hash any more');
+}
+
 async function stateOf(file: FileHandle): Promise<FileState> {
   const { dev, ino, size, mtimeNs, ctimeNs } = await file.stat({ bigint: true });
   return {
@@ -104,11 +134,12 @@ async function stateOf(file: FileHandle): Promise<FileState> {
 }
 
 /** @returns undefined where the file has not that size. */
-async function sha256(file: FileHandle, size: number): Promise<string | undefined> {
+async function sha256(file: FileHandle, size: number, signal: AbortSignal): Promise<string | undefined> {
   const hash = createHash('sha256');
   const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, size + 1));
   let position = 0;
   while (position <= size) {
+    signal.throwIfAborted();
     const { bytesRead } = await file.read(chunk, 0, chunk.length, position);
     if (bytesRead === 0) break;
     hash.update(chunk.subarray(0, bytesRead));

@@ -32,10 +32,10 @@ export const unixWorkloadAttestor = defineWorkloadAttestor({
     groups: new Accounts('/etc/group'),
     hashes: new ExecutableHashes(),
   }),
-  async attest(pid, state) {
+  async attest(pid, state, { signal }) {
     using process = ProcessFolder.open(pid);
     const mark = readProgramMark(process);
-    const values = await describe(process, state);
+    const values = await describe(process, state, signal);
     if (readProgramMark(process) !== mark) {
       throw new SpiffeError(
         'WORKLOAD_UNREADABLE',
@@ -46,7 +46,7 @@ export const unixWorkloadAttestor = defineWorkloadAttestor({
   },
 });
 
-async function describe(process: ProcessFolder, state: UnixState): Promise<readonly string[]> {
+async function describe(process: ProcessFolder, state: UnixState, signal: AbortSignal): Promise<readonly string[]> {
   const { discoverPath, sizeLimit, users, groups, hashes } = state;
   const { uid, gid, supplementaryGids } = readProcessOwner(process);
   const named = async (kind: string, name: Promise<string | undefined>) => {
@@ -66,6 +66,6 @@ async function describe(process: ProcessFolder, state: UnixState): Promise<reado
     ...(await named('group', groups.findName(gid))),
     ...supplementary.flat(),
     ...(discoverPath ? [`path:${await readExecutablePath(process)}`] : []),
-    ...(discoverPath && sizeLimit >= 0 ? [`sha256:${await hashes.hash(process, sizeLimit)}`] : []),
+    ...(discoverPath && sizeLimit >= 0 ? [`sha256:${await hashes.hash(process, sizeLimit, signal)}`] : []),
   ];
 }
