@@ -10,7 +10,7 @@ import type { BuiltinPlugins } from '../plugin-host/to-plugin-spec.ts';
 import { healthService } from '../rpc/health-service.ts';
 import { agentLoggerService } from '../rpc/logger-service.ts';
 import { SigningThread } from '../rpc/signing-thread.ts';
-import { isSpiffeError, messageOf, SpiffeError } from '../spiffe/error.ts';
+import { isSpiffeError, messageOf } from '../spiffe/error.ts';
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import { rpcMeters } from '../telemetry/call-metrics.ts';
 import { dumpMetrics } from '../telemetry/dump-metrics.ts';
@@ -37,6 +37,7 @@ import { SvidStores } from './svid-stores/svid-stores.ts';
 import { Maintenance } from './sync/maintenance.ts';
 import { SyncStatus } from './sync/sync-status.ts';
 import { Synchronizer } from './sync/synchronizer.ts';
+import { waitForFirstRound } from './sync/wait-for-first-round.ts';
 import { AgentMetrics } from './telemetry/agent-metrics.ts';
 import { measuredAttestors, measuredKeyManager } from './telemetry/measured-plugins.ts';
 import { TrustBundle } from './trust-bundle.ts';
@@ -80,9 +81,6 @@ export interface RunningAgent extends AsyncDisposable {
   readonly ended: Promise<void>;
 }
 
-/** How long a start waits for the server while there is a cache to serve from. */
-const FIRST_SYNC_MS = 5_000;
-
 /** @throws SpiffeError that says what failed and what to do; nothing is left behind. */
 export async function startAgent(config: AgentConfig, options: AgentOptions): Promise<RunningAgent> {
   const {
@@ -97,7 +95,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   await using stack = new AsyncDisposableStack();
   await requireDataFolder(dataDir);
   await requireNoSpireData(dataDir);
-  const data = await AgentDataFile.open(dataDir, trustDomain);
+  const data = await AgentDataFile.open(dataDir, trustDomain, log);
   const trust = await TrustBundle.open(data, config.trustBundleSource, trustDomain, signal);
   stack.defer(warmUpSigning());
   const metrics = programMetrics({ config: config.telemetry, program: 'agent', trustDomain, version });
@@ -317,7 +315,8 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   explainer.follow({ identity, syncNow: () => maintenance.syncNow() });
   const ended = leaveWords(maintenance.ended);
   ended.catch(() => {}); // whoever waits for it sees it
-  await leaveWords(firstRound(maintenance, restored !== undefined, signal));
+  const { firstRound } = maintenance;
+  await leaveWords(waitForFirstRound({ firstRound, connection, hasCache: restored !== undefined, signal }));
   synchronizer.useRestored();
   log.info('agent is ready', { spiffe_id: identity.svid.spiffeId, socket: config.socketPath });
   stack.use(unlessStarted.move());
@@ -368,15 +367,4 @@ function warmUpSigning(): () => Promise<void> {
       (acquired) => acquired[Symbol.asyncDispose](),
       () => {},
     );
-}
-
-/** Waits for the server's first word; not for long where there is a cache to serve from. */
-async function firstRound({ firstRound }: Maintenance, hasCache: boolean, signal: AbortSignal): Promise<void> {
-  const limit = AbortSignal.any([signal, ...(hasCache ? [AbortSignal.timeout(FIRST_SYNC_MS)] : [])]);
-  const limited = new Promise<void>((resolve) => {
-    if (limit.aborted) resolve();
-    else limit.addEventListener('abort', () => resolve(), { once: true });
-  });
-  await Promise.race([firstRound, limited]);
-  if (signal.aborted) throw new SpiffeError('CANCELLED', 'the start was given up');
 }

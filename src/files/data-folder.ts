@@ -2,10 +2,11 @@ import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import { makeFolders } from './make-folders.ts';
+import { removeLeftOver } from './remove-left-over.ts';
 
 /**
  * Makes sure that a program has a folder of its own for what it keeps: created where it is missing, writable,
- * and closed to users outside of its group.
+ * and closed to users outside of its group. What a run that was killed while it wrote has left there is removed.
  *
  * @throws SpiffeError `FILE_UNUSABLE`, with what to do.
  */
@@ -26,6 +27,7 @@ export async function requireDataFolder(path: string): Promise<void> {
   if ((mode & 0o007) !== 0) {
     throw new SpiffeError('FILE_UNUSABLE', `the data folder "${path}" is open to every user: run chmod o-rwx on it`);
   }
+  await removeLeftOver(path);
 }
 
 function explain(cause: unknown): string {

@@ -1,11 +1,9 @@
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, readdir, readFile, unlink } from 'node:fs/promises';
+import { type FileHandle, readFile } from 'node:fs/promises';
 import { below, isMissing, openHeldPath } from '../files/held-path.ts';
-import { TEMPORARY_NAME } from '../files/temporary-file.ts';
+import { removeLeftOver } from '../files/remove-left-over.ts';
 import type { FileOwner } from '../files/write-file-atomically.ts';
 import { SpiffeError } from '../spiffe/error.ts';
-
-const LEFT_OVER_AGE_MS = 60_000;
 
 /**
  * Opens the folder that certificates and keys are written to, anew each time: whoever owns a folder above may put another in its
@@ -40,11 +38,7 @@ export async function openCertificateFolder(path: string): Promise<FileHandle> {
  */
 export async function requireCertificateFolder(path: string): Promise<void> {
   await using folder = await openCertificateFolder(path);
-  for (const name of (await readdir(below(folder, '.'))).filter((entry) => TEMPORARY_NAME.test(entry))) {
-    const left = await lstat(below(folder, name)).catch(() => undefined);
-    const isOurs = left !== undefined && (left.isFile() || left.isSymbolicLink());
-    if (isOurs && Date.now() - left.mtimeMs > LEFT_OVER_AGE_MS) await unlink(below(folder, name)).catch(() => {});
-  }
+  await removeLeftOver(below(folder, '.'));
 }
 
 /**

@@ -78,6 +78,11 @@ export class RpcChannel implements Disposable {
     return this.unary === undefined ? this : new RpcChannel(this.client, undefined, this.calls);
   }
 
+  /** Whether there is a connection. */
+  get isReady(): boolean {
+    return this.client.getChannel().getConnectivityState(false) === connectivityState.READY;
+  }
+
   /** Waits until connected. @throws where that did not happen within `deadlineMs`. */
   async waitForReady(deadlineMs: number): Promise<void> {
     await new Promise<void>((resolve, reject) => {

@@ -56,6 +56,11 @@ export class SpireServerConnection<Clients> implements Disposable {
     }
   }
 
+  /** Whether the server was verified over the connection of the moment, and that still stands. */
+  get isConnected(): boolean {
+    return this.#line?.isConnected ?? false;
+  }
+
   /** Later calls get a new connection; calls under way end on theirs. */
   reconnect(): void {
     this.#line?.retire();
@@ -116,6 +121,10 @@ class Line<Clients> {
     });
     this.#channel = RpcChannel.open(`dns:///${host}:${port}`, credentials, { maxMessageBytes: MAX_MESSAGE_BYTES });
     this.#clients = createClients(this.#channel);
+  }
+
+  get isConnected(): boolean {
+    return this.#channel.isReady;
   }
 
   async use<Result>(call: (clients: Clients, retired: AbortSignal) => Promise<Result>): Promise<Result> {

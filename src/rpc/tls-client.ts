@@ -30,6 +30,12 @@ export interface SpiffeCredentialsOptions extends SpiffeServerOptions {
 }
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+/**
+ * Silence after which TCP asks whether the other side is there still, every second then and ten times: a server that ended
+ * while the network was cut cannot say so, and a call that it had taken in would wait for its deadline. Not HTTP/2's pings:
+ * gRPC's servers, SPIRE's among them, hang up on who sends them more than once in five minutes.
+ */
+const KEEP_ALIVE_MS = 5_000;
 
 // grpc-js has no public way to make connections oneself. Its version is pinned and a contract test watches these shapes.
 type CreateSecureConnector = ChannelCredentials['_createSecureConnector'];
@@ -96,6 +102,7 @@ export async function connectToSpiffeServer(
   servername: string | undefined,
   options: SpiffeServerOptions & { readonly alpn: 'h2' | 'http/1.1' },
 ): Promise<TLSSocket> {
+  socket.setKeepAlive(true, KEEP_ALIVE_MS);
   const identity = options.identity?.();
   const secureContext = withSecureContextOptions(identity, options, createSecureContext);
   const tlsSocket = connect({

@@ -42,7 +42,9 @@ const certificates = ({ x509Authorities }: Bundle) =>
 /** An agent whose source has these authorities, in a run that begins with what the run before has stored. */
 async function open(...source: readonly TestAuthority[]) {
   await writeFile(folder.join('bundle.pem'), source.map(({ certificatePem }) => certificatePem).join(''));
-  const data = await AgentDataFile.open(folder.path, EXAMPLE);
+  const records: LogRecord[] = [];
+  const log = new Logger((record) => records.push(record), 'debug');
+  const data = await AgentDataFile.open(folder.path, EXAMPLE, log);
   const trust = await TrustBundle.open(
     data,
     { type: 'file', path: folder.join('bundle.pem'), format: 'pem' },
@@ -50,12 +52,11 @@ async function open(...source: readonly TestAuthority[]) {
     signal,
   );
   const time = { seconds: 0 };
-  const records: LogRecord[] = [];
   const rebootstrap = new Rebootstrap({
     settings: { mode: 'always', delaySeconds: 600 },
     trust,
     evidence: { type: 'test', isAvailable: true, begin: () => expect.fail('nobody attests here') },
-    log: new Logger((record) => records.push(record), 'debug'),
+    log,
     clock: () => new Date(),
     elapsed: () => time.seconds * 1_000,
   });

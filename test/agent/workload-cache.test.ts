@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
+import { steadyOffset } from '../../src/agent/identity/steady-time.ts';
 import type { AuthorizedEntry } from '../../src/agent/server-api/authorized-entry.ts';
 import { ChangeSignal } from '../../src/agent/workloads/change-signal.ts';
 import { planSvids, withDistrusted } from '../../src/agent/workloads/svid-plan.ts';
@@ -130,6 +131,12 @@ const plans = [
   ['without an SVID', plain, undefined, { kept: false, wanted: true }],
   ['with a fresh one', plain, svidOf(plain), { kept: true, wanted: false }],
   ['with one that is due', plain, svidOf(plain, { rotateAt: NOW }), { kept: true, wanted: true }],
+  [
+    'with one that would be due, had the clock not been set back',
+    plain,
+    svidOf(plain, { steadyOffsetMs: steadyOffset(later(31)) }),
+    { kept: true, wanted: true },
+  ],
   ['that was changed', { ...plain, revisionNumber: 1 }, svidOf(plain), { kept: true, wanted: true }],
   ['that was made anew', { ...plain, createdAt: 2 }, svidOf(plain), { kept: false, wanted: true }],
   [

@@ -4,7 +4,8 @@ import type { Program } from '../e2e/program.ts';
 import { type Cut, CutNetwork } from './cut-network.ts';
 import { Disturbances } from './disturbances.ts';
 
-export type Side = 'server' | 'agent';
+export const SIDES = ['server', 'agent'] as const;
+export type Side = (typeof SIDES)[number];
 
 /** A plugin that can be killed. */
 export interface PluginName {
@@ -100,12 +101,23 @@ export class ChaosDomain implements AsyncDisposable {
     const pid = pidOf(program, plugin);
     if (pid === undefined) return;
     const mended = this.disturbances.begin();
-    killIfThere(pid);
+    signalIfThere(pid, 'SIGKILL');
     const deadline = Date.now() + PLUGIN_BACK_MS;
     while (pidOf(program, plugin) === pid && !program.hasExited) {
       if (Date.now() > deadline) throw new Error(`no other ${plugin.type} "${plugin.name}" came:\n${program.output}`);
       await wait(20);
     }
+    mended();
+  }
+
+  /** Stops a program or a plugin for a while, as a machine does that has no time for it. */
+  async freeze(what: Side | PluginName, lengthMs: number): Promise<void> {
+    const pid = typeof what === 'string' ? this.program(what).pid : pidOf(this.program(what.side), what);
+    if (pid === undefined) return;
+    const mended = this.disturbances.begin();
+    signalIfThere(pid, 'SIGSTOP');
+    await wait(lengthMs);
+    signalIfThere(pid, 'SIGCONT');
     mended();
   }
 
@@ -122,9 +134,9 @@ export class ChaosDomain implements AsyncDisposable {
   }
 }
 
-function killIfThere(pid: number): void {
+function signalIfThere(pid: number, name: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, name);
   } catch {
     // it ended by itself meanwhile
   }

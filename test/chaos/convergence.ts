@@ -8,17 +8,20 @@ const LOOK_MS = 25;
  * Waits until each workload has just the identities that the entries give it, in its stream and in tokens that it fetched
  * since `wellAt`.
  *
- * @returns after how many milliseconds, or what is still wrong where that takes longer than `boundMs`.
+ * @returns after how many milliseconds, and what is still wrong where that takes longer than `boundMs`; else what was
+ *   wrong last.
  */
 export async function converged(
   workloads: readonly Workload[],
   book: EntryBook,
   { wellAt, boundMs }: { readonly wellAt: number; readonly boundMs: number },
-): Promise<{ readonly ms: number; readonly faults: readonly string[] }> {
+): Promise<{ readonly ms: number; readonly faults: readonly string[]; readonly last: readonly string[] }> {
+  let last: readonly string[] = [];
   for (;;) {
     const faults = workloads.flatMap((workload) => faultsOf(workload, book, wellAt));
     const ms = Date.now() - wellAt;
-    if (faults.length === 0 || ms > boundMs) return { ms, faults };
+    if (faults.length === 0 || ms > boundMs) return { ms, faults, last };
+    last = faults;
     await wait(LOOK_MS);
   }
 }

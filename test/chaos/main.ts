@@ -1,4 +1,4 @@
-// npm run test:chaos -- [-minutes N] [-seed N] [-workloads N]: chaos for as long as one likes, and a line at the end.
+// npm run test:chaos -- [-minutes N] [-seed N] [-workloads N] [-logs FOLDER]: chaos for as long as one likes, and a line at the end.
 import { parseArgs } from 'node:util';
 import { formatSummary } from './format-summary.ts';
 import { runChaos } from './run-chaos.ts';
@@ -11,6 +11,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '10' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
     workloads: { type: 'string', default: '24' },
+    logs: { type: 'string' },
   },
 });
 const [minutes, seed, workloads] = [Number(values.minutes), Number(values.seed), Number(values.workloads)];
@@ -20,7 +21,17 @@ if (!(minutes > 0) || !Number.isInteger(seed) || !(workloads > 0)) {
 }
 const say = (text: string) => process.stdout.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`);
 say(`chaos for ${minutes} minutes with ${workloads} workloads; the same again with -seed ${seed}`);
-const summary = await runChaos({ seed, lengthMs: minutes * 60_000, workloads, onProgress: say });
+const interrupted = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => interrupted.abort());
+const { signal } = interrupted;
+const summary = await runChaos({
+  seed,
+  lengthMs: minutes * 60_000,
+  workloads,
+  onProgress: say,
+  signal,
+  logFolder: values.logs,
+});
 for (const { at, what } of summary.violations) say(`${new Date(at).toISOString().slice(11, 23)} ${what}`);
 process.stdout.write(formatSummary(summary, seed));
 process.exitCode = summary.violations.length === 0 ? 0 : 1;

@@ -1,6 +1,9 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { buildGo } from '../harness/go.ts';
+import { Authorities } from './authorities.ts';
 import { ChaosDomain } from './chaos-domain.ts';
 import { converged } from './convergence.ts';
 import { EntryBook } from './entry-book.ts';
@@ -17,6 +20,10 @@ export interface ChaosOptions {
   readonly workloads: number;
   /** Told of every round. */
   readonly onProgress?: (text: string) => void;
+  /** Ends it after the round that is under way. */
+  readonly signal?: AbortSignal;
+  /** Where the logs of all programs go at the end. */
+  readonly logFolder?: string | undefined;
 }
 
 export interface ChaosSummary {
@@ -35,6 +42,8 @@ export interface ChaosSummary {
 /** No change takes longer while nothing is broken, and no workload is without its identity longer once all is well again. */
 export const BOUND_MS = 15_000;
 
+/** Worth a line. */
+const SLOW_MS = 3_000;
 const WORKLOAD_API_MODULE = fileURLToPath(new URL('../interop/workload-api', import.meta.url));
 const FIRST_UID = 61_000;
 const FIRST_GID = 62_000;
@@ -43,11 +52,14 @@ const GROUPS = 4;
 
 /** Storms in which everything is killed and cut under load, and calms in which all has to come right again. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosSummary> {
-  const { seed, lengthMs, workloads: count, onProgress = () => {} } = options;
+  const { seed, lengthMs, workloads: count, onProgress = () => {}, signal } = options;
   const random = new Random(seed);
   const executable = await buildGo(WORKLOAD_API_MODULE, 'churn');
   await using resources = new AsyncDisposableStack();
   const domain = resources.use(await ChaosDomain.start());
+  resources.defer(async () => {
+    if (options.logFolder !== undefined) await writeLogs(domain, options.logFolder);
+  });
   const { deployment, disturbances } = domain;
   const { adminSocket, workloadSocket: socketPath } = deployment;
   const book = new EntryBook({ adminSocket, parentPath: '/node', disturbances, graceMs: BOUND_MS });
@@ -79,20 +91,22 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosSummary> {
     await before[Symbol.asyncDispose]();
     workloads[index] = await startWorkload(before.place);
   };
+  const authorities = new Authorities(adminSocket);
   const record: StormRecord = { counts: new Map(), agentBackMs: [] };
-  const storm = new Storm({ domain, invariants, record, replaceWorkload });
+  const storm = new Storm({ domain, authorities, invariants, record, replaceWorkload });
   const wellAfterMs: number[] = [];
   const endsAt = Date.now() + lengthMs;
   let round = 0;
   const beCalm = async (): Promise<void> => {
     const lost = await book.settle();
     if (lost.length > 0) invariants.violate(`the server lost entries that it had confirmed: ${lost.join(', ')}`);
-    const { ms, faults } = await converged(workloads, book, { wellAt: Date.now(), boundMs: BOUND_MS });
+    const { ms, faults, last } = await converged(workloads, book, { wellAt: Date.now(), boundMs: BOUND_MS });
     for (const fault of faults) invariants.violate(`${ms} ms after all was well: ${fault}`);
+    if (ms > SLOW_MS) onProgress(`well after ${ms} ms, the last were: ${last.slice(0, 3).join('; ')}`);
     wellAfterMs.push(ms);
   };
   await beCalm();
-  while (Date.now() < endsAt) {
+  while (Date.now() < endsAt && signal?.aborted !== true) {
     round += 1;
     const rage = random.fork(round);
     const churn = new AbortController();
@@ -101,6 +115,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosSummary> {
     await churning;
     await beCalm();
     if (round % 5 === 0) await wait(BOUND_MS); // long enough for nobody to be excused any more
+    await authorities.revokeTainted();
     onProgress(`round ${round}: well after ${wellAfterMs.at(-1)} ms, ${invariants.violations.length} violations`);
   }
   await Promise.all(workloads.splice(0).map((workload) => workload[Symbol.asyncDispose]()));
@@ -113,6 +128,14 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosSummary> {
     wellAfterMs,
     agentBackMs: record.agentBackMs,
   };
+}
+
+async function writeLogs({ deployment }: ChaosDomain, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const logs = deployment.programs.map(({ pid, output }, index) =>
+    writeFile(join(folder, `${String(index).padStart(4, '0')}-${pid}.log`), `${output}\n`),
+  );
+  await Promise.all(logs);
 }
 
 function placeOf(index: number): Place {

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { inData } from '../e2e/deployment.ts';
-import { type ChaosDomain, PLUGINS, type Side } from './chaos-domain.ts';
+import type { Authorities } from './authorities.ts';
+import { type ChaosDomain, PLUGINS, type PluginName, SIDES, type Side } from './chaos-domain.ts';
 import type { Invariants } from './invariants.ts';
 import type { Random } from './random.ts';
 import { faultsIn } from './whole-files.ts';
@@ -13,6 +14,7 @@ export interface StormRecord {
 
 export interface StormOptions {
   readonly domain: ChaosDomain;
+  readonly authorities: Authorities;
   readonly invariants: Invariants;
   readonly record: StormRecord;
   /** Lets another process take the place of a workload. */
@@ -20,11 +22,12 @@ export interface StormOptions {
 }
 
 /** What is broken at the moment: nobody breaks it a second time meanwhile. */
-type Thing = Side | 'network' | 'workload';
+type Thing = Side | 'network' | 'workload' | 'authority';
 
 const MOST_HANDS = 2;
 const LONGEST_AWAY_MS = 3_000;
 const LONGEST_CUT_MS = 5_000;
+const LONGEST_FREEZE_MS = 3_000;
 const ANSWER_MS = 60_000;
 
 /** Breaks one thing after the other, two at a time, and mends what it breaks. */
@@ -53,18 +56,24 @@ export class Storm {
   async #breakSomething(random: Random): Promise<void> {
     const { domain } = this.#options;
     const chosen = random.next();
-    if (chosen < 0.15) {
+    if (chosen < 0.12) {
       await this.#holding('server', 'server killed', () => this.#kill('server', random.between(0, LONGEST_AWAY_MS)));
-    } else if (chosen < 0.35) {
+    } else if (chosen < 0.3) {
       const awayMs = random.next() < 0.7 ? 0 : random.between(0, LONGEST_AWAY_MS);
       await this.#holding('agent', 'agent killed', () => this.#kill('agent', awayMs));
-    } else if (chosen < 0.65) {
+    } else if (chosen < 0.53) {
       const plugin = random.pick(PLUGINS);
-      const what = `${plugin.side}'s ${plugin.type} ${plugin.name} killed`;
-      await this.#holding(plugin.side, what, () => domain.killPlugin(plugin));
-    } else if (chosen < 0.85) {
+      await this.#holding(plugin.side, `${nameOf(plugin)} killed`, () => domain.killPlugin(plugin));
+    } else if (chosen < 0.63) {
+      const frozen = random.pick([...SIDES, ...PLUGINS]);
+      const lengthMs = random.between(100, LONGEST_FREEZE_MS);
+      const [side, name] = typeof frozen === 'string' ? [frozen, frozen] : [frozen.side, nameOf(frozen)];
+      await this.#holding(side, `${name} frozen`, () => domain.freeze(frozen, lengthMs));
+    } else if (chosen < 0.82) {
       const [kind, lengthMs] = [random.pick(['silent', 'refused'] as const), random.between(100, LONGEST_CUT_MS)];
       await this.#holding('network', `network cut (${kind})`, () => domain.cutNetwork(kind, lengthMs));
+    } else if (chosen < 0.87) {
+      await this.#holding('authority', 'authority replaced', () => this.#options.authorities.replace(random));
     } else {
       await this.#holding('workload', 'workload replaced', () => this.#options.replaceWorkload(random));
     }
@@ -104,3 +113,5 @@ export class Storm {
     await answered;
   }
 }
+
+const nameOf = ({ side, type, name }: PluginName) => `${side}'s ${type} ${name}`;

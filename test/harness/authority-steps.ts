@@ -14,7 +14,7 @@ export interface AuthoritySteps {
 }
 
 /** What an administrator does to a server's authorities of one kind, over the admin socket. */
-export function authoritySteps(server: TestServer, kind: 'X509' | 'JWT'): AuthoritySteps {
+export function authoritySteps(server: Pick<TestServer, 'admin'>, kind: 'X509' | 'JWT'): AuthoritySteps {
   const api = server.admin(LocalAuthorityDefinition);
   const idOf = (state: AuthorityState | undefined) => state?.authorityId ?? '';
   return {

@@ -15,6 +15,7 @@ import type { AgentDataFile } from '../storage/agent-data.ts';
 import { findAgentKey, generateAgentKey } from './agent-keys.ts';
 import { requireReceivedSvid } from './received-svid.ts';
 import { missesTarget, rotationTime, TARGET_MISSED } from './rotation-time.ts';
+import { steadyOffset, timeFor } from './steady-time.ts';
 
 export interface NodeIdentityOptions {
   readonly trustDomain: TrustDomain;
@@ -29,13 +30,13 @@ export interface NodeIdentityOptions {
 export class NodeIdentity implements AsyncDisposable {
   readonly #options: NodeIdentityOptions;
   readonly #listeners = new Set<(identity: TlsIdentity) => void>();
-  #current: { readonly svid: AgentSvid; readonly tlsKey: ManagedTlsKey; readonly renewAt: Date };
+  #current: Current;
   /** The key before: a handshake under way may still need it. */
   #previousTlsKey: ManagedTlsKey | undefined;
 
   private constructor(options: NodeIdentityOptions, svid: AgentSvid, tlsKey: ManagedTlsKey) {
     this.#options = options;
-    this.#current = { svid, tlsKey, renewAt: this.#renewalOf(svid) };
+    this.#current = { svid, tlsKey, renewAt: this.#renewalOf(svid), steadyOffsetMs: steadyOffset(this.#options.clock()) };
   }
 
   /** Begins with an SVID that was stored or has just been earned. */
@@ -57,8 +58,14 @@ export class NodeIdentity implements AsyncDisposable {
     return () => this.#listeners.delete(listener);
   }
 
-  get renewAt(): Date {
-    return this.#current.renewAt;
+  /** In milliseconds; none is left where it is to be replaced. */
+  get untilRenewalMs(): number {
+    return this.#current.renewAt.getTime() - this.#now();
+  }
+
+  /** In milliseconds. */
+  get untilExpiryMs(): number {
+    return this.svid.expiresAt.getTime() - this.#now();
   }
 
   /** Tells each time that the key manager was started again. @returns what ends it. */
@@ -96,7 +103,7 @@ export class NodeIdentity implements AsyncDisposable {
     const tlsKey = await openTlsKey(svid);
     await this.#previousTlsKey?.[Symbol.asyncDispose]();
     this.#previousTlsKey = this.#current.tlsKey;
-    this.#current = { svid, tlsKey, renewAt: this.#renewalOf(svid) };
+    this.#current = { svid, tlsKey, renewAt: this.#renewalOf(svid), steadyOffsetMs: steadyOffset(this.#options.clock()) };
     for (const listener of this.#listeners) listener(this.tlsIdentity);
     log.info('agent X.509-SVID renewed', { spiffe_id: svid.spiffeId, expires_at: svid.expiresAt.toISOString() });
   }
@@ -108,10 +115,21 @@ export class NodeIdentity implements AsyncDisposable {
     return rotationTime(life);
   }
 
+  #now(): number {
+    return timeFor(this.#current.steadyOffsetMs, this.#options.clock()).getTime();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#previousTlsKey?.[Symbol.asyncDispose]();
     await this.#current.tlsKey[Symbol.asyncDispose]();
   }
+}
+
+interface Current {
+  readonly svid: AgentSvid;
+  readonly tlsKey: ManagedTlsKey;
+  readonly renewAt: Date;
+  readonly steadyOffsetMs: number;
 }
 
 /** What a listener shows of it. */

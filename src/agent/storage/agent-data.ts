@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomically } from '../../files/write-file-atomically.ts';
 import type { Bundle } from '../../spiffe/bundle.ts';
-import { SpiffeError } from '../../spiffe/error.ts';
+import type { Logger } from '../../log/logger.ts';
+import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import type { LostAuthority } from '../lost-authorities.ts';
 import { storedBundle, storedBytes, toStoredBundle, toStoredBytes } from './stored-bundle.ts';
@@ -50,15 +51,19 @@ const schema = z.strictObject({
 /** What an agent knows of itself and its trust domain from one run to the next: nothing in it is secret. */
 export class AgentDataFile {
   readonly #path: string;
+  readonly #log: Logger;
   #data: AgentData;
+  /** False while the file is behind. */
+  #isStored = true;
 
-  private constructor(path: string, data: AgentData) {
+  private constructor(path: string, data: AgentData, log: Logger) {
     this.#path = path;
     this.#data = data;
+    this.#log = log;
   }
 
   /** @throws SpiffeError `FILE_UNUSABLE` for a file that is damaged, newer or of another trust domain. */
-  static async open(folder: string, trustDomain: TrustDomain): Promise<AgentDataFile> {
+  static async open(folder: string, trustDomain: TrustDomain, log: Logger): Promise<AgentDataFile> {
     const path = join(folder, FILE_NAME);
     const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
       if (cause.code === 'ENOENT') return undefined;
@@ -71,7 +76,7 @@ export class AgentDataFile {
         `the agent's data "${path}" is of trust domain "${data.bundle.trustDomain}", not "${trustDomain}": name another data_dir or remove that one`,
       );
     }
-    return new AgentDataFile(path, data);
+    return new AgentDataFile(path, data, log);
   }
 
   get path(): string {
@@ -82,21 +87,49 @@ export class AgentDataFile {
     return this.#data;
   }
 
+  /**
+   * Counts at once. Where it cannot be stored, as on a disk that is full, that is logged, the first of several: the agent
+   * goes on, {@link storeAgain} tries anew, and a restart before that finds what was stored last.
+   */
   async write(changes: {
     readonly svid?: StoredSvid | undefined;
     readonly bundle?: Bundle;
     readonly lost?: readonly LostAuthority[];
   }): Promise<void> {
-    const { svid, bundle, lost = [] } = { ...this.#data, ...changes };
+    this.#data = toData({ ...this.#data, ...changes });
+    await this.#store();
+  }
+
+  /** Does nothing where all is stored. */
+  async storeAgain(): Promise<void> {
+    if (!this.#isStored) await this.#store();
+  }
+
+  async #store(): Promise<void> {
+    const wasStored = this.#isStored;
+    try {
+      await writeFileAtomically(this.#path, formatData(this.#data));
+    } catch (error) {
+      this.#isStored = false;
+      if (!wasStored) return;
+      this.#log.warning('what the agent is to know after a restart cannot be stored, which may have to attest anew', {
+        reason: messageOf(error),
+      });
+      return;
+    }
+    this.#isStored = true;
+    if (!wasStored) this.#log.info('what the agent is to know after a restart is stored again');
+  }
+}
+
+function formatData({ svid, bundle, lost = [] }: AgentData): string {
     const content: z.input<typeof schema> = {
       format: FORMAT,
       ...(svid === undefined ? {} : { svid: toStored(svid) }),
       ...(bundle === undefined ? {} : { bundle: toStoredBundle(bundle) }),
       ...(lost.length === 0 ? {} : { lost: lost.map((each) => ({ ...each, endsAt: each.endsAt.toISOString() })) }),
     };
-    await writeFileAtomically(this.#path, `${JSON.stringify(content, undefined, 2)}\n`);
-    this.#data = toData({ svid, bundle, lost });
-  }
+    return `${JSON.stringify(content, undefined, 2)}\n`;
 }
 
 function toData({

@@ -52,7 +52,7 @@ export function formatCacheContent(agentId: SpiffeId, { entries, svids, bundles 
       selectors: entry.selectors.map(({ type, value }) => ({ type, value })),
       federatesWith: [...entry.federatesWith],
     })),
-    svids: [...svids.values()].map((svid) => ({
+    svids: [...svids.values()].map(({ steadyOffsetMs: _, ...svid }) => ({
       ...svid,
       chain: svid.chain.map(toStoredBytes),
       privateKey: toStoredBytes(svid.privateKey),

@@ -1,3 +1,4 @@
+import { PluginError } from '../../plugin-host/plugin-error.ts';
 import { backoffMs, jittered } from '../../rpc/backoff.ts';
 import { type CallEnded, observed } from '../../rpc/call-observer.ts';
 import { type Bundle, sameX509Authorities } from '../../spiffe/bundle.ts';
@@ -47,7 +48,7 @@ export class Maintenance implements AsyncDisposable {
   readonly firstRound: Promise<void>;
   readonly #options: MaintenanceOptions;
   readonly #abort = new AbortController();
-  readonly #pause = new Pause();
+  readonly #pause: Pause;
   readonly #watch: ServerWatch;
   readonly #first = Promise.withResolvers<void>();
   readonly #following: Disposable;
@@ -57,6 +58,9 @@ export class Maintenance implements AsyncDisposable {
   #keyManagerRestarts = 0;
   #restartsSeen = 0;
   #isKeyLost = false;
+  #failedRenewals = 0;
+  /** On the clock of `performance.now()`. */
+  #renewAgainAt = 0;
   #mustRejoin: string | undefined;
   /** What our own SVID was last verified by. */
   #followedTrust: Bundle | undefined;
@@ -64,6 +68,7 @@ export class Maintenance implements AsyncDisposable {
 
   private constructor(options: MaintenanceOptions) {
     this.#options = options;
+    this.#pause = new Pause(options.clock);
     this.#rebootstrap = new Rebootstrap({ ...options, settings: options.rebootstrap });
     this.firstRound = this.#first.promise;
     options.cache.onMissing(() => this.#pause.wake());
@@ -117,8 +122,9 @@ export class Maintenance implements AsyncDisposable {
 
   /** @returns when to begin the next one, in milliseconds. @throws what ends the agent. */
   async #round(signal: AbortSignal): Promise<number> {
-    const { synchronizer, identity, cache, cacheFile, status } = this.#options;
+    const { synchronizer, identity, cache, cacheFile, data, status } = this.#options;
     try {
+      await data.storeAgain();
       await this.#keepIdentity(signal);
       const { hasChanged } = await synchronizer.sync(signal);
       this.#failures = 0;
@@ -154,16 +160,41 @@ export class Maintenance implements AsyncDisposable {
   async #keepIdentity(signal: AbortSignal): Promise<void> {
     const { identity, clock } = this.#options;
     const { expiresAt, reattestable } = identity.svid;
-    const now = clock();
     await this.#lookForKey();
-    const isDue = now >= identity.renewAt || this.#isKeyLost;
-    if (now >= expiresAt) this.#mustRejoin ??= `its X.509-SVID expired at ${expiresAt.toISOString()}`;
-    if (this.#mustRejoin !== undefined || (isDue && reattestable)) {
-      await this.#rejoin(signal);
-    } else if (isDue) {
-      await this.#renew(signal);
+    const isDue = (identity.untilRenewalMs <= 0 && this.#untilRenewalAgainMs <= 0) || this.#isKeyLost;
+    if (identity.untilExpiryMs <= 0) {
+      this.#mustRejoin ??= `its X.509-SVID expired at ${expiresAt.toISOString()}, and by this node's clock it is ${clock().toISOString()}`;
     }
+    if (this.#mustRejoin !== undefined) await this.#rejoin(signal);
+    else if (isDue) await this.#renewInTime(reattestable, signal);
     this.#isKeyLost = false;
+  }
+
+  /** What hinders it here, a full disk or a key manager that fails, costs nothing as long as there is an SVID to go on with. */
+  async #renewInTime(reattestable: boolean, signal: AbortSignal): Promise<void> {
+    const { identity, log } = this.#options;
+    try {
+      await (reattestable ? this.#rejoin(signal) : this.#renew(signal));
+    } catch (error) {
+      if (signal.aborted || this.#isKeyLost || !isOfThisNode(error)) throw error;
+      this.#failedRenewals += 1;
+      const delayMs = backoffMs(this.#failedRenewals);
+      this.#renewAgainAt = performance.now() + delayMs;
+      log.warning('the X.509-SVID of the agent was not renewed', {
+        reason: messageOf(error),
+        expires_at: identity.svid.expiresAt.toISOString(),
+        retry_in_ms: Math.round(delayMs),
+      });
+    }
+  }
+
+  #renewed(): void {
+    this.#failedRenewals = 0;
+    this.#renewAgainAt = 0;
+  }
+
+  get #untilRenewalAgainMs(): number {
+    return this.#renewAgainAt - performance.now();
   }
 
   async #lookForKey(): Promise<void> {
@@ -181,6 +212,7 @@ export class Maintenance implements AsyncDisposable {
     const { identity, connection, onRotated } = this.#options;
     await observed(onRotated, () => identity.renew(connection, signal));
     connection.reconnect();
+    this.#renewed();
   }
 
   async #rejoin(signal: AbortSignal): Promise<void> {
@@ -191,6 +223,7 @@ export class Maintenance implements AsyncDisposable {
     this.#mustRejoin = undefined;
     this.#options.status.mustReattest = undefined;
     connection.reconnect();
+    this.#renewed();
   }
 
   /** Begins as a new agent would, with a server that our bundle does not verify. @returns whether it did. @throws what ends the agent */
@@ -299,11 +332,9 @@ export class Maintenance implements AsyncDisposable {
   }
 
   #untilNext(): number {
-    const { syncIntervalSeconds, identity, synchronizer, clock } = this.#options;
-    const now = clock().getTime();
-    const times = [identity.renewAt, synchronizer.nextRotation()].flatMap((time) =>
-      time === undefined ? [] : time.getTime() - now,
-    );
+    const { syncIntervalSeconds, identity, synchronizer } = this.#options;
+    const rotationMs = synchronizer.untilNextRotationMs();
+    const times = [Math.max(identity.untilRenewalMs, this.#untilRenewalAgainMs), ...(rotationMs === undefined ? [] : [rotationMs])];
     const intervalSeconds = this.#watch.isWatching
       ? Math.max(syncIntervalSeconds, WATCHED_SECONDS)
       : syncIntervalSeconds;
@@ -317,6 +348,12 @@ const WORDS: Readonly<Record<Exclude<Refusal, 'banned'>, string>> = {
 };
 
 const REVOKED = 'the authority that signed its X.509-SVID was revoked';
+
+/** Whether it is about what only this node has, and not the server's word or the way there. */
+function isOfThisNode(error: unknown): boolean {
+  if (!isSpiffeError(error)) return error instanceof PluginError;
+  return error.code === 'FILE_UNUSABLE' || error.code.startsWith('PLUGIN_');
+}
 
 function ended(cause: unknown, message: string): SpiffeError {
   return new SpiffeError('PERMISSION_DENIED', message, { cause });

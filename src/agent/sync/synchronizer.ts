@@ -5,6 +5,7 @@ import { isSpiffeError } from '../../spiffe/error.ts';
 import { containsAllSelectors } from '../../spiffe/selector.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { hasLostX509Authority, lostJwtAuthorities } from '../../spiffe/trusted-svid.ts';
+import { timeFor } from '../identity/steady-time.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import { fetchBundle, findFederatedBundle } from '../server-api/fetch-bundles.ts';
 import type { ServerConnection } from '../server-api/server-connection.ts';
@@ -132,12 +133,15 @@ export class Synchronizer {
     return this.#isConfirmed;
   }
 
-  /** When the next X.509-SVID is due; those that are overdue wait for the next sync. */
-  nextRotation(): Date | undefined {
+  /** How long until the next X.509-SVID is due, in milliseconds; those that are overdue wait for the next sync. */
+  untilNextRotationMs(): number | undefined {
     const now = this.#options.clock();
-    const due = [...(this.#options.cache.content?.svids.values() ?? [])].map(({ rotateAt }) => rotateAt.getTime());
-    const next = Math.min(...due.filter((time) => time > now.getTime()));
-    return Number.isFinite(next) ? new Date(next) : undefined;
+    const svids = [...(this.#options.cache.content?.svids.values() ?? [])];
+    const leftMs = svids.map(
+      ({ rotateAt, steadyOffsetMs }) => rotateAt.getTime() - timeFor(steadyOffsetMs, now).getTime(),
+    );
+    const nextMs = Math.min(...leftMs.filter((ms) => ms > 0));
+    return Number.isFinite(nextMs) ? nextMs : undefined;
   }
 
   async #trust(bundle: Bundle): Promise<void> {

@@ -1,6 +1,7 @@
 import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { keyIdOfJwtSvid } from '../../spiffe/jwt-svid.ts';
 import { rotationTime } from '../identity/rotation-time.ts';
+import { steadyOffset, timeFor } from '../identity/steady-time.ts';
 import { fromApiId } from '../server-api/api-id.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import { CALL_DEADLINE_MS, type ServerConnection } from '../server-api/server-connection.ts';
@@ -12,6 +13,8 @@ export interface WorkloadJwtSvid {
   readonly keyId: string;
   readonly expiresAt: Date;
   readonly rotateAt: Date;
+  /** As in {@link timeFor}. */
+  readonly steadyOffsetMs: number;
 }
 
 export interface JwtSvidsOptions {
@@ -38,7 +41,7 @@ export class JwtSvids {
     const key = JSON.stringify([entry.id, entry.revisionNumber, entry.createdAt, audience.toSorted()]);
     const now = this.#options.clock();
     const cached = this.#find(key, now);
-    if (cached !== undefined && now < cached.rotateAt) return cached;
+    if (cached !== undefined && timeFor(cached.steadyOffsetMs, now) < cached.rotateAt) return cached;
     const deadlineMs = cached === undefined ? CALL_DEADLINE_MS : this.#options.hitTimeoutSeconds * 1000;
     const fetching =
       this.#fetching.get(key) ??
@@ -76,7 +79,7 @@ export class JwtSvids {
     const cached = this.#cached.get(key);
     if (cached === undefined) return undefined;
     this.#cached.delete(key);
-    if (cached.expiresAt <= now) return undefined;
+    if (cached.expiresAt <= timeFor(cached.steadyOffsetMs, now)) return undefined;
     this.#cached.set(key, cached); // now the newest
     return cached;
   }
@@ -104,7 +107,13 @@ export class JwtSvids {
       );
     }
     const keyId = keyIdOfJwtSvid(svid.token);
-    const fetched = { token: svid.token, keyId, expiresAt, rotateAt: rotationTime({ receivedAt, expiresAt }) };
+    const fetched = {
+      token: svid.token,
+      keyId,
+      expiresAt,
+      rotateAt: rotationTime({ receivedAt, expiresAt }),
+      steadyOffsetMs: steadyOffset(receivedAt),
+    };
     if (this.#distrusted.has(keyId)) return fetched; // the next one that is asked for is of another authority
     this.#cached.set(key, fetched);
     const [oldest] = this.#cached.keys();

@@ -1,6 +1,7 @@
 import { type Bundle, emptyBundle } from '../../spiffe/bundle.ts';
 import type { Selector } from '../../spiffe/selector.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
+import { timeFor } from '../identity/steady-time.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import { ChangeSignal } from './change-signal.ts';
 import { EntryIndex } from './entry-index.ts';
@@ -156,7 +157,7 @@ export class WorkloadCache {
     federatesWith.delete(trustDomain);
     const identities = entries.flatMap((entry) => {
       const svid = svids.get(entry.id);
-      return svid === undefined || svid.expiresAt <= now ? [] : [{ entry, svid }];
+      return svid === undefined || svid.expiresAt <= timeFor(svid.steadyOffsetMs, now) ? [] : [{ entry, svid }];
     });
     const ends = [
       ...entries.flatMap(({ expiresAt }) => (expiresAt === 0 ? [] : [expiresAt * 1000])),

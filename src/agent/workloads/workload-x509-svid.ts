@@ -8,6 +8,7 @@ import { createCsr } from '../../x509/csr.ts';
 import { signerOfKeyObject } from '../../x509/signer.ts';
 import { requireReceivedSvid } from '../identity/received-svid.ts';
 import { missesTarget, rotationTime, TARGET_MISSED } from '../identity/rotation-time.ts';
+import { steadyOffset } from '../identity/steady-time.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import { CALL_DEADLINE_MS, type ServerConnection } from '../server-api/server-connection.ts';
 
@@ -24,6 +25,8 @@ export interface WorkloadX509Svid {
   readonly privateKey: Uint8Array;
   readonly expiresAt: Date;
   readonly rotateAt: Date;
+  /** As in {@link timeFor}; undefined for one of the last run. */
+  readonly steadyOffsetMs?: number;
 }
 
 export interface IssueOptions {
@@ -134,5 +137,6 @@ function toWorkloadSvid(
     privateKey: new Uint8Array(privateKey.export({ type: 'pkcs8', format: 'der' })),
     expiresAt: leaf.notAfter,
     rotateAt: rotationTime({ receivedAt, expiresAt: leaf.notAfter, availabilityTargetSeconds }),
+    steadyOffsetMs: steadyOffset(receivedAt),
   };
 }
