@@ -14,9 +14,11 @@ export class Invariants {
   /** When the first answer after a moment came, for whoever waits. */
   readonly #waiting = new Set<(told: Told) => void>();
   readonly #book: EntryBook;
+  readonly #onViolation: (what: string) => void;
 
-  constructor(book: EntryBook) {
+  constructor(book: EntryBook, onViolation: (what: string) => void) {
     this.#book = book;
+    this.#onViolation = onViolation;
   }
 
   /** To be told of everything that a workload is told. */
@@ -38,6 +40,7 @@ export class Invariants {
 
   violate(what: string, at = Date.now()): void {
     this.violations.push({ at, what });
+    this.#onViolation(what);
   }
 
   /** The time of the next X.509 answer that any workload gets. */

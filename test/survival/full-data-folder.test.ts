@@ -61,26 +61,34 @@ async function followsEntries(agent: TestAgent, name: string): Promise<void> {
   await expect.poll(() => fetchIds(agent), WAIT).toEqual([]);
 }
 
-test.runIf(isRoot)('without room for its SVID an agent goes on with it, says so, and stores it once there is', async () => {
-  await using stack = new AsyncDisposableStack();
-  const { agent, filler } = await startAgent('memory', () => 'KeyManager "memory" {}', stack);
-  await fill(filler);
-  const { svidExpiresAt } = agent.running;
-  await expect.poll(() => agent.running.svidExpiresAt > svidExpiresAt, WAIT).toBe(true);
-  await expect.poll(() => reasonsOf(agent, NOT_STORED), WAIT).toEqual([expect.stringMatching(/agent\.json.*no space/)]);
-  await followsEntries(agent, 'while-full');
-  await rm(filler);
-  await expect.poll(() => agent.messages, WAIT).toContain(STORED_AGAIN);
-});
+test.runIf(isRoot)(
+  'without room for its SVID an agent goes on with it, says so, and stores it once there is',
+  async () => {
+    await using stack = new AsyncDisposableStack();
+    const { agent, filler } = await startAgent('memory', () => 'KeyManager "memory" {}', stack);
+    await fill(filler);
+    const { svidExpiresAt } = agent.running;
+    await expect.poll(() => agent.running.svidExpiresAt > svidExpiresAt, WAIT).toBe(true);
+    await expect
+      .poll(() => reasonsOf(agent, NOT_STORED), WAIT)
+      .toEqual([expect.stringMatching(/agent\.json.*no space/)]);
+    await followsEntries(agent, 'while-full');
+    await rm(filler);
+    await expect.poll(() => agent.messages, WAIT).toContain(STORED_AGAIN);
+  },
+);
 
-test.runIf(isRoot)('without room for a new key it goes on with the old one as long as that is good, and renews once there is', async () => {
-  await using stack = new AsyncDisposableStack();
-  const { agent, filler } = await startAgent('disk', diskKeys, stack);
-  await fill(filler);
-  const notRenewed = () => reasonsOf(agent, 'the X.509-SVID of the agent was not renewed');
-  await expect.poll(notRenewed, WAIT).toContainEqual(expect.stringMatching(/^keymanager\(disk\): .*no space/));
-  const { svidExpiresAt } = agent.running;
-  await followsEntries(agent, 'without-a-key');
-  await rm(filler);
-  await expect.poll(() => agent.running.svidExpiresAt > svidExpiresAt, WAIT).toBe(true);
-});
+test.runIf(isRoot)(
+  'without room for a new key it goes on with the old one as long as that is good, and renews once there is',
+  async () => {
+    await using stack = new AsyncDisposableStack();
+    const { agent, filler } = await startAgent('disk', diskKeys, stack);
+    await fill(filler);
+    const notRenewed = () => reasonsOf(agent, 'the X.509-SVID of the agent was not renewed');
+    await expect.poll(notRenewed, WAIT).toContainEqual(expect.stringMatching(/^keymanager\(disk\): .*no space/));
+    const { svidExpiresAt } = agent.running;
+    await followsEntries(agent, 'without-a-key');
+    await rm(filler);
+    await expect.poll(() => agent.running.svidExpiresAt > svidExpiresAt, WAIT).toBe(true);
+  },
+);

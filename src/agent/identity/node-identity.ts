@@ -36,7 +36,12 @@ export class NodeIdentity implements AsyncDisposable {
 
   private constructor(options: NodeIdentityOptions, svid: AgentSvid, tlsKey: ManagedTlsKey) {
     this.#options = options;
-    this.#current = { svid, tlsKey, renewAt: this.#renewalOf(svid), steadyOffsetMs: steadyOffset(this.#options.clock()) };
+    this.#current = {
+      svid,
+      tlsKey,
+      renewAt: this.#renewalOf(svid),
+      steadyOffsetMs: steadyOffset(this.#options.clock()),
+    };
   }
 
   /** Begins with an SVID that was stored or has just been earned. */
@@ -99,11 +104,16 @@ export class NodeIdentity implements AsyncDisposable {
   /** Stores an SVID and shows it from the next connection on. */
   async use(svid: AgentSvid): Promise<void> {
     const { data, trustDomain, log } = this.#options;
-    await storeSvid(data, svid, trustDomain);
     const tlsKey = await openTlsKey(svid);
+    await storeSvid(data, svid, trustDomain); // which forgets the one before, so only what can be used is stored
     await this.#previousTlsKey?.[Symbol.asyncDispose]();
     this.#previousTlsKey = this.#current.tlsKey;
-    this.#current = { svid, tlsKey, renewAt: this.#renewalOf(svid), steadyOffsetMs: steadyOffset(this.#options.clock()) };
+    this.#current = {
+      svid,
+      tlsKey,
+      renewAt: this.#renewalOf(svid),
+      steadyOffsetMs: steadyOffset(this.#options.clock()),
+    };
     for (const listener of this.#listeners) listener(this.tlsIdentity);
     log.info('agent X.509-SVID renewed', { spiffe_id: svid.spiffeId, expires_at: svid.expiresAt.toISOString() });
   }

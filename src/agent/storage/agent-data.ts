@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomically } from '../../files/write-file-atomically.ts';
-import type { Bundle } from '../../spiffe/bundle.ts';
 import type { Logger } from '../../log/logger.ts';
+import type { Bundle } from '../../spiffe/bundle.ts';
 import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import type { LostAuthority } from '../lost-authorities.ts';
@@ -123,13 +123,13 @@ export class AgentDataFile {
 }
 
 function formatData({ svid, bundle, lost = [] }: AgentData): string {
-    const content: z.input<typeof schema> = {
-      format: FORMAT,
-      ...(svid === undefined ? {} : { svid: toStored(svid) }),
-      ...(bundle === undefined ? {} : { bundle: toStoredBundle(bundle) }),
-      ...(lost.length === 0 ? {} : { lost: lost.map((each) => ({ ...each, endsAt: each.endsAt.toISOString() })) }),
-    };
-    return `${JSON.stringify(content, undefined, 2)}\n`;
+  const content: z.input<typeof schema> = {
+    format: FORMAT,
+    ...(svid === undefined ? {} : { svid: toStored(svid) }),
+    ...(bundle === undefined ? {} : { bundle: toStoredBundle(bundle) }),
+    ...(lost.length === 0 ? {} : { lost: lost.map((each) => ({ ...each, endsAt: each.endsAt.toISOString() })) }),
+  };
+  return `${JSON.stringify(content, undefined, 2)}\n`;
 }
 
 function toData({

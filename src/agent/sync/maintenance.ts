@@ -334,7 +334,10 @@ export class Maintenance implements AsyncDisposable {
   #untilNext(): number {
     const { syncIntervalSeconds, identity, synchronizer } = this.#options;
     const rotationMs = synchronizer.untilNextRotationMs();
-    const times = [Math.max(identity.untilRenewalMs, this.#untilRenewalAgainMs), ...(rotationMs === undefined ? [] : [rotationMs])];
+    const times = [
+      Math.max(identity.untilRenewalMs, this.#untilRenewalAgainMs),
+      ...(rotationMs === undefined ? [] : [rotationMs]),
+    ];
     const intervalSeconds = this.#watch.isWatching
       ? Math.max(syncIntervalSeconds, WATCHED_SECONDS)
       : syncIntervalSeconds;

@@ -37,7 +37,8 @@ export function planSvids(options: SvidPlanOptions): SvidPlan {
   for (const entry of [...chooseEntries(all, options), ...stored]) {
     const svid = svids.get(entry.id);
     const belongs = svid !== undefined && svid.spiffeId === entry.spiffeId && svid.createdAt === entry.createdAt;
-    const isFresh = belongs && svid.revisionNumber === entry.revisionNumber && timeFor(svid.steadyOffsetMs, now) < svid.rotateAt;
+    const isFresh =
+      belongs && svid.revisionNumber === entry.revisionNumber && timeFor(svid.steadyOffsetMs, now) < svid.rotateAt;
     const isRenewed = entry.storeSvid || watched.has(entry.id) || !entry.disableX509SvidPrefetch;
     if (belongs && (isFresh || isRenewed)) kept.set(entry.id, svid); // served until its successor is there
     if (!isFresh && isRenewed) wanted.push(entry);

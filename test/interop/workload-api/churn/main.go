@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	callDeadline = 5 * time.Second
+	callDeadline = 10 * time.Second
 	audience     = "chaos"
 )
 
@@ -83,7 +83,7 @@ func keepX509(ctx context.Context, socket string, random *rand.Rand) {
 		if err != nil && ctx.Err() == nil {
 			tell(line{Kind: "x509-error", Code: status.Code(err).String(), Message: status.Convert(err).Message()})
 		}
-		rest(ctx, between(random, 10*time.Millisecond, 80*time.Millisecond))
+		rest(ctx, pause(random, err))
 	}
 }
 
@@ -118,7 +118,7 @@ func keepJWT(ctx context.Context, socket string, random *rand.Rand) {
 		connection, client, err := dial(socket)
 		for calls := random.Intn(10); err == nil && calls >= 0 && ctx.Err() == nil; calls-- {
 			if err = fetchJWT(ctx, client); err == nil {
-				rest(ctx, between(random, 50*time.Millisecond, 600*time.Millisecond))
+				rest(ctx, between(random, 200*time.Millisecond, 1500*time.Millisecond))
 			}
 		}
 		if err != nil && ctx.Err() == nil {
@@ -127,7 +127,7 @@ func keepJWT(ctx context.Context, socket string, random *rand.Rand) {
 		if connection != nil {
 			connection.Close()
 		}
-		rest(ctx, between(random, 20*time.Millisecond, 120*time.Millisecond))
+		rest(ctx, pause(random, err))
 	}
 }
 
@@ -167,6 +167,14 @@ func asWorkload(ctx context.Context) context.Context {
 
 func between(random *rand.Rand, shortest, longest time.Duration) time.Duration {
 	return shortest + time.Duration(random.Int63n(int64(longest-shortest)))
+}
+
+// pause is longer after an error: an agent that starts has better things to do.
+func pause(random *rand.Rand, err error) time.Duration {
+	if err != nil {
+		return between(random, 100*time.Millisecond, 400*time.Millisecond)
+	}
+	return between(random, 10*time.Millisecond, 80*time.Millisecond)
 }
 
 func rest(ctx context.Context, length time.Duration) {
