@@ -159,7 +159,8 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   const watch = stack.use(new CallerWatch({ log }));
   const callers: Callers = {
     attest: (peer, callSignal) => measured.attesting(() => attestations.attest(peer, callSignal)),
-    spend: (method, selectors) => rateLimits.spend(method, selectors),
+    spend: (method, selectors, peer) =>
+      rateLimits.spend(method, selectors, peer.kind === 'unix' ? peer.uid : undefined),
     requireSame,
     goneSignal: (peer) => watch.goneSignal(peer),
     watch: (selectors, callSignal) => cache.watch(selectors, callSignal),

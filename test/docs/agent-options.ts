@@ -4,8 +4,10 @@ const OURS = 'SPIRE does not have it';
 const below = (prefix: string, options: Readonly<Record<string, Option>>) =>
   Object.fromEntries(Object.entries(options).map(([key, value]) => [`${prefix}.${key}`, value]));
 
+const OF_A_USER =
+  'all programs of a user that differ only in what the attestor `unix` says of them have eight times that together';
 const LIMIT = (calls: string) =>
-  option('0, none', `${calls} a second for all processes with the same selectors together`);
+  option('0, none', `${calls} a second for all processes with the same selectors together`, OF_A_USER);
 const WINDOWS = option('refused', 'a named pipe is for Windows');
 
 /** What both programs read, with the agent's own words where they differ. */

@@ -1,3 +1,4 @@
+import type { Peer } from '../../rpc/peer.ts';
 import type { Selector } from '../../spiffe/selector.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
@@ -7,7 +8,7 @@ import type { WorkloadJwtSvid } from '../workloads/jwt-svids.ts';
 /** Who calls, whatever the API. */
 export interface Callers extends FollowDeps {
   /** Counts a call (`/package.Service/Method`) of a workload. @throws SpiffeError `RATE_LIMITED` */
-  spend(method: string, selectors: readonly Selector[]): void;
+  spend(method: string, selectors: readonly Selector[], peer: Peer): void;
 }
 
 /** What the calls of the Workload API are made of. */

@@ -20,7 +20,16 @@ const SETTINGS: ReadonlyMap<string, { readonly setting: keyof RateLimitConfig; r
 /** More kinds of workload than a node has; the one that called longest ago is forgotten first. */
 const MAX_BUCKETS = 10_000;
 
-/** So many calls a second of each method for all processes that have the same selectors together; as many at once after a rest. */
+/** So many times the limit a user has for all that only selectors of its own choice tell apart. */
+const SETS_OF_A_USER = 8;
+
+/**
+ * So many calls a second of each method for all processes that have the same selectors together; as many at once after a rest.
+ *
+ * A process can choose some of its selectors: a copy of its program has another path, a changed one another hash, and of the
+ * groups that it is in it can make any its own. So what `unix` says but for the user does not count beyond
+ * {@link SETS_OF_A_USER} times the limit.
+ */
 export class WorkloadRateLimits {
   readonly #config: RateLimitConfig;
   readonly #onExceeded: (method: string) => void;
@@ -32,20 +41,35 @@ export class WorkloadRateLimits {
     this.#onExceeded = onExceeded;
   }
 
-  /** Counts a call. @throws SpiffeError `RATE_LIMITED` */
-  spend(method: string, selectors: readonly Selector[]): void {
+  /**
+   * Counts a call.
+   *
+   * @param uid of the caller, where it is a process
+   * @throws SpiffeError `RATE_LIMITED`
+   */
+  spend(method: string, selectors: readonly Selector[], uid: number | undefined): void {
     const limited = SETTINGS.get(method);
     if (limited === undefined) return;
     const perSecond = this.#config[limited.setting];
     if (perSecond === 0) return;
-    const key = `${method} ${digestOfSelectors(selectors)}`;
-    const bucket = this.#buckets.get(key) ?? new TokenBucket(perSecond);
-    this.#buckets.set(key, bucket);
-    if (bucket.takeNow()) return;
+    const given = selectors.filter(({ type }) => type !== 'unix');
+    const ofUser = perSecond * SETS_OF_A_USER;
+    const refusedTo = !this.#take(`${method} ${digestOfSelectors(selectors)}`, perSecond)
+      ? `workloads like this one may make ${perSecond}`
+      : !this.#take(`${method} ${uid} ${digestOfSelectors(given)}`, ofUser)
+        ? `all programs of user ${uid} here may make ${ofUser}`
+        : undefined;
+    if (refusedTo === undefined) return;
     this.#onExceeded(method);
     throw new SpiffeError(
       'RATE_LIMITED',
-      `workloads like this one may make ${perSecond} such calls a second (experimental.ratelimit.${limited.name}): call less often, or keep the stream of one call open`,
+      `${refusedTo} such calls a second (experimental.ratelimit.${limited.name}): call less often, or keep the stream of one call open`,
     );
+  }
+
+  #take(key: string, perSecond: number): boolean {
+    const bucket = this.#buckets.get(key) ?? new TokenBucket(perSecond);
+    this.#buckets.set(key, bucket);
+    return bucket.takeNow();
   }
 }

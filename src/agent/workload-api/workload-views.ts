@@ -26,7 +26,7 @@ export function viewsOf(
   { peer, method, signal }: Pick<CallContext, 'peer' | 'method' | 'signal'>,
   deps: Callers,
 ): AsyncGenerator<WorkloadView> {
-  return followWorkload(peer, signal, deps, (selectors) => deps.spend(method, selectors));
+  return followWorkload(peer, signal, deps, (selectors) => deps.spend(method, selectors, peer));
 }
 
 /** What the caller gets at this moment. */
