@@ -31,8 +31,9 @@ describeWithGo('delegates of spire-api-sdk 1.15.2', () => {
     await createEntryOfProgram('workload');
     await copyFile('/bin/sleep', domain.folder.join('sleeper'));
     await createEntryOfProgram('sleeper');
+    await domain.createEntry('/first', { selectors: [WEB], admin: true, hint: 'web' }); // which does not take the hint away
     await domain.createEntry('/web', { selectors: [WEB], hint: 'web' });
-    await domain.createEntry('/admin', { selectors: [WEB], admin: true, hint: 'web' });
+    await domain.createEntry('/admin', { selectors: [WEB], admin: true });
     await domain.createEntry('/below', { selectors: [WEB], downstream: true });
     await domain.createEntry('/only-admin', { selectors: [{ type: 'vault', value: 'root' }], admin: true });
     const folder = domain.folder.join('agent');
