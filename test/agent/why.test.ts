@@ -64,7 +64,7 @@ const path = (text: string) => ({ trustDomain: 'example.org', path: text });
 describe('the usual mistakes', () => {
   test('no entry at all', async () => {
     const text = textsOf(await explain()).join('\n');
-    expect(text).toContain(`create one with "assayer server entry create -parentID ${agent.running.agentId}`);
+    expect(text).toContain(`create one with "assayer server entry create -parentID spiffe://example.org/node`);
     expect(text).toContain(`-selector unix:uid:${process.getuid?.()}`);
     expect(text).toMatch(/^NO_ENTRY The server has no entry for what this workload has: create one .*be so\.$/m);
   });
@@ -72,7 +72,9 @@ describe('the usual mistakes', () => {
   test('a parent ID that nobody has', async () => {
     const text = await saidWith({ parentId: path('/nod') }, false);
     expect(text).toMatch(/^WRONG_PARENT_ID The server has 1 entry for this workload whose parent ID nobody has/m);
-    expect(text).toContain(`this agent is ${agent.running.agentId}, and spiffe://example.org/node, so set -parentID`);
+    expect(text).toContain(
+      `this agent is ${agent.running.agentId} and, by its join token, spiffe://example.org/node, so set -parentID to the latter`,
+    );
   });
 
   test('an entry for another agent', async () => {

@@ -5,13 +5,14 @@ import type { WorkloadFacts } from './workload-facts.ts';
 
 /** More are not written into a command. */
 const MAX_SELECTORS = 20;
-const MAX_ALIASES = 3;
 
 /** What only the server knows of: entries that are not under this agent, or that it has not heard of. */
 export function elsewhereCauses(facts: WorkloadFacts, show: ShowSelector): readonly Finding[] {
   const { counts, agent, entries } = facts;
   if (agent.id === undefined || entries.some(({ matches }) => matches)) return [];
-  const parent = `this agent is ${agent.id}${aliasesOf(facts)}`;
+  const [alias] = agent.aliases;
+  const parent = `this agent is ${agent.id}${alias === undefined ? '' : ` and, by its join token, ${alias}`}`;
+  const setParent = `set -parentID to ${alias === undefined ? 'that' : 'the latter'} with "assayer server entry update"`;
   const explain = `on the server, ${explainCommand(facts, show)} names what there is`;
   const findings: Finding[] = [];
   const add = (code: Finding['code'], count: number, text: (many: string) => string) => {
@@ -27,13 +28,13 @@ export function elsewhereCauses(facts: WorkloadFacts, show: ShowSelector): reado
     'WRONG_PARENT_ID',
     counts?.withoutParent ?? 0,
     (many) =>
-      `The server has ${many} for this workload whose parent ID nobody has, neither an agent nor an entry for nodes: ${parent}, so set -parentID to that with "assayer server entry update", or to the ID that an entry for nodes gives it; ${explain}.`,
+      `The server has ${many} for this workload whose parent ID nobody has, neither an agent nor an entry for nodes: ${parent}, so ${setParent}, or to the ID that an entry for nodes gives it; ${explain}.`,
   );
   add(
     'ENTRY_OF_OTHER_AGENT',
     counts?.ofOtherAgents ?? 0,
     (many) =>
-      `The server has ${many} for this workload under another agent: ${parent}, so set -parentID to that with "assayer server entry update", make a second entry, or give both agents one ID by an entry for nodes (-node); ${explain}.`,
+      `The server has ${many} for this workload under another agent: ${parent}, so ${setParent}, make a second entry, or give both agents one ID by an entry for nodes (-node); ${explain}.`,
   );
   add(
     'NODE_LACKS_SELECTORS',
@@ -74,18 +75,14 @@ function noEntry({ agent: { entryCount = 0 }, counts }: WorkloadFacts): string {
 function createCommand(facts: WorkloadFacts, show: ShowSelector): string {
   const flags = selectorFlags(facts, show);
   const choice = flags === '' ? ' -selector TYPE:VALUE"' : `${flags}", without the selectors that need not be so`;
-  return `create one with "assayer server entry create -parentID ${facts.agent.id} -spiffeID ID${choice}`;
+  const [parentId = facts.agent.id] = facts.agent.aliases; // a new token makes it another agent of the same alias
+  return `create one with "assayer server entry create -parentID ${parentId} -spiffeID ID${choice}`;
 }
 
 function explainCommand(facts: WorkloadFacts, show: ShowSelector): string {
   const isWhole = facts.selectors.every((selector) => show(selector) === formatSelector(selector));
   if (!isWhole) return '"assayer server entry explain"';
   return `"assayer server entry explain -agent ${facts.agent.id}${selectorFlags(facts, show)}"`;
-}
-
-/** The IDs that an agent which joined by a token has besides its own. */
-function aliasesOf({ agent: { aliases } }: WorkloadFacts): string {
-  return aliases.length === 0 ? '' : `, and ${aliases.slice(0, MAX_ALIASES).join(', ')}`;
 }
 
 /** Those that may be shown. */

@@ -162,7 +162,7 @@ const cases: readonly (readonly [FindingCode, RegExp, Case])[] = [
   ],
   [
     'WRONG_PARENT_ID',
-    /this agent is spiffe:\/\/example.org\/spire\/agent\/tpm\/1, and spiffe:\/\/example.org\/node, so set -parentID to that/,
+    /this agent is spiffe:\/\/example.org\/spire\/agent\/tpm\/1 and, by its join token, spiffe:\/\/example.org\/node, so set -parentID to the latter with "assayer server entry update"/,
     { agent: { aliases: [NODE] }, counts: CountMatchesResponse.fromPartial({ withoutParent: 1 }) },
   ],
   [
