@@ -97,7 +97,7 @@ export const AGENT_OPTIONS: Readonly<Record<string, Option>> = {
     workload_x509_svid_key_type: option('`ec-p256`', '`ec-p256`, `ec-p384` or `rsa-2048`', '`ec-p384` besides'),
     x509_svid_cache_max_size: option(
       '`1000`',
-      'X.509-SVIDs that are kept ready; more only for workloads that are connected',
+      'X.509-SVIDs that are kept ready, of those that were used last; more only for workloads that are connected, and for [SVID stores](svid-stores.md)',
     ),
   }),
   ...below('agent.experimental', {

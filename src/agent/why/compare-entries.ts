@@ -22,8 +22,9 @@ export function compareEntries(
   const bySpelling = new Map(selectors.map((selector) => [spelling(selector), selector]));
   const compared: ComparedEntry[] = [];
   for (const entry of entries) {
-    if (entry.storeSvid || entry.selectors.length === 0 || isForNodes(entry)) continue;
+    if (entry.selectors.length === 0 || isForNodes(entry)) continue;
     const missing = missingSelectors(entry.selectors, have);
+    if (entry.storeSvid && missing.length > 0) continue; // it is for a store, as it should be
     if (!isNearMatch({ wanted: entry.selectors.length, missing: missing.length })) continue;
     const isExpired = entry.expiresAt !== 0 && entry.expiresAt <= nowSeconds;
     const misspelled = new Map(
@@ -32,7 +33,8 @@ export function compareEntries(
         return known === undefined ? [] : [[formatSelector(selector), known] as const];
       }),
     );
-    compared.push({ entry, matches: missing.length === 0 && !isExpired, missing, misspelled });
+    const matches = missing.length === 0 && !isExpired && !entry.storeSvid;
+    compared.push({ entry, matches, missing, misspelled });
   }
   return compared.toSorted(
     (a, b) =>

@@ -23,6 +23,12 @@ export function entryCauses(facts: WorkloadFacts, show: ShowSelector): readonly 
 
 function whyNoSvid({ entry, matches, signingSince, refusal }: EntryFacts, { agent }: WorkloadFacts): Finding {
   const what = `Entry ${entry.id} gives ${entry.spiffeId} to this workload`;
+  if (entry.storeSvid) {
+    return {
+      code: 'ENTRY_FOR_STORE',
+      text: `Entry ${entry.id} has the selectors of this workload, and its X.509-SVID is for an SVID store (store_svid), so that no workload gets it: make a second entry without -storeSVID.`,
+    };
+  }
   if (!matches) {
     const expiredAt = time(new Date(entry.expiresAt * 1000));
     return {

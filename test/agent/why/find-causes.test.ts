@@ -20,7 +20,10 @@ const NODE = parseSpiffeId('spiffe://example.org/node');
 const WEB = parseSpiffeId('spiffe://example.org/web');
 const SELECTORS = ['unix:uid:1000', 'unix:user:ada', 'k8s:ns:shop'].map(parseSelector);
 
-const entryFor = (selectors: readonly string[], more: { spiffeId?: typeof WEB; expiresAt?: number } = {}) => ({
+const entryFor = (
+  selectors: readonly string[],
+  more: { spiffeId?: typeof WEB; expiresAt?: number; storeSvid?: boolean } = {},
+) => ({
   ...{ id: 'e1', spiffeId: WEB, selectors: selectors.map(parseSelector), federatesWith: [], expiresAt: 0 },
   ...{ storeSvid: false, admin: false, downstream: false, hint: '', revisionNumber: 0, createdAt: 0 },
   disableX509SvidPrefetch: false,
@@ -129,6 +132,11 @@ const cases: readonly (readonly [FindingCode, RegExp, Case])[] = [
     'ENTRY_EXPIRED',
     /expired at 2026-11-28T11:00:00Z: give it a later time with "assayer server entry update -entryExpiry"/,
     { entries: known(entryFor(mine, { expiresAt: PAST.getTime() / 1000 })) },
+  ],
+  [
+    'ENTRY_FOR_STORE',
+    /^Entry e1 has the selectors .* make a second entry without -storeSVID\.$/,
+    { entries: known(entryFor(mine, { storeSvid: true }), { svidExpiresAt: LATER }) },
   ],
   [
     'ENTRY_EXPIRED',
