@@ -83,6 +83,10 @@ export function pluginConfig(config: Partial<PluginConfig> & Pick<PluginConfig, 
 function builtinOf(dist: string, side: 'server' | 'agent', type: string, name: string) {
   const builtin = builtinPlugins(side)(type, name);
   return (
-    builtin && { ...builtin, args: [join(dist, 'plugins', `${side}-${name}.js`)], program: [dist, ...builtin.program] }
+    builtin && {
+      ...builtin,
+      args: [...builtin.args.slice(0, -1), join(dist, 'plugins', `${side}-${name}.js`)],
+      program: [dist, ...builtin.program],
+    }
   );
 }

@@ -37,7 +37,7 @@ export class Program implements AsyncDisposable {
   }
 
   static start({ name, dist, args }: ProgramOptions): Program {
-    const child = spawn(process.execPath, [join(dist, 'assayer.js'), ...args], {
+    const child = spawn(process.execPath, [...heapFlags(args), join(dist, 'assayer.js'), ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...compileCache(dist) },
     });
@@ -77,6 +77,11 @@ export class Program implements AsyncDisposable {
     const insist = setTimeout(() => this.#child.kill('SIGKILL'), GRACE_MS);
     await exited.finally(() => clearTimeout(insist));
   }
+}
+
+/** As `bin/assayer` has them. */
+function heapFlags([command]: readonly string[]): readonly string[] {
+  return command === 'agent' ? ['--max-semi-space-size=4', '--heap-growing-percent=100'] : [];
 }
 
 /** What V8 kept of the programs when they were built; `bin/assayer` names the same folder. */

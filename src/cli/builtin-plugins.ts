@@ -27,6 +27,9 @@ const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['agent WorkloadAttestor k8s', k8sManifest],
 ]);
 
+/** A plugin keeps little: V8 is to collect garbage sooner, so that it grows less under load. */
+const SMALL_HEAP = ['--max-semi-space-size=4', '--heap-growing-percent=100'];
+
 interface BuiltinPlugin {
   readonly command: string;
   readonly args: readonly string[];
@@ -59,7 +62,7 @@ export function builtinPlugins(side: 'server' | 'agent', version?: string) {
     const program = parts.map((part) => join(root, part));
     return {
       command: process.execPath,
-      args: [path],
+      args: [...SMALL_HEAP, path],
       manifest,
       program,
       ...(version === undefined ? {} : { version }),
