@@ -36,7 +36,7 @@ export async function listenUnix(options: UnixListenerOptions): Promise<UnixList
   const { path, mode, folderMode = 0o755 } = options;
   requireUsablePath(path);
   await createFolder(dirname(path), folderMode);
-  await requireOwnFolders(path);
+  await requireOwnFolders(path, options.log);
   await removeStaleSocket(path);
   const server = createServer((socket) => identify(socket, options));
   await listen(server, path, mode);
@@ -72,16 +72,23 @@ async function createFolder(folder: string, mode: number): Promise<void> {
 }
 
 /**
- * Who owns a folder on the way may put a socket of his own in the place of this one, and answer in its name: in /tmp,
+ * Who owns a folder on the way, or may write to it, may put a socket of his own in the place of this one, and answer in its name: in /tmp,
  * whoever makes the folder first.
  */
-async function requireOwnFolders(path: string): Promise<void> {
+async function requireOwnFolders(path: string, log: Logger): Promise<void> {
   const user = process.geteuid?.() ?? ROOT;
   let folder = await realpath(dirname(path));
   for (;;) {
-    const { uid } = await stat(folder);
+    const { uid, mode } = await stat(folder);
     if (uid !== ROOT && uid !== user) {
       throw unusable(path, `the folder "${folder}" belongs to user ${uid}, remove it or choose one of your own`);
+    }
+    if ((mode & 0o1002) === 0o002) {
+      // Not refused: a volume of Kubernetes is so, which only the pod's own containers see.
+      log.warning('every user may put another socket in the place of this one: run chmod o-w on the folder', {
+        path,
+        folder,
+      });
     }
     if (folder === dirname(folder)) return;
     folder = dirname(folder);

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chown, lstat, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { createConnection, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
@@ -249,4 +249,23 @@ test.runIf(process.getuid?.() === 0)('a folder of another user is none to listen
   await expect(listen({ path: `${taken}/public/s` })).rejects.toEqual(refusal);
   await symlink(taken, folder.join('link'));
   await expect(listen({ path: folder.join('link/s') })).rejects.toEqual(refusal);
+});
+
+test('a folder in which everybody may replace the socket is told of; one where nobody can is not', async () => {
+  const folder = await temporaryFolder();
+  const open = folder.join('open');
+  await mkdir(open);
+  const warnings: LogRecord[] = [];
+  const log = new Logger((record) => warnings.push(record), 'warning');
+  for (const [name, mode] of [
+    ['a', 0o755],
+    ['b', 0o1777],
+    ['c', 0o777],
+  ] as const) {
+    await chmod(open, mode);
+    await using _ = await listenUnix({ path: `${open}/${name}`, mode: 0o700, log, onConnection: () => {} });
+  }
+  expect(warnings.map(({ message, fields }) => [message, fields])).toEqual([
+    [expect.stringMatching(/run chmod o-w on the folder/), { path: `${open}/c`, folder: open }],
+  ]);
 });
