@@ -47,9 +47,9 @@ export function defineWorkloadAttestor<Config, State>(definition: WorkloadAttest
       const { attestReference } = definition;
       const service = bindService(WorkloadAttestorService, {
         async attest({ pid }, { signal }) {
+          const { state, trustDomain } = configuration.current;
           // Systems take 0 for whoever asks them, which would be the plugin itself.
           if (pid < 1) throw new SpiffeError('ARGUMENT_INVALID', `${pid} is no process ID`);
-          const { state, trustDomain } = configuration.current;
           const selectorValues = await definition.attest(pid, state, { ...runtime, trustDomain, signal });
           return { selectorValues: [...selectorValues] };
         },

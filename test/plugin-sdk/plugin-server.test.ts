@@ -111,6 +111,17 @@ describe('services of go-plugin and SPIRE (plugin-wire §4, §5)', () => {
     await expect(stdio.streamStdio({}).receive()).rejects.toMatchObject({ status: Status.FailedPrecondition });
   });
 
+  test.each([0, -1])('a workload attestor is not asked about process %i, which is none', async (pid) => {
+    await using plugin = await start();
+    const client = createClient(WorkloadAttestorDefinition, plugin.channel);
+    await expect(client.attest({ pid })).rejects.toMatchObject({ status: Status.FailedPrecondition });
+    await createClient(ConfigDefinition, plugin.channel).configure(configuration('word = "asked"'));
+    await expect(client.attest({ pid })).rejects.toMatchObject({
+      status: Status.InvalidArgument,
+      message: expect.stringContaining(`${pid} is no process ID`),
+    });
+  });
+
   test('Deinit ends what is open; the plugin answers again once it is configured again', async () => {
     await using plugin = await start();
     const init = createClient(InitDefinition, plugin.channel);
