@@ -316,3 +316,31 @@ describe('an event', () => {
     );
   });
 });
+
+describe('a UEFI variable', () => {
+  const encode = (nameLength: bigint, dataLength: bigint, rest: Uint8Array) => {
+    const lengths = Buffer.alloc(16);
+    lengths.writeBigUInt64LE(nameLength, 0);
+    lengths.writeBigUInt64LE(dataLength, 8);
+    return Buffer.concat([Buffer.from('0123456789abcdef0123456789abcdef', 'hex'), lengths, rest]);
+  };
+
+  test('has a GUID, a name and data', () => {
+    const { guid, name, data } = parseUefiVariable(encode(2n, 3n, Buffer.from('6400620007080a', 'hex')));
+    expect([guid, name, Buffer.from(data).toString('hex')]).toEqual([
+      '67452301-ab89-efcd-0123-456789abcdef',
+      'db',
+      '07080a',
+    ]);
+  });
+
+  test.each<readonly [string, Uint8Array, RegExp]>([
+    ['with a long name', encode(1_025n, 0n, Buffer.alloc(2_050)), /the name of a UEFI variable has 1025 characters/],
+    ['with a name of 2^64 - 1', encode(2n ** 64n - 1n, 0n, Buffer.alloc(2)), /has 18446744073709551615 characters/],
+    ['with less data than it announces', encode(0n, 2n, Buffer.alloc(1)), /announces 2 bytes of data, and 1 follow/],
+    ['with more data than it announces', encode(0n, 1n, Buffer.alloc(2)), /announces 1 bytes of data, and 2 follow/],
+    ['that is cut off', Buffer.alloc(15), /a UEFI variable has \d bytes left/],
+  ])('%s is refused', (_what, bytes, message) => {
+    expect(refusalOf(() => parseUefiVariable(bytes))).toEqual(denied('D26', message));
+  });
+});
