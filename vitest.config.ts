@@ -14,6 +14,8 @@ export default defineConfig({
     pool: 'forks',
     testTimeout: ofKubernetes ? 180_000 : 30_000,
     hookTimeout: 120_000,
+    // What is waited for comes late on a machine that does many other things; waiting costs nothing where it comes.
+    expect: { poll: { timeout: 20_000, interval: 20 } },
     sequence: { hooks: 'stack' },
     ...(switchedOff === undefined ? {} : { fsModuleCache: false }),
   },

@@ -141,7 +141,7 @@ describe.runIf(process.getuid?.() === 0)('a connection that is left to another p
       message: expect.stringContaining(`the caller, process ${caller.pid}, has ended`),
     });
     const statusOfNext = () => firstOf(follow(caller)).catch(({ status }) => status);
-    await expect.poll(statusOfNext, { timeout: 20_000 }).toBe(Status.Unavailable); // the connection is ended, too
+    await expect.poll(statusOfNext).toBe(Status.Unavailable); // the connection is ended, too
   });
 
   test('gets nothing once another process has the number', async () => {

@@ -8,6 +8,7 @@ import { builtinPlugins } from '../../src/cli/builtin-plugins.ts';
 import { readAgentConfig } from '../../src/config/agent-config.ts';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
 import { curl } from '../harness/curl.ts';
+import { eventually } from '../harness/eventually.ts';
 import { healthPortIn, withFreePorts } from '../harness/free-ports.ts';
 import { TestDomain } from './test-domain.ts';
 
@@ -29,10 +30,8 @@ test('an agent that is well says so; one whose socket has gone is neither live n
   await rm(agent.running.socketPath);
   const agentDetails = { make_new_x509_err: "the agent's socket does not answer: see the log" };
   for (const path of ['/live', '/ready']) {
-    await vi.waitFor(
-      async () =>
-        expect(await ask(agent.healthPort, path)).toEqual([500, { agent: agentDetails, 'catalog.plugins': {} }]),
-      { timeout: 10_000 },
+    await eventually(async () =>
+      expect(await ask(agent.healthPort, path)).toEqual([500, { agent: agentDetails, 'catalog.plugins': {} }]),
     );
   }
 });
@@ -59,7 +58,7 @@ test('an agent whose server does not answer yet is live, and not ready', async (
     },
   );
   try {
-    await vi.waitFor(() => healthPortIn(records), { timeout: 20_000 });
+    await eventually(() => healthPortIn(records));
     const port = healthPortIn(records);
     expect(await ask(port, '/live')).toEqual(ALL_WELL);
     const agent = { make_new_x509_err: 'the server has not told what workloads there are' };

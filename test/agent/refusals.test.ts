@@ -156,7 +156,7 @@ describe('the data folder', () => {
     const name = nextName();
     const first = await domain.startAgent(name);
     const path = domain.folder.join(`${name}/data/workload-cache`);
-    await expect.poll(() => readFile(path).catch(() => undefined), { timeout: 15_000 }).toBeDefined();
+    await expect.poll(() => readFile(path).catch(() => undefined)).toBeDefined();
     await first[Symbol.asyncDispose]();
     for (const name of ['agent.json', 'workload-cache']) {
       expect((await stat(join(dirname(path), name))).mode & 0o777).toBe(0o600);

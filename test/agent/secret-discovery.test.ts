@@ -212,7 +212,7 @@ describe('a stream', () => {
     await early.send(request(['default']));
     await expect(early.receive()).rejects.toEqual(refusal);
     const id = await bare.createEntry('/short-lived');
-    await expect.poll(() => fetchIds(lonely), { timeout: 15_000 }).toEqual(['spiffe://example.org/short-lived']);
+    await expect.poll(() => fetchIds(lonely)).toEqual(['spiffe://example.org/short-lived']);
     await using stream = open(lonely);
     await stream.send(request(['default']));
     expect(namesIn(await receive(stream))).toEqual(['default']);

@@ -90,13 +90,11 @@ describe('X.509', () => {
     const second = await domain.createEntry('/second', { hint: 'front' });
     const third = await domain.createEntry('/third', { hint: 'back' });
     await expect
-      .poll(async () => (await fetchX509(agent)).svids.map(({ spiffeId, hint }) => `${hint} ${spiffeId}`), {
-        timeout: 15_000,
-      })
+      .poll(async () => (await fetchX509(agent)).svids.map(({ spiffeId, hint }) => `${hint} ${spiffeId}`))
       .toEqual(['front spiffe://example.org/web', 'back spiffe://example.org/third']);
     await domain.deleteEntry(second);
     await domain.deleteEntry(third);
-    await expect.poll(async () => (await fetchX509(agent)).svids.length, { timeout: 15_000 }).toBe(1);
+    await expect.poll(async () => (await fetchX509(agent)).svids.length).toBe(1);
   });
 
   test('a stream tells of an entry that is added, changed and deleted', async () => {
@@ -141,17 +139,17 @@ describe('X.509', () => {
     await setBundle({ x509Authorities, jwtAuthorities });
     const id = await domain.createEntry('/federated', { federatesWith: ['partner.org'] });
     const federated = async () => Object.keys((await fetchX509(agent)).federatedBundles);
-    await expect.poll(federated, { timeout: 15_000 }).toEqual(['spiffe://partner.org']);
+    await expect.poll(federated).toEqual(['spiffe://partner.org']);
     const { bundles } = await firstOf(workloadApi(agent).fetchX509Bundles({}, AS_WORKLOAD));
     expect(Object.keys(bundles)).toEqual(['spiffe://example.org', 'spiffe://partner.org']);
     const jwt = await firstOf(workloadApi(agent).fetchJWTBundles({}, AS_WORKLOAD));
     expect(JSON.parse(Buffer.from(jwt.bundles['spiffe://partner.org'] ?? []).toString()).keys).toHaveLength(1);
     await setBundle({}); // go-spiffe's client would refuse all bundles for one that is empty
-    await expect.poll(federated, { timeout: 15_000 }).toEqual([]);
+    await expect.poll(federated).toEqual([]);
     await setBundle({ x509Authorities, jwtAuthorities });
-    await expect.poll(federated, { timeout: 15_000 }).toEqual(['spiffe://partner.org']);
+    await expect.poll(federated).toEqual(['spiffe://partner.org']);
     await domain.deleteEntry(id);
-    await expect.poll(federated, { timeout: 15_000 }).toEqual([]);
+    await expect.poll(federated).toEqual([]);
   });
 });
 

@@ -2,6 +2,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { TestDomain } from '../agent/test-domain.ts';
 import { curl } from '../harness/curl.ts';
+import { eventually } from '../harness/eventually.ts';
 import { freePort } from '../harness/free-port.ts';
 import type { TestAgent } from '../harness/running-agent.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
@@ -60,8 +61,8 @@ health_checks { listener_enabled = true bind_address = "127.0.0.1" bind_port = $
     expect((await curl(`http://127.0.0.1:${port}/live`)).status).toBe(200);
 
     const entry = await domain.createEntry('/files', { dnsNames: ['files'] });
-    await vi.waitFor(async () => expect((await ready()).status).toBe(200), { timeout: 40_000, interval: 250 });
-    await vi.waitFor(() => read('said'), { timeout: 10_000 });
+    await eventually(async () => expect((await ready()).status).toBe(200), 40_000);
+    await eventually(() => read('said'));
     const [started = ''] = (await read('said')).split('\n');
     expect(started).toMatch(/^started \["\$HOME; touch x","two words"\] \d+$/);
     const firstKey = await read('key.pem');
@@ -78,16 +79,10 @@ health_checks { listener_enabled = true bind_address = "127.0.0.1" bind_port = $
     expect(JSON.parse(await read('keys.json')).keys).toHaveLength(1);
 
     const pid = started.split(' ').at(-1);
-    await vi.waitFor(async () => expect(await read('said')).toContain(`renewed ${pid}`), {
-      timeout: 40_000,
-      interval: 250,
-    });
+    await eventually(async () => expect(await read('said')).toContain(`renewed ${pid}`), 40_000);
     const secondKey = await read('key.pem');
     expect(secondKey).not.toBe(firstKey);
-    await vi.waitFor(async () => expect(await read('db.token')).not.toBe(firstToken), {
-      timeout: 20_000,
-      interval: 250,
-    });
+    await eventually(async () => expect(await read('db.token')).not.toBe(firstToken));
 
     await domain.deleteEntry(entry);
     await helper.waitFor('no identity any more');
@@ -123,7 +118,7 @@ svid_bundle_file_name = "bundle.pem"`;
     });
 
     await domain.createEntry('/once');
-    await vi.waitFor(async () => expect(await run()).toMatchObject({ code: 0 }), { timeout: 40_000 });
+    await eventually(async () => expect(await run()).toMatchObject({ code: 0 }), 40_000);
     const both = await readFile(folder.join('both.pem'), 'utf8');
     expect(both).toMatch(/^-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----/);
     expect((await stat(folder.join('both.pem'))).mode & 0o777).toBe(0o600);

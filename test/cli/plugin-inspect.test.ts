@@ -1,6 +1,7 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { isGone } from '../plugin-host/is-gone.ts';
 import { ProgramProcess, runCli } from './run-cli.ts';
@@ -127,9 +128,9 @@ describe('plugin inspect', () => {
     const pidFile = folder.join('pid');
     const command = await script('slow', `echo $$ > ${pidFile}.new`, `mv ${pidFile}.new ${pidFile}`, 'sleep 60');
     await using program = new ProgramProcess(['plugin', 'inspect', command]);
-    const pid = await vi.waitFor(async () => Number(await readFile(pidFile, 'utf8')), 20_000);
+    const pid = await eventually(async () => Number(await readFile(pidFile, 'utf8')));
     program.signal('SIGINT');
     expect(await program.ended()).toBe(130);
-    await vi.waitFor(() => expect(isGone(pid)).toBe(true));
+    await eventually(() => expect(isGone(pid)).toBe(true));
   });
 });

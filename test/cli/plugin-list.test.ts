@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { formatPlugin } from '../../src/cli/list-plugins.ts';
 import { PluginState } from '../../src/gen/assayer/plugin/v1/plugin.ts';
 import { isOwnUser } from '../../src/plugin-host/plugins-service.ts';
 import type { Peer } from '../../src/rpc/peer.ts';
+import { eventually } from '../harness/eventually.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { AgentProcess } from './agent-process.ts';
 import { runCli } from './run-cli.ts';
@@ -52,7 +53,7 @@ describe('server plugin list', () => {
     const before = await memoryPlugin();
     expect(before).toMatchObject({ generation: 1, restarts: 0, last_error: '' });
     process.kill(before.pid, 'SIGKILL');
-    await vi.waitFor(async () => expect(await memoryPlugin()).toMatchObject({ restarts: 1, state: 'running' }), 20_000);
+    await eventually(async () => expect(await memoryPlugin()).toMatchObject({ restarts: 1, state: 'running' }));
     const after = await memoryPlugin();
     expect(after).toMatchObject({ generation: 2, last_error: 'its process was ended by SIGKILL' });
     expect(after.pid).not.toBe(before.pid);

@@ -1,6 +1,7 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { AgentProcess } from './agent-process.ts';
 import { ServerProcess } from './server-process.ts';
@@ -101,7 +102,7 @@ test('SIGUSR1 reloads what has changed, and nothing else', async () => {
   const { generation } = await pluginOf(server, 'disk');
   await writeFile(folder.join('attestor.hcl'), '# another text\n');
   server.program.signal('SIGUSR1');
-  await vi.waitFor(async () => expect(await pluginOf(server, 'sdk')).toMatchObject({ generation: 2 }), 20_000);
+  await eventually(async () => expect(await pluginOf(server, 'sdk')).toMatchObject({ generation: 2 }));
   expect(await pluginOf(server, 'disk')).toMatchObject({ generation });
 });
 
@@ -114,7 +115,7 @@ test('SIGUSR1 does so on the agent, with what is in its configuration file by th
   await writeFile(path, text.replace('WorkloadAttestor "unix" {}', changed));
   agent.program.signal('SIGUSR1');
   const next = { generation: unix.generation + 1 };
-  await vi.waitFor(async () => expect(await pluginOf(agent, 'unix')).toMatchObject(next), 20_000);
+  await eventually(async () => expect(await pluginOf(agent, 'unix')).toMatchObject(next));
   expect(await pluginOf(agent, 'memory')).toMatchObject({ pid: memory.pid, generation: memory.generation });
 });
 
@@ -122,7 +123,7 @@ test('healthcheck names a plugin that keeps ending', async () => {
   await writeScript(ENDS);
   process.kill((await pluginOf(server, 'sdk')).pid, 'SIGKILL');
   const isNamed = async () => expect((await server.run(['healthcheck'])).code).toBe(1);
-  await vi.waitFor(isNamed, { timeout: 25_000, interval: 500 });
+  await eventually(isNamed, 25_000);
   const { code, stderr } = await server.run(['healthcheck']);
   expect(code).toBe(1);
   expect(stderr).toMatch(

@@ -91,13 +91,11 @@ describe('server run', () => {
     const path = await caseFolder();
     const config = await writeServerConf({ folder: path, bindPort: await findFreePort() });
     await using program = new ProgramProcess(['server', 'run', '-config', config, '-logFile', `${path}/log`]);
-    await expect
-      .poll(() => readFile(`${path}/log`, 'utf8').catch(() => ''), { timeout: 20_000 })
-      .toContain('server is ready');
+    await expect.poll(() => readFile(`${path}/log`, 'utf8').catch(() => '')).toContain('server is ready');
     expect((await stat(`${path}/log`)).mode & 0o007).toBe(0);
     await rename(`${path}/log`, `${path}/log.1`);
     program.signal('SIGUSR2');
-    await expect.poll(() => existsSync(`${path}/log`), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => existsSync(`${path}/log`)).toBe(true);
     expect(await program.stop()).toBe(0);
     expect(await readFile(`${path}/log`, 'utf8')).toContain('msg="stopped"');
     expect(await readFile(`${path}/log.1`, 'utf8')).not.toContain('msg="stopped"');

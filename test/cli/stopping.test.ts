@@ -15,6 +15,7 @@ import { parseBundlePem } from '../../src/spiffe/bundle-document.ts';
 import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts';
 import { Status } from '../../src/spiffe/status.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
+import { eventually } from '../harness/eventually.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
 import { isGone } from '../plugin-host/is-gone.ts';
 import { newCsr } from '../server/callers.ts';
@@ -125,14 +126,11 @@ test('an agent ends its workloads’ streams and its plugins, one that hangs too
   using channel = RpcChannel.unix(agent.socketPath);
   const workload = createClient(SpiffeWorkloadAPIDefinition, channel);
   const metadata = { 'workload.spiffe.io': 'true' };
-  const bundles = await vi.waitFor(
-    async () => {
-      const stream = workload.fetchX509SVID({}, { metadata });
-      await stream.receive();
-      return stream;
-    },
-    { timeout: 30_000, interval: 500 },
-  );
+  const bundles = await eventually(async () => {
+    const stream = workload.fetchX509SVID({}, { metadata });
+    await stream.receive();
+    return stream;
+  }, 30_000);
   const started = await descendantsOf(agent.program.pid);
   for (const pid of started) process.kill(pid, 'SIGSTOP');
   const asked = expect(workload.fetchX509SVID({}, { metadata }).receive()).rejects.toSatisfy(isUnavailable);

@@ -114,7 +114,7 @@ describe('a connection', () => {
       most = Math.max(most, await connections());
     }
     expect(most).toBeLessThanOrEqual(4 + 1); // one more hears of changes
-    await expect.poll(connections, { timeout: 5_000 }).toBeLessThanOrEqual(2 + 1);
+    await expect.poll(connections).toBeLessThanOrEqual(2 + 1);
     expect(await datastore.entries.count()).toBe(40);
   });
 
@@ -128,9 +128,7 @@ describe('a connection', () => {
       return rows.map(({ pid }) => pid);
     };
     const before = await pids();
-    await expect
-      .poll(async () => (await pids()).filter((pid) => before.includes(pid)).length, { timeout: 10_000 })
-      .toBe(1);
+    await expect.poll(async () => (await pids()).filter((pid) => before.includes(pid)).length).toBe(1);
   });
 });
 

@@ -1,11 +1,11 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../src/cli/command-table.ts';
+import { freePort } from '../harness/free-port.ts';
 import { buildGo } from '../harness/go.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
@@ -26,16 +26,6 @@ function section(heading: string): string {
 /** What stands in fences of a language. */
 function fenced(language: string, of: string): readonly string[] {
   return [...of.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm'))].map(([, block = '']) => block);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  server.close();
-  await once(server, 'close');
-  return address.port;
 }
 
 /** Runs commands one after the other in a shell, which ends at the first that fails. Whatever they started ends too. */

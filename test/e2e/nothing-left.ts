@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { Swtpm } from '../../src/testing/swtpm.ts';
 
-const WAIT = { timeout: 10_000, interval: 20 };
+const WAIT = { timeout: 20_000, interval: 20 };
 
 /** Neither key nor session is in the TPM, as soon as the plugin knows that the attestation has ended. */
 export async function nothingLeftIn(tpm: Swtpm): Promise<void> {

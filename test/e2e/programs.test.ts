@@ -5,7 +5,7 @@ import { Deployment } from './deployment.ts';
 import { nothingLeftIn } from './nothing-left.ts';
 import { type Program, runAssayer } from './program.ts';
 
-const WAIT = { timeout: 15_000, interval: 50 };
+const WAIT = { timeout: 20_000, interval: 50 };
 const PROGRAMS = ['server', 'agent'] as const;
 
 let deployment: Deployment;

@@ -1,11 +1,12 @@
 import { chmod, chown, symlink, writeFile } from 'node:fs/promises';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import type { HelperConfig } from '../../src/config/helper-config.ts';
 import { readHelperConfig } from '../../src/config/helper-config.ts';
 import { Notifier } from '../../src/helper/notifier.ts';
 import { readPidFile } from '../../src/helper/read-pid-file.ts';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
 import { TestProcess } from '../harness/child-process.ts';
+import { eventually } from '../harness/eventually.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 
 const FILES = 'svid_file_name = "s"\nsvid_key_file_name = "k"\nsvid_bundle_file_name = "b"';
@@ -30,10 +31,10 @@ test('the process of a file is signalled as soon as there is one', async () => {
   );
   expect(await told.readLine()).toBe('up');
   notifier.notify();
-  await vi.waitFor(() => expect(() => notifier.check()).toThrow('does not exist: the program may not run yet'));
+  await eventually(() => expect(() => notifier.check()).toThrow('does not exist: the program may not run yet'));
   await writeFile(folder.join('pid'), `${told.pid}\nmore\n`);
   expect(await told.readLine()).toBe('told');
-  await vi.waitFor(() => expect(() => notifier.check()).not.toThrow());
+  await eventually(() => expect(() => notifier.check()).not.toThrow());
   expect(records.map(({ level }) => level)).toEqual(['warning', 'info']);
 });
 
@@ -44,7 +45,7 @@ test('a process that is another program than the server is left alone', async ()
   await using other = await TestProcess.start('cat', []);
   await writeFile(folder.join('pid'), `${other.pid}\n`);
   notifier.notify();
-  await vi.waitFor(() => expect(() => notifier.check()).toThrow('is "cat", not nginx: it is left alone'));
+  await eventually(() => expect(() => notifier.check()).toThrow('is "cat", not nginx: it is left alone'));
   other.writeLine('still here');
   expect(await other.readLine()).toBe('still here');
 });
@@ -55,19 +56,17 @@ test('a command that no signal tells is run again, once it has ended', async () 
   const started = () => records.filter(({ message }) => message === 'the command was started').length;
   await using notifier = new Notifier(await configOf(folder, 'cmd = "sleep"\ncmd_args = "0.5"'), logged(records));
   notifier.notify();
-  await vi.waitFor(() => expect(started()).toBe(1));
+  await eventually(() => expect(started()).toBe(1));
   notifier.notify();
-  await vi.waitFor(() => expect(started()).toBe(2), { timeout: 20_000 });
-  await vi.waitFor(() => expect(records.filter(({ message }) => message === 'the command has ended')).toHaveLength(2), {
-    timeout: 20_000,
-  });
+  await eventually(() => expect(started()).toBe(2));
+  await eventually(() => expect(records.filter(({ message }) => message === 'the command has ended')).toHaveLength(2));
 });
 
 test('a command that cannot be started is told with its name', async () => {
   await using folder = await createTemporaryFolder();
   await using notifier = new Notifier(await configOf(folder, 'cmd = "/no/such/program"'), logged([]));
   notifier.notify();
-  await vi.waitFor(() => expect(() => notifier.check()).toThrow('the command "/no/such/program" cannot be started'));
+  await eventually(() => expect(() => notifier.check()).toThrow('the command "/no/such/program" cannot be started'));
 });
 
 test.each([
@@ -94,7 +93,7 @@ test('a user whose file it is cannot have a signal sent to the processes of othe
   await chown(path, 12_345, 12_345);
   await expect(readPidFile(path)).rejects.toThrow(isOf);
   await writeFile(path, `${own.pid}\n`);
-  await vi.waitFor(async () => expect(await readPidFile(path)).toBe(own.pid));
+  await eventually(async () => expect(await readPidFile(path)).toBe(own.pid));
 
   await writeFile(folder.join('system.pid'), `${other.pid}\n`);
   await symlink('system.pid', folder.join('link'));

@@ -132,14 +132,14 @@ describe('two Envoys, the newest calling the oldest', () => {
     await using load = steadyLoad('web');
     const old = await steps.active();
     const next = await steps.prepare();
-    await expect.poll(countRoots, { timeout: 20_000 }).toEqual([2, 2]);
+    await expect.poll(countRoots).toEqual([2, 2]);
     await load.more();
     await steps.activate(next);
     await steps.taint(old);
-    await expect.poll(countOldSvids, { timeout: 20_000 }).toBe(0);
+    await expect.poll(countOldSvids).toBe(0);
     await load.more();
     await steps.revoke(old);
-    await expect.poll(countRoots, { timeout: 20_000 }).toEqual([1, 1]);
+    await expect.poll(countRoots).toEqual([1, 1]);
     await load.more();
     const { answered, failed } = await load.stop();
     expect(failed).toEqual([]);
@@ -148,7 +148,7 @@ describe('two Envoys, the newest calling the oldest', () => {
 
   test('are told of an entry that is deleted, and get its SVID again once it is back', async () => {
     await domain.deleteEntry(clientEntry);
-    await expect.poll(() => client.log(), { timeout: 20_000 }).toMatch(/closed: 7, no%20identity%20issued/);
+    await expect.poll(() => client.log()).toMatch(/closed: 7, no%20identity%20issued/);
     expect(await call('web')).toMatchObject({ status: 200 }); // an SVID is good until it expires
     await client[Symbol.asyncDispose]();
     client = await startClient();
@@ -219,7 +219,7 @@ function steadyLoad(cluster: string): Load {
   return {
     more: async () => {
       const goal = answered + 30;
-      await expect.poll(() => answered, { timeout: 20_000 }).toBeGreaterThan(goal);
+      await expect.poll(() => answered).toBeGreaterThan(goal);
     },
     stop,
     [Symbol.asyncDispose]: async () => void (await stop()),

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readHelperConfig } from '../../src/config/helper-config.ts';
 import { type RunningHelper, startHelper } from '../../src/helper/index.ts';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
@@ -9,6 +9,7 @@ import { TestDomain } from '../agent/test-domain.ts';
 import { TestProcess } from '../harness/child-process.ts';
 import { curl } from '../harness/curl.ts';
 import { Daemon } from '../harness/daemon.ts';
+import { eventually } from '../harness/eventually.ts';
 import { freePort } from '../harness/free-port.ts';
 import { MariadbServer, runMariadb } from '../harness/mariadb-server.ts';
 import { PostgresServer } from '../harness/postgres-server.ts';
@@ -250,5 +251,5 @@ frontend web
 });
 
 async function exists(path: string): Promise<void> {
-  await vi.waitFor(() => stat(path), { timeout: 30_000 });
+  await eventually(() => stat(path), 30_000);
 }

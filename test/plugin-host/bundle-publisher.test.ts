@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { PluginCatalog } from '../../src/plugin-host/catalog.ts';
 import type { BundlePublisher } from '../../src/plugin-host/kinds/bundle-publisher.ts';
 import { Status } from '../../src/spiffe/status.ts';
+import { eventually } from '../harness/eventually.ts';
 import { describeBundle } from '../interop/sdk-plugins/describe.ts';
 import { pluginConfig, TestHost } from './go-plugins.ts';
 import { describePlugins, loadServer, requireLoaded } from './implementations.ts';
@@ -21,7 +22,7 @@ describePlugins('a bundle publisher', (implementation) => {
 
   test('gets the whole bundle (§8.6)', async () => {
     await publisher.publishBundle(SAMPLE_BUNDLE, signal);
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(host.records).toContainEqual(
         expect.objectContaining({
           message: 'published',

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { PluginConfig } from '../../src/config/plugins.ts';
 import { createOneTimeIdentity } from '../../src/rpc/auto-mtls.ts';
 import { formatHandshake } from '../../src/rpc/handshake.ts';
+import { eventually } from '../harness/eventually.ts';
 import { pluginConfig, SQL, TestHost } from './go-plugins.ts';
 import { isGone } from './is-gone.ts';
 
@@ -83,7 +84,7 @@ describe('a plugin that is broken or hostile', () => {
       message: expect.stringMatching(message),
     });
     expect(failure).toMatchObject({ message: expect.stringMatching(/^failed to load plugin "bad": [^\n]*$/) });
-    await vi.waitFor(async () => expect(isGone(Number(await readFile(pidFile, 'utf8')))).toBe(true));
+    await eventually(async () => expect(isGone(Number(await readFile(pidFile, 'utf8')))).toBe(true));
     expect(existsSync(await readFile(folderFile, 'utf8'))).toBe(false);
   });
 
@@ -115,7 +116,7 @@ describe('a plugin that is broken or hostile', () => {
     const childFile = join(folder, 'child.pid');
     const { command } = await script('sleep 60 &', `echo $! > ${childFile}`, 'echo noise', 'wait');
     await expect(load({ command })).rejects.toThrow(/not a handshake/);
-    await vi.waitFor(async () => expect(isGone(Number(await readFile(childFile, 'utf8')))).toBe(true));
+    await eventually(async () => expect(isGone(Number(await readFile(childFile, 'utf8')))).toBe(true));
   });
 
   test.each([
@@ -141,7 +142,7 @@ describe('a plugin that is broken or hostile', () => {
     const { signal } = controller;
     const keyManager = pluginConfig({ type: 'KeyManager', name: 'slow', command });
     const loading = new TestHost().load('server', [SQL, keyManager], { signal });
-    const pid = await vi.waitFor(async () => {
+    const pid = await eventually(async () => {
       const text = await readFile(pidFile, 'utf8');
       expect(text).not.toBe('');
       return Number(text);

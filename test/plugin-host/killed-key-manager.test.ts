@@ -1,17 +1,17 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:tls';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { builtinPlugins } from '../../src/cli/builtin-plugins.ts';
 import type { ManagedKey } from '../../src/plugin-host/kinds/key-manager.ts';
 import { ManagedTlsKey } from '../../src/rpc/managed-tls-key.ts';
 import { TestAuthority } from '../../src/testing/test-authority.ts';
 import { encodePem } from '../../src/x509/pem.ts';
+import { eventually } from '../harness/eventually.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { pluginConfig, SQL, TestHost } from './go-plugins.ts';
 
 const KILLS = 3;
 const ID = 'spiffe://example.org/x';
-const WAIT = { timeout: 20_000, interval: 20 };
 
 let folder: TemporaryFolder;
 let authority: TestAuthority;
@@ -71,10 +71,7 @@ describe.each([false, true])('a key manager that is killed again and again, Auto
       process.kill(catalog.plugins[0]?.pid ?? Number.NaN, 'SIGKILL');
       await key.signDigest(new Uint8Array(32), 'sha256'); // waits for the next process
       expect(catalog.plugins[0]).toMatchObject({ generation: kill + 1 });
-      await vi.waitFor(
-        async () => expect([await handshake(), tlsKey.lastFailure]).toEqual([`URI:${ID}`, undefined]),
-        WAIT,
-      );
+      await eventually(async () => expect([await handshake(), tlsKey.lastFailure]).toEqual([`URI:${ID}`, undefined]));
       const found = await catalog.keyManager.findKey('tls');
       expect(found).toMatchObject({ publicKey: key.publicKey, fingerprint: key.fingerprint });
     }

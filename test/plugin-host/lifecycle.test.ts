@@ -3,11 +3,12 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { MetricsDefinition } from '../../src/gen/spire/hostservice/common/metrics/v1/metrics.ts';
 import { AgentStoreDefinition } from '../../src/gen/spire/hostservice/server/agentstore/v1/agentstore.ts';
 import { LateHostService } from '../../src/plugin-host/late-host-service.ts';
 import { Status } from '../../src/spiffe/status.ts';
+import { eventually } from '../harness/eventually.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { goPlugin, pluginConfig, SQL, TestHost } from './go-plugins.ts';
 import { isGone } from './is-gone.ts';
@@ -73,7 +74,7 @@ describeWithGo('a plugin’s life', () => {
     await using catalog = await loadKeyManager(host, { healthIntervalMs: 100, healthMs: 200 });
     const stopped = pidOf(catalog);
     process.kill(stopped, 'SIGSTOP');
-    await vi.waitFor(() => expect(catalog.plugins[0]).toMatchObject({ state: 'running', generation: 2 }), 5_000);
+    await eventually(() => expect(catalog.plugins[0]).toMatchObject({ state: 'running', generation: 2 }));
     expect(isGone(stopped)).toBe(true);
     expect(host.records.map(({ message }) => message)).toContain(
       'plugin does not answer its health check and is killed',
@@ -85,15 +86,15 @@ describeWithGo('a plugin’s life', () => {
     await using catalog = await loadKeyManager(host);
     for (let round = 1; round < 5; round++) {
       process.kill(pidOf(catalog), 'SIGKILL');
-      await vi.waitFor(() => expect(catalog.plugins[0]).toMatchObject({ generation: round + 1 }), 10_000);
+      await eventually(() => expect(catalog.plugins[0]).toMatchObject({ generation: round + 1 }));
     }
     process.kill(pidOf(catalog), 'SIGKILL');
-    await vi.waitFor(() => expect(catalog.plugins[0]).toMatchObject({ state: 'unhealthy' }));
+    await eventually(() => expect(catalog.plugins[0]).toMatchObject({ state: 'unhealthy' }));
     await expect(catalog.keyManager.getKeys()).rejects.toMatchObject({
       code: 'PLUGIN_EXITED',
       message: 'keymanager(km): the plugin is not running: its process was ended by SIGKILL',
     });
-    await vi.waitFor(async () => expect(await catalog.keyManager.getKeys()).toEqual([]), 10_000);
+    await eventually(async () => expect(await catalog.keyManager.getKeys()).toEqual([]));
   });
 
   test('one that hangs is killed after its grace', async () => {
@@ -172,7 +173,7 @@ describeWithGo('a plugin’s life', () => {
     await once(host, 'exit');
     const { pid, socketPath } = JSON.parse(String(output));
     expect(pid).toBeGreaterThan(1);
-    await vi.waitFor(() => expect(isGone(pid)).toBe(true));
+    await eventually(() => expect(isGone(pid)).toBe(true));
     expect(existsSync(dirname(socketPath))).toBe(false);
   });
 });

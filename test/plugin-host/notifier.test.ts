@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { PluginCatalog } from '../../src/plugin-host/catalog.ts';
 import type { Notifier } from '../../src/plugin-host/kinds/notifier.ts';
 import { Status } from '../../src/spiffe/status.ts';
+import { eventually } from '../harness/eventually.ts';
 import { describeBundle } from '../interop/sdk-plugins/describe.ts';
 import { pluginConfig, TestHost } from './go-plugins.ts';
 import { describePlugins, loadServer, requireLoaded } from './implementations.ts';
@@ -26,7 +27,7 @@ describePlugins('a notifier', (implementation) => {
     ['notifyAndAdvise', 'loaded'],
   ] as const)('%s hands over the whole bundle (§8.5)', async (method, message) => {
     await notifier('told')[method](SAMPLE_BUNDLE, signal);
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(host.records).toContainEqual(
         expect.objectContaining({
           level: 'info',

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { formatText } from '../../src/log/format.ts';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
 import { PluginLog } from '../../src/plugin-host/plugin-log.ts';
+import { eventually } from '../harness/eventually.ts';
 
 function read(...chunks: readonly string[]): readonly LogRecord[] {
   const records: LogRecord[] = [];
@@ -101,7 +102,7 @@ test('a plugin that writes faster than anybody reads waits', async () => {
     taken += 1;
   });
   for (let count = 0; count < 40; count += 1) stderr.write(chunk);
-  await vi.waitFor(() => expect(stderr.isPaused()).toBe(true));
+  await eventually(() => expect(stderr.isPaused()).toBe(true));
   expect(taken).toBeLessThan(40);
   stderr.destroy();
 });

@@ -4,6 +4,7 @@ import { PluginTelemetry } from '../../src/plugin-host/plugin-telemetry.ts';
 import { MetricFilter } from '../../src/telemetry/metric-filter.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { MAX_LINES } from '../../src/telemetry/series-budget.ts';
+import { eventually } from '../harness/eventually.ts';
 import { findSeries, readExposition } from '../harness/exposition.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { goPlugin, pluginConfig, SQL, TestHost } from './go-plugins.ts';
@@ -46,16 +47,16 @@ describeWithGo('metrics of plugins written in Go', () => {
     const kill = () => process.kill(catalog.plugins[0]?.pid ?? Number.NaN, 'SIGKILL');
     for (let round = 1; round < 5; round++) {
       kill();
-      await vi.waitFor(() => expect(catalog.plugins[0]).toMatchObject({ generation: round + 1 }), 10_000);
+      await eventually(() => expect(catalog.plugins[0]).toMatchObject({ generation: round + 1 }));
     }
     kill();
-    await vi.waitFor(async () => expect(await own('unhealthy')).toBe(1));
+    await eventually(async () => expect(await own('unhealthy')).toBe(1));
     const unhealthy = await scrape();
     expect(unhealthy.filter(({ name, value }) => name === 'host_plugin_unhealthy' && value === 1)).toHaveLength(1);
     expect(findSeries(unhealthy, 'host_plugin_up', KM).value).toBe(0);
     expect(findSeries(unhealthy, 'host_plugin_up', { plugin_name: 'na' }).value).toBe(1);
     expect(() => findSeries(unhealthy, 'host_plugin_memory_bytes', KM)).toThrow(/^0 series/);
-    await vi.waitFor(() => expect(catalog.plugins[0]).toMatchObject({ generation: 6 }), 10_000);
+    await eventually(() => expect(catalog.plugins[0]).toMatchObject({ generation: 6 }));
     const now = performance.now.bind(performance);
     using _aMinuteLater = vi.spyOn(performance, 'now').mockImplementation(() => now() + 60_000);
     expect(await own('unhealthy')).toBe(0);

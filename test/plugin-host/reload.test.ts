@@ -3,10 +3,11 @@ import { hash } from 'node:crypto';
 import { symlinkSync, writeFileSync } from 'node:fs';
 import { access, copyFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { PluginConfig } from '../../src/config/plugins.ts';
 import type { CatalogOptions, PluginCatalog } from '../../src/plugin-host/catalog.ts';
 import type { KeyManager } from '../../src/plugin-host/kinds/key-manager.ts';
+import { eventually } from '../harness/eventually.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { goPlugin, JOIN_TOKEN, pluginConfig, SQL, TestHost } from './go-plugins.ts';
@@ -65,7 +66,7 @@ describe('a key manager that keeps its keys', () => {
     const after = ofName(catalog, 'disk');
     expect(after).toMatchObject({ state: 'running', generation: 2, restarts: 0, lastError: undefined });
     expect(after.pid).not.toBe(before.pid);
-    await vi.waitFor(() => expect(isGone(before.pid)).toBe(true), 5_000);
+    await eventually(() => expect(isGone(before.pid)).toBe(true));
     const again = await keyManager.findKey('k');
     expect(again?.fingerprint).toBe(key.fingerprint);
     expect(again?.endpoint.socketPath).toBe(key.endpoint.socketPath);
@@ -161,9 +162,9 @@ test('a plugin that is down is up at once, and healthy, once it is reloaded', as
   await using catalog = await new TestHost().load('server', [SQL, disk('server', keysPath)]);
   for (let round = 1; round < 6; round++) {
     process.kill(ofName(catalog, 'disk').pid, 'SIGKILL');
-    if (round < 5) await vi.waitFor(() => expect(ofName(catalog, 'disk').generation).toBe(round + 1), 20_000);
+    if (round < 5) await eventually(() => expect(ofName(catalog, 'disk').generation).toBe(round + 1));
   }
-  await vi.waitFor(() => expect(catalog.plugins[0]?.state).toBe('unhealthy'));
+  await eventually(() => expect(catalog.plugins[0]?.state).toBe('unhealthy'));
   await catalog.reloader.reload('disk');
   expect(ofName(catalog, 'disk')).toMatchObject({ state: 'running', restarts: 4 });
   expect(await catalog.keyManager.getKeys()).toEqual([]);
@@ -181,13 +182,13 @@ test('a start that a reload has overtaken is given up, and what was reloaded is 
   await using catalog = await new TestHost().load('server', [SQL, slow], { readPlugins: async () => [SQL, now] });
   await writeFile(hold, '');
   process.kill(ofName(catalog, 'disk').pid, 'SIGKILL');
-  await vi.waitFor(() => access(waiting), 10_000);
+  await eventually(() => access(waiting));
   now = disk('server');
   await catalog.reloader.reload('disk');
   expect(ofName(catalog, 'disk')).toMatchObject({ state: 'running', generation: 2 });
   const { pid } = ofName(catalog, 'disk');
   process.kill(pid, 'SIGKILL');
-  await vi.waitFor(() => expect(isGone(pid)).toBe(true), 5_000);
+  await eventually(() => expect(isGone(pid)).toBe(true));
   expect(await catalog.keyManager.getKeys()).toEqual([]);
   expect(ofName(catalog, 'disk')).toMatchObject({ state: 'running', generation: 3, restarts: 1 });
 });
@@ -224,22 +225,20 @@ describe('a plugin_data_file', () => {
     await write(file, text);
     await using catalog = await host.load('server', [SQL, configured(file)]);
     await write(file, `${text}# changed\n`);
-    await vi.waitFor(() => expect(ofName(catalog, 'disk')).toMatchObject({ generation: 2 }), 20_000);
+    await eventually(() => expect(ofName(catalog, 'disk')).toMatchObject({ generation: 2 }));
     await write(file, `${text}nonsense = true\n`);
-    await vi.waitFor(
-      () =>
-        expect(host.records).toContainEqual(
-          expect.objectContaining({
-            level: 'error',
-            message: 'plugin was not reloaded and goes on',
-            fields: expect.objectContaining({ plugin_name: 'disk', reason: expect.stringMatching(/nonsense/) }),
-          }),
-        ),
-      20_000,
+    await eventually(() =>
+      expect(host.records).toContainEqual(
+        expect.objectContaining({
+          level: 'error',
+          message: 'plugin was not reloaded and goes on',
+          fields: expect.objectContaining({ plugin_name: 'disk', reason: expect.stringMatching(/nonsense/) }),
+        }),
+      ),
     );
     expect(ofName(catalog, 'disk')).toMatchObject({ generation: 2, state: 'running' });
     await write(file, `${text}# changed again\n`);
-    await vi.waitFor(() => expect(ofName(catalog, 'disk')).toMatchObject({ generation: 3 }), 20_000);
+    await eventually(() => expect(ofName(catalog, 'disk')).toMatchObject({ generation: 3 }));
   });
 
   test('that has not changed reloads nothing when it is asked for what has', async () => {
@@ -289,7 +288,7 @@ describeWithGo('a Go plugin', () => {
     expect(ofName(catalog, 'go')).toMatchObject({ pid, generation: 1 });
     checksum = await checksumOf(command);
     await catalog.reloader.reload('go');
-    await vi.waitFor(() => expect(isGone(pid)).toBe(true), 5_000);
+    await eventually(() => expect(isGone(pid)).toBe(true));
     stop = true;
     for (const count of await Promise.all(callers)) expect(count).toBeGreaterThan(0);
     expect(ofName(catalog, 'go')).toMatchObject({ generation: 2, restarts: 0 });
@@ -333,7 +332,7 @@ describeWithGo('a Go plugin', () => {
       );
       expect(verdict?.spiffeId).toMatch(/^spiffe:\/\/example\.org\/spire\/agent\/go_digest\/node$/);
       expect(ofName(catalog, 'go_digest').generation).toBe(2);
-      await vi.waitFor(() => expect(isGone(pid)).toBe(true), 5_000);
+      await eventually(() => expect(isGone(pid)).toBe(true));
     });
 
     test('gives it no more than the time to drain, and says why', async () => {
@@ -343,7 +342,7 @@ describeWithGo('a Go plugin', () => {
         Buffer.from('node'),
         async (challenge) => {
           await catalog.reloader.reload('go_digest');
-          await vi.waitFor(() => expect(isGone(pid)).toBe(true), 5_000);
+          await eventually(() => expect(isGone(pid)).toBe(true));
           return answer(challenge);
         },
         options,

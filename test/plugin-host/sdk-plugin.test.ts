@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { BuiltinPlugins } from '../../src/plugin-host/to-plugin-spec.ts';
+import { eventually } from '../harness/eventually.ts';
 import { pluginConfig, SQL, TestHost } from './go-plugins.ts';
 
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -42,7 +43,7 @@ describe.each([false, true])('plugins of our own SDK in our own host, AutoMTLS %
       canReattest: false,
     });
     expect(host.metrics).toEqual(['sdk.attested']);
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(host.records).toContainEqual(
         expect.objectContaining({
           level: 'info',

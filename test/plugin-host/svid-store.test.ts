@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { PluginCatalog } from '../../src/plugin-host/catalog.ts';
 import type { StoredX509Svid, SvidStore } from '../../src/plugin-host/kinds/svid-store.ts';
 import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts';
 import { Status } from '../../src/spiffe/status.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
+import { eventually } from '../harness/eventually.ts';
 import { describeSvid } from '../interop/sdk-plugins/describe.ts';
 import { pluginConfig, TestHost } from './go-plugins.ts';
 import { describePlugins, loadAgent, requireLoaded } from './implementations.ts';
@@ -38,7 +39,7 @@ describePlugins('an SVID store', (implementation) => {
   afterAll(() => catalog?.[Symbol.asyncDispose]());
 
   const logged = async (message: string, fields: Record<string, string>) => {
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(host.records).toContainEqual(
         expect.objectContaining({ message, fields: expect.objectContaining(fields) }),
       ),

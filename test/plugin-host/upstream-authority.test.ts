@@ -9,6 +9,7 @@ import { parseCertificate } from '../../src/x509/certificate.ts';
 import { verifyChain } from '../../src/x509/chain.ts';
 import { createCsr } from '../../src/x509/csr.ts';
 import { signerOfKeyObject } from '../../src/x509/signer.ts';
+import { eventually } from '../harness/eventually.ts';
 import { pluginConfig, TestHost } from './go-plugins.ts';
 import { describePlugins, loadServer, requireLoaded } from './implementations.ts';
 
@@ -118,7 +119,7 @@ describePlugins('an upstream authority', (implementation) => {
       const updates = collect(minted.updates);
       await minted[Symbol.asyncDispose]();
       expect(await updates).toEqual([]);
-      await vi.waitFor(() => expect(cancelled()).toBe(before + 1));
+      await eventually(() => expect(cancelled()).toBe(before + 1));
     });
 
     test('ends by the signal; the plugin sees that', async () => {
@@ -128,7 +129,7 @@ describePlugins('an upstream authority', (implementation) => {
       const updates = collect(minted.updates);
       controller.abort();
       await expect(updates).rejects.toMatchObject({ status: Status.Cancelled });
-      await vi.waitFor(() => expect(cancelled()).toBe(before + 1));
+      await eventually(() => expect(cancelled()).toBe(before + 1));
     });
 
     test('ends by the signal before its first message', async () => {
@@ -151,7 +152,7 @@ describePlugins('an upstream authority', (implementation) => {
         code: 'DEADLINE_EXCEEDED',
         message: 'upstreamauthority(above): the plugin sent no message within 120 s',
       });
-      await vi.waitFor(() => expect(cancelled()).toBeGreaterThan(before));
+      await eventually(() => expect(cancelled()).toBeGreaterThan(before));
     });
   });
 

@@ -1,9 +1,10 @@
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PluginCatalog } from '../../src/plugin-host/catalog.ts';
 import type { BuiltinPlugins } from '../../src/plugin-host/to-plugin-spec.ts';
 import { type Swtpm, type SwtpmEk, startSwtpm } from '../../src/testing/swtpm.ts';
+import { eventually } from '../harness/eventually.ts';
 import { pluginConfig, SQL, TestHost } from '../plugin-host/go-plugins.ts';
 
 const entry = (name: string, side: string) =>
@@ -100,7 +101,7 @@ test('a TPM without a certificate is admitted by the hash that the agent tells',
   const key = csrKey();
   const { spiffeId } = await attest(server, agent, { agent: key, server: key });
   expect(spiffeId).toBe(`spiffe://example.org/spire/agent/tpm/${ekHash}`);
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(host.records).toContainEqual(
       expect.objectContaining({ level: 'warning', fields: expect.objectContaining({ ek_hash: ekHash }) }),
     ),

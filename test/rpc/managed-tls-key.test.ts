@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { connect, createServer, type SecureVersion, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { ManagedTlsKey, type ManagedTlsKeyOptions } from '../../src/rpc/managed-tls-key.ts';
@@ -94,12 +93,12 @@ test('many handshakes with two keys at once come to an end', async () => {
 });
 
 test('opening waits for the key manager without blocking this thread', async () => {
-  const delay = monitorEventLoopDelay({ resolution: 1 });
   await open('ec-p256'); // the signing thread runs
-  delay.enable();
+  let turns = 0;
+  const counting = setInterval(() => turns++, 10);
   await open('takes-500-ms');
-  delay.disable();
-  expect(delay.max / 1e6).toBeLessThan(400);
+  clearInterval(counting);
+  expect(turns).toBeGreaterThan(5); // a thread that is blocked has none, then one
 });
 
 const unusable = [
@@ -169,13 +168,10 @@ test('a key manager that died fails the handshake at once; one in its place that
   const heir = await KeyManagerProcess.start(socketPath);
   onTestFinished(() => heir[Symbol.asyncDispose]());
   await expect
-    .poll(
-      async () => {
-        await handshake();
-        return key.lastFailure;
-      },
-      { timeout: 10_000 },
-    )
+    .poll(async () => {
+      await handshake();
+      return key.lastFailure;
+    })
     .toBeUndefined(); // it has another key by that name, and no fingerprint was asked for
 });
 

@@ -103,13 +103,11 @@ test('bundle and identity of the moment count at every connection', async () => 
   bundle = authority.bundle(other);
   identity = agentSvid;
   await expect
-    .poll(
-      () =>
-        check(client).then(
-          () => 'in',
-          () => 'out',
-        ),
-      { timeout: 10_000 },
+    .poll(() =>
+      check(client).then(
+        () => 'in',
+        () => 'out',
+      ),
     )
     .toBe('in');
   expect(peers.at(-1)?.spiffeId).toBe(AGENT.spiffeId);

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { curl } from '../harness/curl.ts';
+import { eventually } from '../harness/eventually.ts';
 import { TestServer } from '../harness/running-server.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 
@@ -37,22 +38,16 @@ test('paths are those that are configured, and there is nothing else', async () 
 
 test('a key manager that keeps ending is named, and the CA does not sign: not ready', async () => {
   await using server = await start(HEALTH);
-  await vi.waitFor(
-    async () => {
-      const [plugin] = server.running.plugins;
-      if (plugin?.state === 'running' && plugin.pid !== undefined) process.kill(plugin.pid, 'SIGKILL');
-      expect(plugin?.state).toBe('unhealthy');
-    },
-    { timeout: 30_000, interval: 20 },
-  );
+  await eventually(async () => {
+    const [plugin] = server.running.plugins;
+    if (plugin?.state === 'running' && plugin.pid !== undefined) process.kill(plugin.pid, 'SIGKILL');
+    expect(plugin?.state).toBe('unhealthy');
+  }, 30_000);
   const named = { unhealthy_plugins_err: 'what keeps ending and is started again: KeyManager "memory"' };
-  await vi.waitFor(
-    async () => {
-      const { status, body } = await ask(server, '/ready');
-      expect([status, JSON.parse(body)]).toMatchObject([500, { 'catalog.plugins': named, server: {} }]);
-    },
-    { timeout: 10_000 },
-  );
+  await eventually(async () => {
+    const { status, body } = await ask(server, '/ready');
+    expect([status, JSON.parse(body)]).toMatchObject([500, { 'catalog.plugins': named, server: {} }]);
+  });
   // The host goes on starting it: that alone is no reason to end the program.
   expect(JSON.parse((await ask(server, '/live')).body)['catalog.plugins']).toEqual({});
   expect(server.records).toContainEqual(
@@ -65,15 +60,12 @@ test('a server whose admin socket has gone is neither live nor ready', async () 
   expect((await ask(server, '/ready')).status).toBe(200);
   await rm(server.running.socketPath);
   const reason = { get_bundle_err: 'the bundle cannot be had from the admin socket: see the log' };
-  await vi.waitFor(
-    async () => {
-      for (const path of ['/live', '/ready']) {
-        const { status, body } = await ask(server, path);
-        expect([status, JSON.parse(body).server]).toEqual([500, reason]);
-      }
-    },
-    { timeout: 10_000 },
-  );
+  await eventually(async () => {
+    for (const path of ['/live', '/ready']) {
+      const { status, body } = await ask(server, path);
+      expect([status, JSON.parse(body).server]).toEqual([500, reason]);
+    }
+  });
 });
 
 test('unless it is enabled nothing listens', async () => {

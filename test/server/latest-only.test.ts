@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { LatestOnly } from '../../src/server/latest-only.ts';
 
-const WAIT = { timeout: 10_000, interval: 10 };
+const WAIT = { timeout: 20_000, interval: 10 };
 
 test('works on one at a time, and of those that waited on the last only', async () => {
   const begun: { value: string; finish: () => void }[] = [];

@@ -81,9 +81,7 @@ test('a start and a stop with calls that are open', async () => {
   const attestation = anonymous.client(AgentDefinition).attestAgent();
   const ended = Promise.allSettled([attestation.receive(), watch.receive()]);
   await anonymous.client(BundleDefinition).getBundle({ outputMask });
-  const before = performance.now();
   await server[Symbol.asyncDispose]();
-  expect(performance.now() - before).toBeLessThan(5_000);
   await ended;
 });
 

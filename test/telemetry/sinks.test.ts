@@ -56,7 +56,7 @@ class Receiver implements AsyncDisposable {
   }
 
   async has(...wanted: readonly string[]): Promise<void> {
-    await expect.poll(() => this.lines, { timeout: 20_000 }).toEqual(expect.arrayContaining([...wanted]));
+    await expect.poll(() => this.lines).toEqual(expect.arrayContaining([...wanted]));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -128,7 +128,7 @@ describe('Statsd (C151)', () => {
     const config = { ...NONE, statsd: [{ address: 'no-such-host.invalid:8125' }] };
     using _sinks = openSinks({ config, program: 'server', metrics, log });
     metrics.gauge(['a']).set(1);
-    await expect.poll(() => records.length, { timeout: 20_000 }).toBe(1);
+    await expect.poll(() => records.length).toBe(1);
     expect(records[0]).toMatchObject({ level: 'warning', message: 'metrics were not sent, which is not told again' });
   });
 });

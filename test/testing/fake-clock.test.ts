@@ -1,5 +1,6 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { FakeClock } from '../../src/testing/fake-clock.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const START = '2031-02-03T04:05:06.000Z';
 
@@ -51,7 +52,7 @@ describe('a fake clock', () => {
     abort.abort(new Error('enough'));
     await expect(stopped).rejects.toThrow('enough');
     const forgotten = clock.sleep(10);
-    await vi.waitFor(() => expect(clock.sleeping).toBe(1));
+    await eventually(() => expect(clock.sleeping).toBe(1));
     await Promise.all([expect(forgotten).rejects.toMatchObject({ code: 'CANCELLED' }), clock[Symbol.asyncDispose]()]);
   });
 

@@ -153,7 +153,7 @@ describe('a program that is watched', () => {
     const run = watch([program, 'fork', ''], { cwd });
     expect(await run.line).toMatch(/^EAGAIN after (?:[1-3]?\d{1,3}|40\d\d)$/);
     expect(await run.exit).toBe(0);
-    await expect.poll(() => pidsOf(program), { timeout: 5_000 }).toEqual([]);
+    await expect.poll(() => pidsOf(program)).toEqual([]);
   }, 60_000);
 
   test('changes a path while somebody looks: it is an aid, and goes on', async () => {
@@ -166,7 +166,7 @@ describe('a program that is watched', () => {
     const run = watch([program, 'leave', '', 'exit', '0'], { cwd });
     expect(await run.exit).toBe(0);
     await run.observation;
-    await expect.poll(() => pidsOf(program), { timeout: 5_000 }).toEqual([]);
+    await expect.poll(() => pidsOf(program)).toEqual([]);
   });
 
   test('is gone with its launcher, and so is what it left', async () => {
@@ -174,7 +174,7 @@ describe('a program that is watched', () => {
     expect(await run.line).toBe('there');
     run.kill();
     expect(await run.exit).toBe('SIGKILL');
-    await expect.poll(() => pidsOf(program), { timeout: 1_000, interval: 20 }).toEqual([]);
+    await expect.poll(() => pidsOf(program)).toEqual([]);
     expect(isGone(run.pid)).toBe(true);
   });
 

@@ -5,6 +5,7 @@ import { MadeCgroup } from '../../harness/cgroups.ts';
 import { TestProcess } from '../../harness/child-process.ts';
 import type { RunningContainer } from '../../harness/container-engine.ts';
 import { DockerEngine } from '../../harness/docker-engine.ts';
+import { eventually } from '../../harness/eventually.ts';
 import { LoadedDockerPlugin } from './loaded-plugin.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -43,7 +44,7 @@ describe('a container of Docker', () => {
     const { commands } = engine;
     const seconds = ownSeconds();
     const beside = commands.call('exec', container.id, '/bin/sh', '-c', `exec sleep ${seconds}`).catch(() => {});
-    const pid = await vi.waitFor(() => findProcess(`sleep\x00${seconds}`), { timeout: 20_000 });
+    const pid = await eventually(() => findProcess(`sleep\x00${seconds}`));
     expect(await plugin.attest(pid)).toEqual(expected);
     process.kill(pid, 'SIGKILL');
     await beside;
@@ -88,7 +89,7 @@ describe('a process that says it is in a container', () => {
     const seconds = ownSeconds();
     const command = ['/bin/sh', '-c', `sleep ${seconds} & wait`];
     const moved = await engine.commands.start({ options: OPTIONS, command });
-    const child = await vi.waitFor(() => findProcess(`sleep\x00${seconds}`), { timeout: 20_000 });
+    const child = await eventually(() => findProcess(`sleep\x00${seconds}`));
     const root = new MadeCgroup('');
     for (const pid of [moved.pid, child]) {
       await root.take(pid);
@@ -168,7 +169,7 @@ describe('where it looks', () => {
     await engine.commands.call('rm', '-f', parent.id);
     const paths = expect.stringContaining(`/docker/${container.id}`);
     const fields = expect.objectContaining({ pid: container.pid, file: 'cgroup', paths });
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(old.records).toContainEqual(expect.objectContaining({ message: 'looked for a container', fields }));
     });
     expect(plugin.records.map(({ message }) => message)).not.toContain('looked for a container');

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readlinkSync } from 'node:fs';
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { sendEntries } from '../../../src/cli/apply/send-entries.ts';
 import { ApplyDefinition } from '../../../src/gen/assayer/server/apply/v1/apply.ts';
 import { AgentDefinition } from '../../../src/gen/spire/api/server/agent/v1/agent.ts';
@@ -9,6 +9,7 @@ import { EntryDefinition } from '../../../src/gen/spire/api/server/entry/v1/entr
 import { SVIDDefinition } from '../../../src/gen/spire/api/server/svid/v1/svid.ts';
 import { EntryMask } from '../../../src/gen/spire/api/types/types.ts';
 import type { LogFields } from '../../../src/log/logger.ts';
+import { eventually } from '../../harness/eventually.ts';
 import { TestServer } from '../../harness/running-server.ts';
 import { createTemporaryFolder } from '../../harness/temporary-folder.ts';
 import { create, created, inScope, outputMask, update } from '../authorization/registrar.ts';
@@ -48,7 +49,7 @@ beforeEach(() => {
 const audited = () => server.records.slice(seen).filter(({ fields }) => fields.type === 'audit');
 /** A call’s records are written when it has ended, which may be after its caller knows. */
 async function records(count: number): Promise<readonly LogFields[]> {
-  await vi.waitFor(() => expect(audited().length).toBeGreaterThanOrEqual(count), 20_000);
+  await eventually(() => expect(audited().length).toBeGreaterThanOrEqual(count));
   return audited().map(({ fields }) => fields);
 }
 /** Forgets the records so far, which are so many. */

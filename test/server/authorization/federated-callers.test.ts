@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   BundleDefinition,
   BatchDeleteFederatedBundleRequest_Mode as Mode,
@@ -8,6 +8,7 @@ import type { TlsIdentity } from '../../../src/rpc/tls-identity.ts';
 import { toApiBundle } from '../../../src/server/api/api-bundle.ts';
 import type { Bundle } from '../../../src/spiffe/bundle.ts';
 import { Status } from '../../../src/spiffe/status.ts';
+import { eventually } from '../../harness/eventually.ts';
 import { TestServer } from '../../harness/running-server.ts';
 import { createTemporaryFolder } from '../../harness/temporary-folder.ts';
 import { TlsCaller } from '../callers.ts';
@@ -70,7 +71,7 @@ test('callers of a federated trust domain are let in for as long as its bundle i
   const bundles = server.admin(BundleDefinition);
   await federateWith(partner.bundle);
   await federateWith(stranger.bundle);
-  await vi.waitFor(async () => expect(await countAs(registrar)).toBe(1), 20_000);
+  await eventually(async () => expect(await countAs(registrar)).toBe(1));
   expect(await countAs(operator)).toBe(2); // admin_ids
   expect(await countAs(await partner.identity('spiffe://partner.test/somebody'))).toBe(-Status.PermissionDenied);
 
@@ -82,6 +83,6 @@ test('callers of a federated trust domain are let in for as long as its bundle i
   using connected = new TlsCaller(server, registrar);
   expect(await countBy(connected)).toBe(1);
   await bundles.batchDeleteFederatedBundle({ trustDomains: ['partner.test'], mode: Mode.DELETE });
-  await vi.waitFor(async () => expect(await countBy(connected)).toBe(-Status.PermissionDenied), 20_000);
+  await eventually(async () => expect(await countBy(connected)).toBe(-Status.PermissionDenied));
   expect(await countAs(operator)).toBeLessThan(0);
 });

@@ -114,9 +114,8 @@ describe('two servers', () => {
     const failures = () =>
       a.records.filter(({ level, message }) => level === 'error' && message.includes('could not be refreshed'));
     await expect.poll(() => failures().map(({ fields }) => fields.trust_domain), WAIT).toContain('down.test');
-    const startedAt = performance.now();
     await a.admin(TrustDomainDefinition).refreshBundle({ trustDomain: 'b.test' });
-    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    expect(failures().map(({ fields }) => fields.trust_domain)).not.toContain('slow.test'); // it is still waited for
     await expect(a.admin(TrustDomainDefinition).refreshBundle({ trustDomain: 'down.test' })).rejects.toThrow(
       /cannot connect/,
     );
