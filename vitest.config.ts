@@ -11,6 +11,7 @@ export default defineConfig({
   test: {
     include: [ofKubernetes ? 'test/kubernetes/**/*.test.ts' : 'test/**/*.test.ts'],
     exclude: ofKubernetes ? [] : ['test/kubernetes/**'],
+    globalSetup: ['scripts/test/build-programs.js'],
     pool: 'forks',
     testTimeout: ofKubernetes ? 180_000 : 30_000,
     hookTimeout: 120_000,

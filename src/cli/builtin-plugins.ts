@@ -42,13 +42,13 @@ interface BuiltinPlugin {
  * Finds the executable of a built-in plugin: a bundle beside the built program, a source file beside the sources.
  *
  * @param version the program's, which is theirs.
+ * @param here a file of the program
  */
-export function builtinPlugins(side: 'server' | 'agent', version?: string) {
+export function builtinPlugins(side: 'server' | 'agent', version?: string, here = fileURLToPath(import.meta.url)) {
   return (type: string, name: string): BuiltinPlugin | undefined => {
     const manifest = BUILTINS.get(`${side} ${type} ${name}`);
     if (manifest === undefined) return undefined;
     const folder = type === 'UpstreamAuthority' ? `upstream-${name}` : name; // a key manager has the same name
-    const here = fileURLToPath(import.meta.url);
     const isSource = here.endsWith('.ts');
     const root = join(dirname(here), ...(isSource ? ['..', '..'] : ['..']));
     const path = isSource

@@ -1,7 +1,7 @@
 import { createServer, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { askAttestors } from '../../src/agent/workloads/attest-workload.ts';
-import { builtinPlugins } from '../../src/cli/builtin-plugins.ts';
+import { builtinPlugins } from '../harness/built-programs.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
 import { JOIN_TOKEN, pluginConfig, TestHost } from '../plugin-host/go-plugins.ts';
 

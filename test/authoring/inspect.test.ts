@@ -7,6 +7,7 @@ import { hostTag } from '../../src/plugin-host/sandbox/host-tag.ts';
 import { createOneTimeIdentity } from '../../src/rpc/auto-mtls.ts';
 import { formatHandshake, type Handshake } from '../../src/rpc/handshake.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
+import { PLUGIN_SDK } from '../harness/built-programs.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { GO_BUILDS, type GoPlugin, goPlugin } from '../plugin-host/go-plugins.ts';
@@ -40,8 +41,8 @@ const script = (...lines: readonly string[]) => write(['#!/bin/sh', ...lines, ''
 
 describe('a plugin of our SDK', () => {
   test.each([
-    ['../../src/plugins/memory/server.main.ts', { side: 'server', type: 'KeyManager' }],
-    ['../../src/plugins/memory/agent.main.ts', { side: 'agent', type: 'KeyManager' }],
+    ['../../dist/plugins/server-memory.js', { side: 'server', type: 'KeyManager' }],
+    ['../../dist/plugins/agent-memory.js', { side: 'agent', type: 'KeyManager' }],
     ['../interop/sdk-plugins/workload-attestor.ts', { side: 'agent', type: 'WorkloadAttestor' }],
     ['../plugin-host/sdk-attestor.ts', { side: 'server', type: 'NodeAttestor' }],
   ])('%s: finds its kind and all of its parts', async (path, kind) => {
@@ -61,14 +62,14 @@ describe('a plugin of our SDK', () => {
   });
 
   test('without a configuration it is not configured', async () => {
-    const inspection = await inspectOurs('../../src/plugins/memory/server.main.ts');
+    const inspection = await inspectOurs('../../dist/plugins/server-memory.js');
     expect(inspection).toMatchObject({ loadable: true, problems: [] });
     expect(inspection).not.toHaveProperty('configured');
   });
 
   test('tells why Configure refuses', async () => {
     const configFile = await write('colour = "red"');
-    const inspection = await inspectOurs('../../src/plugins/memory/server.main.ts', { configFile });
+    const inspection = await inspectOurs('../../dist/plugins/server-memory.js', { configFile });
     expect(inspection).toMatchObject({
       loadable: false,
       configured: false,
@@ -88,7 +89,7 @@ describe('a plugin of our SDK', () => {
   test('ends in the middle of its configuration', async () => {
     const configFile = await write('');
     const program = await write(`
-      import { servePlugin, defineNotifier } from ${JSON.stringify(source('../../src/plugin-sdk/index.ts'))};
+      import { servePlugin, defineNotifier } from ${JSON.stringify(PLUGIN_SDK)};
       import { z } from ${JSON.stringify(import.meta.resolve('zod'))};
       await servePlugin(defineNotifier({
         name: 'short', config: z.strictObject({}),

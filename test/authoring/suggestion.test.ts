@@ -1,6 +1,5 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -19,6 +18,7 @@ import { tpmAgentManifest, tpmServerManifest } from '../../src/plugins/tpm/manif
 import { unixManifest } from '../../src/plugins/unix/manifest.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
 import { Swtpm } from '../../src/testing/swtpm.ts';
+import { builtPlugin, PLUGIN_SDK } from '../harness/built-programs.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { type GoPlugin, goPlugin } from '../plugin-host/go-plugins.ts';
@@ -48,17 +48,17 @@ async function suggest(options: Partial<InspectOptions> & Pick<InspectOptions, '
   return inspection.suggestion ?? expect.fail('there is no suggestion');
 }
 
-/** A plugin of ours from its source: its package is this checkout. */
+/** A plugin of ours: its package is this checkout. */
 async function suggestOurs(
   path: string,
   configuration: string,
   options: Partial<InspectOptions> = {},
 ): Promise<Suggested> {
   const configFile = await write(configuration);
-  return await suggest({ command: process.execPath, args: [join(root, path)], configFile, ...options });
+  return await suggest({ command: process.execPath, args: [path], configFile, ...options });
 }
 
-/** What a suggestion has that a manifest does not give; the modules that a program from source reads aside. */
+/** What a suggestion has that a manifest does not give; what its package has aside. */
 function beyond({ manifest }: Suggested, given: SandboxManifest | undefined): readonly string[] {
   const allowed = given ?? expect.fail('there is no manifest');
   const outside = (paths: readonly string[], places: readonly string[] = []) =>
@@ -83,7 +83,7 @@ const generateKey: Exercise = async (connection) => {
 
 describe('the suggestion for a built-in plugin is no wider than its own manifest, and it works with it', () => {
   test('KeyManager "memory", making a key', async () => {
-    const suggestion = await suggestOurs('src/plugins/memory/server.main.ts', '', { exercise: generateKey });
+    const suggestion = await suggestOurs(builtPlugin('server', 'memory'), '', { exercise: generateKey });
     expect(beyond(suggestion, memoryManifest())).toEqual([]);
     expect(suggestion.trial).toMatchObject({ works: true });
     expect(suggestion.limits.memoryBytes).toBeLessThanOrEqual(2 ** 30);
@@ -94,7 +94,7 @@ describe('the suggestion for a built-in plugin is no wider than its own manifest
     const keys = folder.join('keys');
     await mkdir(keys, { mode: 0o700 });
     const configuration = `keys_path = "${keys}/keys.json"`;
-    const suggestion = await suggestOurs('src/plugins/disk/server.main.ts', configuration, { exercise: generateKey });
+    const suggestion = await suggestOurs(builtPlugin('server', 'disk'), configuration, { exercise: generateKey });
     expect(suggestion.manifest.writable).toEqual([keys]);
     expect(beyond(suggestion, diskManifest(configuration))).toEqual([]);
     expect(suggestion.trial).toMatchObject({ works: true });
@@ -104,7 +104,7 @@ describe('the suggestion for a built-in plugin is no wider than its own manifest
   test('NodeAttestor "tpm" of the server', async () => {
     await using tpm = await Swtpm.start({ ek: ['rsa-2048'] });
     const configuration = `virtual_ca_path = "${tpm.caPath}"`;
-    const suggestion = await suggestOurs('src/plugins/tpm/server.main.ts', configuration);
+    const suggestion = await suggestOurs(builtPlugin('server', 'tpm'), configuration);
     expect(suggestion.manifest.readable).toContain(tpm.caPath);
     expect(beyond(suggestion, tpmServerManifest(configuration))).toEqual([]);
     expect(suggestion.trial).toMatchObject({ works: true });
@@ -113,7 +113,7 @@ describe('the suggestion for a built-in plugin is no wider than its own manifest
   test('NodeAttestor "tpm" of the agent, beginning to attest', async () => {
     await using tpm = await Swtpm.start({ ek: ['rsa-2048'] });
     const configuration = `tcti = "${tpm.tcti}"`;
-    const suggestion = await suggestOurs('src/plugins/tpm/agent.main.ts', configuration);
+    const suggestion = await suggestOurs(builtPlugin('agent', 'tpm'), configuration);
     expect(suggestion.manifest.readable).toContain(tpm.folder);
     expect(beyond(suggestion, tpmAgentManifest(configuration))).toEqual([]);
     expect(suggestion.trial).toMatchObject({ works: true });
@@ -121,7 +121,7 @@ describe('the suggestion for a built-in plugin is no wider than its own manifest
 
   test('WorkloadAttestor "unix", attesting', async () => {
     const configuration = 'discover_workload_path = true';
-    const suggestion = await suggestOurs('src/plugins/unix/agent.main.ts', configuration);
+    const suggestion = await suggestOurs(builtPlugin('agent', 'unix'), configuration);
     expect(suggestion.manifest).toMatchObject({ allProcesses: true, capabilities: ['SYS_PTRACE'] });
     expect(suggestion.notes).toContainEqual({
       about: 'capabilities',
@@ -167,8 +167,7 @@ describe('a plugin that does everything in its configuration', () => {
       import { execFileSync } from 'node:child_process';
       import { Worker } from 'node:worker_threads';
       import { once } from 'node:events';
-      import { servePlugin, defineNotifier } from ${JSON.stringify(join(root, 'src/plugin-sdk/index.ts'))};
-      import { z } from ${JSON.stringify(import.meta.resolve('zod'))};
+      import { servePlugin, defineNotifier, z } from ${JSON.stringify(PLUGIN_SDK)};
       await servePlugin(defineNotifier({
         name: 'busy', config: z.strictObject({}),
         configure: async () => { ${body} },

@@ -1,12 +1,12 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { builtPlugin } from '../harness/built-programs.ts';
 import { eventually } from '../harness/eventually.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { isGone } from '../plugin-host/is-gone.ts';
 import { ProgramProcess, runCli } from './run-cli.ts';
 
-const MEMORY = [process.execPath, fileURLToPath(new URL('../../src/plugins/memory/agent.main.ts', import.meta.url))];
+const MEMORY = [process.execPath, builtPlugin('agent', 'memory')];
 
 let folder: TemporaryFolder;
 beforeAll(async () => {

@@ -1,17 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { formatPlugin } from '../../src/cli/list-plugins.ts';
 import { PluginState } from '../../src/gen/assayer/plugin/v1/plugin.ts';
 import { isOwnUser } from '../../src/plugin-host/plugins-service.ts';
 import type { Peer } from '../../src/rpc/peer.ts';
+import { ASSAYER } from '../harness/built-programs.ts';
 import { eventually } from '../harness/eventually.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { AgentProcess } from './agent-process.ts';
 import { runCli } from './run-cli.ts';
 import { ServerProcess } from './server-process.ts';
-
-const MAIN = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts');
 
 const resources = new AsyncDisposableStack();
 let folder: TemporaryFolder;
@@ -113,7 +111,7 @@ test.each(['--pid', '--user'])(
   async (namespace) => {
     const { status, stderr } = spawnSync(
       'unshare',
-      [namespace, '--fork', ...(namespace === '--user' ? ['--map-root-user'] : []), process.execPath, MAIN].concat([
+      [namespace, '--fork', ...(namespace === '--user' ? ['--map-root-user'] : []), process.execPath, ASSAYER].concat([
         'agent',
         'plugin',
         'list',

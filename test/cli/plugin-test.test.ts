@@ -1,11 +1,11 @@
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { formatKind, parseKind } from '../../src/cli/plugin-kind.ts';
 import { PLUGIN_TYPES } from '../../src/rpc/go-plugin.ts';
 import { defectivePlugin } from '../authoring/conformance/defective-plugin.ts';
+import { builtPlugin } from '../harness/built-programs.ts';
 import { runCli } from './run-cli.ts';
 
-const MEMORY = [process.execPath, fileURLToPath(new URL('../../src/plugins/memory/agent.main.ts', import.meta.url))];
+const MEMORY = [process.execPath, builtPlugin('agent', 'memory')];
 const words = ({ command, args }: ReturnType<typeof defectivePlugin>) => [command, ...args];
 
 describe('kinds', () => {

@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { ASSAYER } from '../harness/built-programs.ts';
 
-const MAIN = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts');
 const DEADLINE_MS = 60_000;
 
 export interface CliResult {
@@ -20,9 +19,9 @@ export interface CliOptions {
   readonly cwd?: string;
 }
 
-/** Runs `assayer` from its sources, to its end. */
+/** Runs `assayer` to its end. */
 export async function runCli(args: readonly string[], { env, input = '', cwd }: CliOptions = {}): Promise<CliResult> {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const child = spawn(process.execPath, [ASSAYER, ...args], {
     env: { ...process.env, ...env },
     cwd,
     timeout: DEADLINE_MS,
@@ -47,7 +46,7 @@ export class ProgramProcess implements AsyncDisposable {
     observed: 'stdout' | 'stderr' = 'stderr',
     env: Readonly<Record<string, string>> = {},
   ) {
-    this.#child = spawn(process.execPath, [MAIN, ...args], {
+    this.#child = spawn(process.execPath, [ASSAYER, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });

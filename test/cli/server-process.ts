@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { freePort } from '../harness/free-port.ts';
 import { type CliOptions, type CliResult, ProgramProcess, runCli } from './run-cli.ts';
 
 export interface ServerConf {
@@ -42,16 +42,6 @@ plugins {
   return path;
 }
 
-/** A port that nobody listened on a moment ago: in a configuration, 0 stands for the default. */
-export async function findFreePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has an address with a port');
-  return address.port;
-}
-
 /** A server as a user runs it, and the commands that ask it. */
 export class ServerProcess implements AsyncDisposable {
   readonly program: ProgramProcess;
@@ -63,7 +53,7 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   static async start(conf: ServerConf): Promise<ServerProcess> {
-    const path = await writeServerConf({ bindPort: await findFreePort(), ...conf });
+    const path = await writeServerConf({ bindPort: await freePort(), ...conf });
     const program = new ProgramProcess(['server', 'run', '-config', path], 'stderr', conf.env);
     await program.waitFor('server is ready');
     return new ServerProcess(program, conf.socketPath ?? `${conf.folder}/admin.sock`);

@@ -4,9 +4,10 @@ import { chmod, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:f
 import { createServer } from 'node:net';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { freePort } from '../harness/free-port.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { ProgramProcess, runCli } from './run-cli.ts';
-import { findFreePort, type ServerConf, ServerProcess, writeServerConf } from './server-process.ts';
+import { type ServerConf, ServerProcess, writeServerConf } from './server-process.ts';
 
 const resources = new AsyncDisposableStack();
 let folder: TemporaryFolder;
@@ -67,7 +68,7 @@ describe('server run', () => {
 
   test('takes flags before the file', async () => {
     const path = await caseFolder();
-    const config = await writeServerConf({ folder: path, bindPort: await findFreePort() });
+    const config = await writeServerConf({ folder: path, bindPort: await freePort() });
     const flags = [`-socketPath=${path}/other.sock`, '-logFormat', 'json', '--logLevel', 'debug'];
     await using program = new ProgramProcess(['server', 'run', '-config', config, ...flags, '-logSourceLocation']);
     await program.waitFor('server is ready');
@@ -89,7 +90,7 @@ describe('server run', () => {
 
   test('logs to a file that SIGUSR2 opens again, closed to other users', async () => {
     const path = await caseFolder();
-    const config = await writeServerConf({ folder: path, bindPort: await findFreePort() });
+    const config = await writeServerConf({ folder: path, bindPort: await freePort() });
     await using program = new ProgramProcess(['server', 'run', '-config', config, '-logFile', `${path}/log`]);
     await expect.poll(() => readFile(`${path}/log`, 'utf8').catch(() => '')).toContain('server is ready');
     expect((await stat(`${path}/log`)).mode & 0o007).toBe(0);

@@ -9,7 +9,8 @@ import { RpcChannel } from '../../src/rpc/channel.ts';
 import { type Client, createClient } from '../../src/rpc/client.ts';
 import type { ServiceDefinition } from '../../src/rpc/definition.ts';
 import { AgentProcess } from '../cli/agent-process.ts';
-import { findFreePort, ServerProcess } from '../cli/server-process.ts';
+import { ServerProcess } from '../cli/server-process.ts';
+import { freePort } from '../harness/free-port.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 
 export interface FederatedDomainOptions {
@@ -53,7 +54,7 @@ export class FederatedDomain implements AsyncDisposable {
     const conf = {
       folder: folder.path,
       trustDomain: name,
-      bindPort: await findFreePort(),
+      bindPort: await freePort(),
       settings: `ratelimit { attestation = false signing = false }
   federation {
     bundle_endpoint { address = "127.0.0.1" port = ${bundleEndpointPort} refresh_hint = "1m" ${profile} }

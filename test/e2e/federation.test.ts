@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { TrustDomainDefinition } from '../../src/gen/spire/api/server/trustdomain/v1/trustdomain.ts';
 import { TestAuthority } from '../../src/testing/test-authority.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { findFreePort } from '../cli/server-process.ts';
+import { freePort } from '../harness/free-port.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
 import { FederatedDomain } from './federated-domain.ts';
@@ -32,7 +32,7 @@ describeWithGo('two trust domains, one known by https_spiffe and one by https_we
     await writeFile(folder.join('web.pem'), certificatePem);
     await writeFile(folder.join('web.key'), privateKeyPem);
     const files = `cert_file_path = "${folder.join('web.pem')}" key_file_path = "${folder.join('web.key')}"`;
-    const [portA, portB] = [await findFreePort(), await findFreePort()];
+    const [portA, portB] = [await freePort(), await freePort()];
     const domainA = resources.use(
       await FederatedDomain.start({
         name: 'a.test',

@@ -1,5 +1,4 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { builtinPlugins } from '../../src/cli/builtin-plugins.ts';
 import type { PluginConfig } from '../../src/config/plugins.ts';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
 import { PluginCatalog } from '../../src/plugin-host/catalog.ts';
@@ -7,6 +6,7 @@ import type { AgentNodeAttestor } from '../../src/plugin-host/kinds/agent-node-a
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
 import { createCsr } from '../../src/x509/csr.ts';
 import { signerOfKeyObject } from '../../src/x509/signer.ts';
+import { builtinPlugins } from '../harness/built-programs.ts';
 import type { TestServer } from '../harness/running-server.ts';
 import { type Attested, attestAgent } from './attest-agent.ts';
 

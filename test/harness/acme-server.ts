@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { TestAuthority } from '../../src/testing/test-authority.ts';
 import { encodePem } from '../../src/x509/pem.ts';
-import { findFreePort } from '../cli/server-process.ts';
+import { freePort } from './free-port.ts';
 import { buildGo } from './go.ts';
 import { createTemporaryFolder } from './temporary-folder.ts';
 
@@ -35,9 +35,9 @@ export async function startAcmeServer({ challengePort, validitySeconds }: AcmeSe
   await writeFile(folder.join('api.pem'), certificatePem);
   await writeFile(folder.join('api.key'), privateKeyPem);
   await writeFile(folder.join('api-ca.pem'), apiCa);
-  const port = await findFreePort();
+  const port = await freePort();
   const flags = [
-    ...['-listen', `127.0.0.1:${port}`, '-dns', `127.0.0.1:${await findFreePort()}`],
+    ...['-listen', `127.0.0.1:${port}`, '-dns', `127.0.0.1:${await freePort()}`],
     ...['-tlsPort', String(challengePort), '-validity', String(validitySeconds)],
     ...['-certificate', folder.join('api.pem'), '-key', folder.join('api.key')],
   ];

@@ -1,9 +1,9 @@
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { builtinPlugins } from '../../src/cli/builtin-plugins.ts';
 import type { SandboxConfig } from '../../src/config/sandbox-config.ts';
 import { JOIN_TOKEN, pluginConfig, TestHost } from '../plugin-host/go-plugins.ts';
+import { builtinPlugins } from './built-programs.ts';
 
 // A host with a key manager that has something to lose and with hostile plugins. Each line of its input is an attempt; each
 // line of its output says what became of it.

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { builtinPlugins } from '../../src/cli/builtin-plugins.ts';
 import { sandboxConfig } from '../../src/config/sandbox-config.ts';
 import { JOIN_TOKEN, pluginConfig, TestHost } from '../plugin-host/go-plugins.ts';
+import { builtinPlugins } from './built-programs.ts';
 
 // A host with a plugin that wants to outlive it: undoes what the kernel was asked to do at its parent's end, leaves its
 // process group and its session, and starts a process that does the same twice over; it kills what started it too, where that

@@ -1,13 +1,13 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type RunningAgent, startAgent } from '../../src/agent/index.ts';
-import { builtinPlugins } from '../../src/cli/builtin-plugins.ts';
 import { readAgentConfig } from '../../src/config/agent-config.ts';
 import { writeFileAtomically } from '../../src/files/write-file-atomically.ts';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
 import { RpcChannel } from '../../src/rpc/channel.ts';
 import { type Client, createClient } from '../../src/rpc/client.ts';
 import type { ServiceDefinition } from '../../src/rpc/definition.ts';
+import { builtinPlugins } from './built-programs.ts';
 import { healthPortIn, metricsPortIn, withFreePorts } from './free-ports.ts';
 
 export interface TestAgentOptions {

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { builtinPlugins } from '../../src/cli/builtin-plugins.ts';
 import { readServerConfig } from '../../src/config/server-config.ts';
 import { writeFileAtomically } from '../../src/files/write-file-atomically.ts';
 import { Logger, type LogRecord } from '../../src/log/logger.ts';
@@ -7,6 +6,7 @@ import { RpcChannel } from '../../src/rpc/channel.ts';
 import { type Client, createClient } from '../../src/rpc/client.ts';
 import type { ServiceDefinition } from '../../src/rpc/definition.ts';
 import { type RunningServer, startServer } from '../../src/server/index.ts';
+import { builtinPlugins } from './built-programs.ts';
 import { healthPortIn, metricsPortIn, withFreePorts } from './free-ports.ts';
 
 export interface TestServerOptions {

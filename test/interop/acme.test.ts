@@ -10,8 +10,9 @@ import { AcmeFiles } from '../../src/server/federation/acme/acme-files.ts';
 import { orderCertificate } from '../../src/server/federation/acme/acme-order.ts';
 import { loadAcmeLibrary } from '../../src/server/federation/acme/load-acme-library.ts';
 import { TlsAlpnChallenge } from '../../src/server/federation/acme/tls-alpn-challenge.ts';
-import { findFreePort, ServerProcess } from '../cli/server-process.ts';
+import { ServerProcess } from '../cli/server-process.ts';
 import { type AcmeServer, startAcmeServer } from '../harness/acme-server.ts';
+import { freePort } from '../harness/free-port.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 
@@ -77,7 +78,7 @@ async function serialNumber(port: number): Promise<string> {
 describeWithGo('a bundle endpoint with a certificate of Pebble', () => {
   test('answers the challenge on its own port, and partners while it renews', { timeout: 120_000 }, async () => {
     const folder = resources.use(await createTemporaryFolder());
-    const port = await findFreePort();
+    const port = await freePort();
     const acme = resources.use(await startAcme(port, 18));
     const server = resources.use(await startServer(folder, port, acme));
     await server.program.waitFor('a certificate was had from the ACME server');
@@ -99,7 +100,7 @@ describeWithGo('a bundle endpoint with a certificate of Pebble', () => {
 
   test('keeps account and certificate for the next run, for its own user alone', { timeout: 120_000 }, async () => {
     const folder = resources.use(await createTemporaryFolder());
-    const port = await findFreePort();
+    const port = await freePort();
     const acme = await startAcme(port, 86_400);
     {
       await using server = await startServer(folder, port, acme);
@@ -139,7 +140,7 @@ describeWithGo('an order that comes to nothing', () => {
   };
 
   test('says why', { timeout: 120_000 }, async () => {
-    const acme = resources.use(await startAcme(await findFreePort(), 60));
+    const acme = resources.use(await startAcme(await freePort(), 60));
     expect(await order(acme, { tosAccepted: false })).toMatch(
       /^the terms of service of https:\/\/localhost:\d+\/dir are not accepted: read "data:text\/plain,.*" and set tos_accepted = true$/,
     );

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { startSwtpm } from '../../src/testing/swtpm.ts';
+import { builtPlugin } from '../harness/built-programs.ts';
 import { buildGo } from '../harness/go.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
@@ -46,7 +47,7 @@ const reportSchema = z.object({
 
 const folder = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const ours = (name: string, side: 'server' | 'agent', config = ''): PluginSpec => ({
-  command: [process.execPath, folder(`../../src/plugins/${name}/${side}.main.ts`)],
+  command: [process.execPath, builtPlugin(side, name)],
   config,
 });
 

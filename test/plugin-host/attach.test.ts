@@ -9,6 +9,7 @@ import { AttachedPlugin } from '../../src/plugin-host/attached-plugin.ts';
 import type { PluginCatalog } from '../../src/plugin-host/catalog.ts';
 import { handshakeEnvironment, type PluginType } from '../../src/rpc/go-plugin.ts';
 import { parseHandshake } from '../../src/rpc/handshake.ts';
+import { builtPlugin } from '../harness/built-programs.ts';
 import { eventually } from '../harness/eventually.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
@@ -85,7 +86,7 @@ const KEY_MANAGER = pluginConfig({
   type: 'KeyManager',
   name: 'memory',
   command: process.execPath,
-  args: [source('../../src/plugins/memory/server.main.ts')],
+  args: [builtPlugin('server', 'memory')],
 });
 
 const attestorAt = (attach: string): PluginConfig => pluginConfig({ type: 'NodeAttestor', name: 'sdk', attach });
@@ -263,7 +264,7 @@ describeWithGo('a Go plugin that runs already', () => {
     const attestor = pluginConfig({ type: 'WorkloadAttestor', name: 'go', attach: plugin.handshake });
     const keyManager = {
       ...KEY_MANAGER,
-      args: [source('../../src/plugins/memory/agent.main.ts')],
+      args: [builtPlugin('agent', 'memory')],
     };
     for (const _round of ['first host', 'second host']) {
       await using catalog = await new TestHost().load('agent', [JOIN_TOKEN, keyManager, attestor]);

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { builtinPlugins } from '../../src/cli/builtin-plugins.ts';
 import type { PluginCatalog } from '../../src/plugin-host/catalog.ts';
+import { builtinPlugins } from '../harness/built-programs.ts';
 import { JOIN_TOKEN, pluginConfig, TestHost } from './go-plugins.ts';
 
 let catalog: PluginCatalog;

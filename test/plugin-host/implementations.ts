@@ -4,6 +4,7 @@ import type { PluginConfig } from '../../src/config/plugins.ts';
 import type { PluginCatalog } from '../../src/plugin-host/catalog.ts';
 import type { BuiltinPlugins } from '../../src/plugin-host/to-plugin-spec.ts';
 import type { PluginSide } from '../../src/rpc/go-plugin.ts';
+import { builtPlugin } from '../harness/built-programs.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import {
   GO_BUILDS,
@@ -67,7 +68,7 @@ const builtinsOf =
   (side: PluginSide): BuiltinPlugins =>
   (type, name) =>
     type === 'KeyManager' && name === 'memory'
-      ? { command: process.execPath, args: [source(`../../src/plugins/memory/${side}.main.ts`)] }
+      ? { command: process.execPath, args: [builtPlugin(side, 'memory')] }
       : undefined;
 
 const MEMORY = pluginConfig({ type: 'KeyManager', name: 'memory' });

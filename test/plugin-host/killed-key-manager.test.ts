@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { builtinPlugins } from '../../src/cli/builtin-plugins.ts';
 import type { ManagedKey } from '../../src/plugin-host/kinds/key-manager.ts';
 import { ManagedTlsKey } from '../../src/rpc/managed-tls-key.ts';
 import { TestAuthority } from '../../src/testing/test-authority.ts';
 import { encodePem } from '../../src/x509/pem.ts';
+import { builtinPlugins } from '../harness/built-programs.ts';
 import { eventually } from '../harness/eventually.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { pluginConfig, SQL, TestHost } from './go-plugins.ts';

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { PluginConfig } from '../../src/config/plugins.ts';
 import type { CatalogOptions, PluginCatalog } from '../../src/plugin-host/catalog.ts';
 import type { KeyManager } from '../../src/plugin-host/kinds/key-manager.ts';
+import { builtPlugin } from '../harness/built-programs.ts';
 import { eventually } from '../harness/eventually.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
@@ -27,7 +28,7 @@ function disk(side: 'server' | 'agent', keysPath = folder.join('keys.json')): Pl
     type: 'KeyManager',
     name: 'disk',
     command: process.execPath,
-    args: [source(`../../src/plugins/disk/${side}.main.ts`)],
+    args: [builtPlugin(side, 'disk')],
     data: {
       text:
         side === 'server' ? `keys_path = ${JSON.stringify(keysPath)}` : `directory = ${JSON.stringify(folder.path)}`,

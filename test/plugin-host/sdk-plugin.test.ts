@@ -1,13 +1,14 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { BuiltinPlugins } from '../../src/plugin-host/to-plugin-spec.ts';
+import { builtPlugin } from '../harness/built-programs.ts';
 import { eventually } from '../harness/eventually.ts';
 import { pluginConfig, SQL, TestHost } from './go-plugins.ts';
 
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const builtins: BuiltinPlugins = (type, name) =>
   type === 'KeyManager' && name === 'memory'
-    ? { command: process.execPath, args: [source('../../src/plugins/memory/server.main.ts')] }
+    ? { command: process.execPath, args: [builtPlugin('server', 'memory')] }
     : undefined;
 
 describe.each([false, true])('plugins of our own SDK in our own host, AutoMTLS %s', (autoMtls) => {

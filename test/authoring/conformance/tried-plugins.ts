@@ -4,6 +4,7 @@ import type { PluginCommand, TestPluginOptions } from '../../../src/authoring/co
 import type { PluginKind } from '../../../src/authoring/trial/offered-kinds.ts';
 import type { PluginSide, PluginType } from '../../../src/rpc/go-plugin.ts';
 import { startSwtpm } from '../../../src/testing/swtpm.ts';
+import { builtPlugin } from '../../harness/built-programs.ts';
 import { createTemporaryFolder } from '../../harness/temporary-folder.ts';
 import { type GoPlugin, type GoPluginVersion, goPlugin } from '../../plugin-host/go-plugins.ts';
 
@@ -34,7 +35,7 @@ const builtin = (name: string, side: PluginSide, type: PluginType, ...config: re
   name: type === 'KeyManager' ? `${name} (${side})` : name,
   ...{ side, type, needsGo: false, warnings: {} },
   open: async (stack) => ({
-    ...node(`../../../src/plugins/${name}/${side}.main.ts`),
+    ...node(builtPlugin(side, name)),
     configFile: await writeConfig(stack, ...config),
   }),
 });
@@ -51,9 +52,9 @@ const tpm = (side: PluginSide): TriedPlugin => ({
   async open(stack) {
     const swtpm = stack.use(await startSwtpm({ ek: ['rsa-2048'] }));
     const configFile = await writeConfig(stack, `tcti = "${swtpm.tcti}"`);
-    const agent = { ...node('../../../src/plugins/tpm/agent.main.ts'), configFile };
+    const agent = { ...node(builtPlugin('agent', 'tpm')), configFile };
     if (side === 'agent') return { ...agent, name: 'tpm' };
-    const server = node('../../../src/plugins/tpm/server.main.ts');
+    const server = node(builtPlugin('server', 'tpm'));
     const serverConfig = await writeConfig(stack, `virtual_ca_path = "${swtpm.caPath}"`);
     return { ...server, configFile: serverConfig, peer: agent, name: 'tpm' };
   },

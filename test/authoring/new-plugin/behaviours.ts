@@ -12,6 +12,7 @@ import { verifyChain } from '../../../src/x509/chain.ts';
 import { createCsr } from '../../../src/x509/csr.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
 import { type KeyType, signerOfKeyObject } from '../../../src/x509/signer.ts';
+import { builtPlugin } from '../../harness/built-programs.ts';
 import { JOIN_TOKEN, pluginConfig, SQL, TestHost } from '../../plugin-host/go-plugins.ts';
 import { loadAgent, loadServer, requireLoaded } from '../../plugin-host/implementations.ts';
 import { SAMPLE_BUNDLE } from '../../plugin-host/sample-bundle.ts';
@@ -64,7 +65,7 @@ export const BEHAVIOURS: Readonly<Record<KindName, Behaviour>> = {
       const memory = pluginConfig({ type: 'KeyManager', name: 'memory' });
       const host = new TestHost();
       await using agent = await host.load('agent', [memory, anyAttestor, configOf(project, 'agent', data)], {
-        builtins: () => ({ command: process.execPath, args: [source('../../../src/plugins/memory/agent.main.ts')] }),
+        builtins: () => ({ command: process.execPath, args: [builtPlugin('agent', 'memory')] }),
       });
       const csrPublicKey = Buffer.from('a key');
       await using attestation = requireLoaded(agent.agentNodeAttestor).attest({ csrPublicKey, signal });
@@ -180,7 +181,6 @@ export const BEHAVIOURS: Readonly<Record<KindName, Behaviour>> = {
   },
 };
 
-const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 /** A root CA and its key in files, as the README's openssl makes them. */
 async function writeRoot(folder: string): Promise<Uint8Array> {

@@ -1,5 +1,4 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type Replay,
@@ -9,11 +8,12 @@ import {
 } from '../../../src/authoring/transcript/index.ts';
 import type { TimedMessage } from '../../../src/authoring/transcript/transcript.ts';
 import { type SwtpmEk, startSwtpm } from '../../../src/testing/swtpm.ts';
+import { builtPlugin } from '../../harness/built-programs.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../../harness/temporary-folder.ts';
 import { half, TRUST_DOMAIN } from './digest-halves.ts';
 
-const AGENT = fileURLToPath(new URL('../../../src/plugins/tpm/agent.main.ts', import.meta.url));
-const SERVER = fileURLToPath(new URL('../../../src/plugins/tpm/server.main.ts', import.meta.url));
+const AGENT = builtPlugin('agent', 'tpm');
+const SERVER = builtPlugin('server', 'tpm');
 
 let folder: TemporaryFolder;
 beforeAll(async () => {

@@ -1,9 +1,9 @@
 import { chmod, chown, lchown, link, lstat, mkdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { builtinPlugins } from '../../../src/cli/builtin-plugins.ts';
 import { sandboxConfig } from '../../../src/config/sandbox-config.ts';
 import { giveFolder } from '../../../src/plugin-host/sandbox/ownership.ts';
+import { builtinPlugins } from '../../harness/built-programs.ts';
 import { TestProcess } from '../../harness/child-process.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../../harness/temporary-folder.ts';
 import { JOIN_TOKEN, pluginConfig, TestHost } from '../go-plugins.ts';

@@ -1,6 +1,6 @@
-import { builtinPlugins } from '../../../src/cli/builtin-plugins.ts';
 import type { LogRecord } from '../../../src/log/logger.ts';
 import type { PluginCatalog } from '../../../src/plugin-host/catalog.ts';
+import { builtinPlugins } from '../../harness/built-programs.ts';
 import { pluginConfig, TestHost } from '../../plugin-host/go-plugins.ts';
 
 /** The plugin in its own process, loaded as an agent does. */

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { builtinPlugins } from '../../../src/cli/builtin-plugins.ts';
 import type { PluginCatalog } from '../../../src/plugin-host/catalog.ts';
 import type { WorkloadAttestor } from '../../../src/plugin-host/kinds/workload-attestor.ts';
+import { builtinPlugins } from '../../harness/built-programs.ts';
 import { SystemdMachine } from '../../harness/systemd-machine.ts';
 import { JOIN_TOKEN, pluginConfig, TestHost } from '../../plugin-host/go-plugins.ts';
 

@@ -1,7 +1,6 @@
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { builtinPlugins } from '../../../src/cli/builtin-plugins.ts';
 import type { PluginCatalog } from '../../../src/plugin-host/catalog.ts';
 import { AuthorityFiles } from '../../../src/plugins/upstream-disk/authority-files.ts';
 import { issueCaCertificate } from '../../../src/x509/ca-template.ts';
@@ -11,6 +10,7 @@ import { encodeName } from '../../../src/x509/name.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
 import { signerOfKeyObject } from '../../../src/x509/signer.ts';
 import { AuthorityFolder, type MadeCa } from '../../harness/authority-folder.ts';
+import { builtinPlugins } from '../../harness/built-programs.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../../harness/temporary-folder.ts';
 import { JOIN_TOKEN, pluginConfig, SQL, TestHost } from '../../plugin-host/go-plugins.ts';
 import { requireLoaded } from '../../plugin-host/implementations.ts';

@@ -1,6 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { builtinPlugins } from '../../../src/cli/builtin-plugins.ts';
 import type { PluginCatalog } from '../../../src/plugin-host/catalog.ts';
 import type { UpstreamAuthority } from '../../../src/plugin-host/kinds/upstream-authority.ts';
 import { Status } from '../../../src/spiffe/status.ts';
@@ -9,6 +8,7 @@ import { verifyChain } from '../../../src/x509/chain.ts';
 import { createCsr } from '../../../src/x509/csr.ts';
 import { signerOfKeyObject } from '../../../src/x509/signer.ts';
 import { MYSELF, TestDomain } from '../../agent/test-domain.ts';
+import { builtinPlugins } from '../../harness/built-programs.ts';
 import { createTemporaryFolder } from '../../harness/temporary-folder.ts';
 import { JOIN_TOKEN, pluginConfig, SQL, TestHost } from '../../plugin-host/go-plugins.ts';
 import { requireLoaded } from '../../plugin-host/implementations.ts';

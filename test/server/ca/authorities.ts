@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import { type Datastore, openDatastore } from '../../../src/datastore/datastore.ts';
 import type { KeyManager } from '../../../src/plugin-host/kinds/key-manager.ts';
 import { BundleKeeper } from '../../../src/server/bundle-keeper.ts';
@@ -16,11 +15,11 @@ import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts';
 import { MetricFilter } from '../../../src/telemetry/metric-filter.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import type { KeyType, Signer } from '../../../src/x509/signer.ts';
+import { builtPlugin } from '../../harness/built-programs.ts';
 import { pluginConfig, SQL, TestHost } from '../../plugin-host/go-plugins.ts';
 import { Faults } from './faults.ts';
 
 export const trustDomain = parseTrustDomain('example.org');
-const program = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 const BUNDLE_WRITES = [
   'create',
@@ -189,7 +188,7 @@ async function openKeyManager(
     type: 'KeyManager',
     name,
     command: process.execPath,
-    args: [program(`../../../src/plugins/${name}/server.main.ts`)],
+    args: [builtPlugin('server', name)],
     data: { text: name === 'disk' ? `keys_path = "${folder}/keys.json"` : '' },
   });
   return resources.use(await host.load('server', [SQL, plugin])).keyManager;
