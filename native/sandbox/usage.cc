@@ -53,10 +53,13 @@ size_t OpenFiles(pid_t process) {
 }  // namespace
 
 void Usage::LookAt(pid_t process) {
-  const std::string status = StatusOf(process);
-  // What RLIMIT_DATA counts. Source: getrlimit(2).
-  sightings_.Peak("memory", Field(status, "VmData") * 1024);
+  LookAtMemory(process);
   sightings_.Peak("files", OpenFiles(process));
+}
+
+void Usage::LookAtMemory(pid_t thread) {
+  // What RLIMIT_DATA counts. Source: getrlimit(2).
+  sightings_.Peak("memory", Field(StatusOf(thread), "VmData") * 1024);
 }
 
 void Usage::LookAtAll() {

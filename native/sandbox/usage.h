@@ -17,6 +17,8 @@ class Usage {
   void Look();
   /** Looks at one, which is about to end. */
   void LookAt(pid_t process);
+  /** What the process of a thread maps now: at every call that is watched, as a thread may be there for a moment only. */
+  void LookAtMemory(pid_t thread);
   /** Whether one more process or thread is as many as a plugin may have by default. */
   bool HasRoom();
 

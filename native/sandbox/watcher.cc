@@ -65,6 +65,7 @@ int FolderOf(const Watched& watched, const seccomp_notif& call) {
 }  // namespace
 
 int Watcher::Look(const seccomp_notif& call) {
+  usage_.LookAtMemory(static_cast<pid_t>(call.pid));
   if (call.data.arch != kArchitecture) {
     Call("foreign-architecture");
     return 0;

@@ -82,7 +82,18 @@ function factsOf({ pid, uid, gid }: Pick<UnixPeer, 'pid' | 'uid' | 'gid'>): Work
 }
 
 /** Asks as `asker` about this process or another one. */
-async function ask(asker: Partial<UnixPeer>, pid: number, before = 0, options: Partial<WhyServiceOptions> = {}) {
+async function ask(asker: Partial<UnixPeer>, pid: number, options: Partial<WhyServiceOptions> = {}) {
+  const [answer] = await askAtOnce(asker, pid, 1, options);
+  if (answer?.status !== 'fulfilled') throw answer?.reason;
+  return answer.value;
+}
+
+async function askAtOnce(
+  asker: Partial<UnixPeer>,
+  pid: number,
+  times: number,
+  options: Partial<WhyServiceOptions> = {},
+) {
   await using folder = await createTemporaryFolder();
   const explainer = { explain: async (peer: UnixPeer) => factsOf(peer) };
   await using server = RpcServer.create({ services: [whyService({ explainer, ...options })], log });
@@ -96,8 +107,7 @@ async function ask(asker: Partial<UnixPeer>, pid: number, before = 0, options: P
   using channel = RpcChannel.unix(path);
   const client = createClient(WhyDefinition, channel);
   const explain = () => client.explainWorkload({ pid, spiffeId: '' }, { deadlineMs: 10_000 });
-  await Promise.allSettled(Array.from({ length: before }, explain));
-  return await explain();
+  return await Promise.allSettled(Array.from({ length: times }, explain));
 }
 
 const OWN = process.geteuid?.() ?? 0;
@@ -135,11 +145,15 @@ describe('another user', () => {
   });
 
   test('is refused after many questions at once, and the user of the agent is not', async () => {
-    await expect(ask(other, 0, 40)).rejects.toMatchObject({
-      status: Status.ResourceExhausted,
-      message: expect.stringContaining('wait a second'),
-    });
-    await ask({}, 0, 40);
+    const refused = {
+      status: 'rejected',
+      reason: expect.objectContaining({
+        status: Status.ResourceExhausted,
+        message: expect.stringContaining('wait a second'),
+      }),
+    };
+    expect(await askAtOnce(other, 0, 200)).toContainEqual(refused); // not the last of them, where they take their time
+    expect(await askAtOnce({}, 0, 40)).not.toContainEqual(refused);
   });
 
   test('is refused where it has become another program since it connected', async () => {
@@ -151,7 +165,7 @@ test('values of variables are for root and the user of the agent alone', async (
   const [own, other, ofAdminSocket] = [
     await ask({}, 0),
     await ask({ uid: NOBODY, gid: NOBODY }, 0),
-    await ask({ uid: NOBODY, gid: NOBODY }, 0, 0, { mayAskAll: () => true }),
+    await ask({ uid: NOBODY, gid: NOBODY }, 0, { mayAskAll: () => true }),
   ];
   expect(JSON.stringify(own, (_key, value) => (typeof value === 'bigint' ? String(value) : value))).toContain('hidden');
   for (const answer of [other, ofAdminSocket]) {
