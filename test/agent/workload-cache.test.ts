@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { steadyOffset } from '../../src/agent/identity/steady-time.ts';
 import type { AuthorizedEntry } from '../../src/agent/server-api/authorized-entry.ts';
 import { ChangeSignal } from '../../src/agent/workloads/change-signal.ts';
@@ -11,6 +11,7 @@ import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
 import { isTrustedX509Svid } from '../../src/spiffe/trusted-svid.ts';
 import { TestAuthority } from '../../src/testing/test-authority.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const NOW = new Date('2026-06-01T12:00:00Z');
 const later = (minutes: number) => new Date(NOW.getTime() + minutes * 60_000);
@@ -320,7 +321,7 @@ test('thousands that follow are told one after the other, and others have their 
   await new Promise((resolve) => setImmediate(resolve));
   expect(told.length).toBeGreaterThan(0);
   expect(told.length).toBeLessThan(1000);
-  await vi.waitFor(() => expect(told).toEqual(Array.from({ length: 1000 }, (_, number) => number)));
+  await eventually(() => expect(told).toEqual(Array.from({ length: 1000 }, (_, number) => number)));
   controller.abort();
   await Promise.all(followers);
 });

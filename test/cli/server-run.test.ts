@@ -75,7 +75,7 @@ describe('server run', () => {
     const [first = ''] = program.text.split('\n');
     expect(JSON.parse(first)).toMatchObject({
       level: expect.any(String),
-      file: expect.stringMatching(/\/src\/.*\.ts:\d+:\d+$/),
+      file: expect.stringMatching(/\/dist\/assayer\.js:\d+:\d+$/),
     });
     expect((await runCli(['server', 'healthcheck', '-socketPath', `${path}/other.sock`])).code).toBe(0);
   });

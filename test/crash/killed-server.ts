@@ -10,9 +10,10 @@ import { createSpiffeCredentials } from '../../src/rpc/tls-client.ts';
 import { parseBundlePem } from '../../src/spiffe/bundle-document.ts';
 import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
-import { ASSAYER } from '../harness/built-programs.ts';
 import { freePort } from '../harness/free-port.ts';
 
+/** From its sources: of the built program the driver of PostgreSQL is a part, which cannot be got at. */
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const KILL_AT_WRITE = fileURLToPath(new URL('./kill-at-write.ts', import.meta.url));
 const TRUST_DOMAIN = parseTrustDomain('example.org');
 
@@ -40,7 +41,7 @@ export class KilledServer implements AsyncDisposable {
     this.#socketPath = join(folder, 'admin.sock');
     this.#child = spawn(
       process.execPath,
-      ['--import', KILL_AT_WRITE, ASSAYER, 'server', 'run', '-config', `${folder}/server.conf`],
+      ['--import', KILL_AT_WRITE, MAIN, 'server', 'run', '-config', `${folder}/server.conf`],
       {
         env: { ...process.env, ARMED_BY: this.#armedBy, KILL: kill, KILL_AT: String(killAt) },
         stdio: ['ignore', 'ignore', 'pipe'],

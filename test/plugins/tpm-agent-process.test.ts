@@ -1,17 +1,15 @@
 import { createHash, generateKeyPairSync } from 'node:crypto';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PluginCatalog } from '../../src/plugin-host/catalog.ts';
 import type { BuiltinPlugins } from '../../src/plugin-host/to-plugin-spec.ts';
 import { type Swtpm, type SwtpmEk, startSwtpm } from '../../src/testing/swtpm.ts';
+import { builtPlugin } from '../harness/built-programs.ts';
 import { eventually } from '../harness/eventually.ts';
 import { pluginConfig, SQL, TestHost } from '../plugin-host/go-plugins.ts';
 
-const entry = (name: string, side: string) =>
-  fileURLToPath(new URL(`../../src/plugins/${name}/${side}.main.ts`, import.meta.url));
 const builtinsOf =
   (side: 'server' | 'agent'): BuiltinPlugins =>
-  (_type, name) => ({ command: process.execPath, args: [entry(name, side)] });
+  (_type, name) => ({ command: process.execPath, args: [builtPlugin(side, name)] });
 const { signal } = new AbortController();
 
 let tpm: Swtpm;
