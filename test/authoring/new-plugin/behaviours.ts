@@ -181,7 +181,6 @@ export const BEHAVIOURS: Readonly<Record<KindName, Behaviour>> = {
   },
 };
 
-
 /** A root CA and its key in files, as the README's openssl makes them. */
 async function writeRoot(folder: string): Promise<Uint8Array> {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
