@@ -12,6 +12,7 @@ import {
   parseEventLog,
 } from '../../src/tpm/event-log/parse-event-log.ts';
 import { replayEventLog, requireReplay } from '../../src/tpm/event-log/replay.ts';
+import { parseUefiVariable } from '../../src/tpm/event-log/uefi-variable.ts';
 import {
   encodeAgain,
   encodeEvent,
