@@ -8,6 +8,7 @@ import {
   replayEventLog,
   requireReplay,
 } from '../tpm/event-log/replay.ts';
+import { readSecureBoot, type SecureBoot } from '../tpm/event-log/secure-boot.ts';
 import type { PcrValues } from './parse-pcr-file.ts';
 
 /** An event log with what is wrong with it, for people. */
@@ -18,6 +19,8 @@ export interface ExaminedEventLog {
   readonly pcrs: ReadonlyMap<ReplayedBank, readonly ReplayedPcr[]>;
   /** Banks whose values the log gives. */
   readonly matching: readonly ReplayedBank[];
+  /** Or why that cannot be told. */
+  readonly secureBoot: SecureBoot | { readonly unknown: string };
   readonly problems: readonly string[];
 }
 
@@ -59,5 +62,14 @@ export function examineEventLog(log: EventLog, values: PcrValues | undefined): E
     event,
     isAuthenticated: believed.length > 0 && believed.every((set) => set.has(event)),
   }));
-  return { log, events, pcrs, matching, problems: [...problems] };
+  return { log, events, pcrs, matching, secureBoot: findSecureBoot(events), problems: [...problems] };
+}
+
+function findSecureBoot(events: readonly ExaminedEvent[]): ExaminedEventLog['secureBoot'] {
+  try {
+    return readSecureBoot(events);
+  } catch (error) {
+    if (!isSpiffeError(error)) throw error;
+    return { unknown: error.message };
+  }
 }

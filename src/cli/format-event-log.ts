@@ -2,10 +2,11 @@ import { describeEvent } from '../tpm/event-log/describe-event.ts';
 import { EVENT_TYPE, eventTypeName } from '../tpm/event-log/event-types.ts';
 import { BOOT_PCRS } from '../tpm/event-log/replay.ts';
 import type { ExaminedEvent, ExaminedEventLog } from './examine-event-log.ts';
+import { formatSecureBoot, toSecureBootJson } from './format-secure-boot.ts';
 import { onOneLine } from './output.ts';
 
 /** One event a line, then what the PCRs of each bank hold after them. */
-export function formatEventLog({ events, pcrs, matching }: ExaminedEventLog): string {
+export function formatEventLog({ events, pcrs, matching, secureBoot }: ExaminedEventLog): string {
   const rows = events.map((examined) => {
     const { number, pcr, type } = examined.event;
     return [
@@ -26,11 +27,11 @@ export function formatEventLog({ events, pcrs, matching }: ExaminedEventLog): st
       (index) => `  PCR ${String(index).padEnd(2)}  ${hex(replayed[index]?.value)}`,
     ),
   ]);
-  return `${[...lines, ...values].map((line) => line.trimEnd()).join('\n')}\n`;
+  return `${[...lines, '', ...formatSecureBoot(secureBoot), ...values].map((line) => line.trimEnd()).join('\n')}\n`;
 }
 
 /** The same as JSON, with every digest. */
-export function toEventLogJson({ log, events, pcrs, matching, problems }: ExaminedEventLog): string {
+export function toEventLogJson({ log, events, pcrs, matching, secureBoot, problems }: ExaminedEventLog): string {
   const json = {
     banks: log.banks,
     events: events.map((examined) => ({
@@ -44,6 +45,7 @@ export function toEventLogJson({ log, events, pcrs, matching, problems }: Examin
     pcrs: Object.fromEntries(
       [...pcrs].map(([bank, replayed]) => [bank, replayed.map(({ value }) => hex(value))] as const),
     ),
+    secureBoot: toSecureBootJson(secureBoot),
     matching,
     problems,
   };

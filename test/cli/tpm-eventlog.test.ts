@@ -29,6 +29,8 @@ describe('tpm eventlog', () => {
     expect(stdout).toMatch(/^4 +7 +EV_EFI_VARIABLE_DRIVER_CONFIG +authenticated +8be4df61-\S+ SecureBoot = 01$/m);
     expect(stdout).toMatch(/^30 +4 +EV_EFI_BOOT_SERVICES_APPLICATION +hint +\\EFI\\BOOT\\grubx64.efi, an image/m);
     expect(stdout.match(/^sha\d+: as the TPM has it$/gm)).toHaveLength(3);
+    expect(stdout).toMatch(/^Secure Boot: on, with 2 entries in db and 1 entry in dbx$/m);
+    expect(stdout).toMatch(/^ {2}verified by MokListRT of shim: CN=Debian Secure Boot CA$/m);
   });
 
   test('as JSON, without a TPM to compare with', async () => {
