@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BundleDefinition } from '../../../src/gen/spire/api/server/bundle/v1/bundle.ts';
@@ -95,9 +96,15 @@ describe('two servers', () => {
   });
 
   test('a relationship that leads nowhere leaves the others alone, and says why once', async () => {
-    const silent = resources.use(
-      await RawEndpoint.open(await (await TestAuthority.create('slow.test')).issueLeaf(), () => {}),
-    );
+    const silent = createServer().listen(0, '127.0.0.1');
+    const connections: Socket[] = [];
+    silent.on('connection', (socket) => connections.push(socket.on('error', () => {})));
+    resources.defer(() => {
+      silent.close();
+      for (const socket of connections) socket.destroy();
+    });
+    await once(silent, 'listening');
+    const { port } = silent.address() as AddressInfo;
     const relationship = (trustDomain: string, bundleEndpointUrl: string) => ({
       trustDomain,
       bundleEndpointUrl,
@@ -107,7 +114,7 @@ describe('two servers', () => {
     await a.admin(TrustDomainDefinition).batchCreateFederationRelationship({
       federationRelationships: [
         relationship('down.test', 'https://127.0.0.1:1/'),
-        relationship('slow.test', `https://127.0.0.1:${silent.port}/`),
+        relationship('slow.test', `https://127.0.0.1:${port}/`),
       ],
       outputMask,
     });
