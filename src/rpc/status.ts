@@ -50,8 +50,10 @@ export function statusOf(error: unknown): Status {
   return error instanceof SpiffeError || error instanceof RemoteError ? error.status : Status.Internal;
 }
 
+/** Well-formed: grpc-js throws at half a character, such as a cut leaves, and the call is never answered. */
 function messageOf({ message }: Error): string {
-  return message.length <= MAX_MESSAGE_CHARACTERS ? message : `${message.slice(0, MAX_MESSAGE_CHARACTERS)}…`;
+  const short = message.length <= MAX_MESSAGE_CHARACTERS ? message : `${message.slice(0, MAX_MESSAGE_CHARACTERS)}…`;
+  return short.toWellFormed();
 }
 
 function detailsMetadata(error: SpiffeError | RemoteError): Metadata {

@@ -59,6 +59,24 @@ test('a unary call carries the message, the metadata, the method and the peer', 
   expect(seen).toEqual(['x = 1', 'plugin', '/spire.service.common.config.v1.Config/Configure', 'one', 'two']);
 });
 
+test.each([
+  ['cut within a character', `${'x'.repeat(2047)}\u{1f600}`],
+  ['half a character', 'a \ud83d b'],
+])('a message that is %s arrives, and the server goes on', async (_what, message) => {
+  const { channel } = await serve([
+    configure(async () => {
+      throw new SpiffeError('ARGUMENT_INVALID', message);
+    }),
+  ]);
+  const client = createClient(ConfigDefinition, channel);
+  for (let call = 0; call < 2; call++) {
+    await expect(client.configure(request(''), { deadlineMs: 5_000 })).rejects.toMatchObject({
+      status: Status.InvalidArgument,
+      message: expect.stringContaining('\ufffd'),
+    });
+  }
+});
+
 test('a deliberate error keeps its code, message and details; a stranger becomes Internal, unnamed, and is logged', async () => {
   const detail = { typeUrl: 'type.googleapis.com/x', value: PermissionDeniedDetails.encode({ reason: 1 }).finish() };
   const { channel, records } = await serve([
