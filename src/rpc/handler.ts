@@ -115,13 +115,33 @@ const CALL_ENDED = new SpiffeError('CANCELLED', 'the call has ended');
 /** Of every stream that is ended because the server ends. */
 const STOPPING = new SpiffeError('UNAVAILABLE', 'the server is stopping, connect again');
 
-/** Runs a call with its peer, and its trace where it has one. */
+type Life = 'ends by itself' | 'ends when the server stops';
+
+/** Runs a call. Nobody waits for it: what goes wrong even as it is refused is logged, and ends nothing else. */
 async function guard(
   options: HandlerOptions,
   call: AnyCall,
   run: (context: CallContext) => Promise<void>,
   refuse: (error: unknown) => void,
-  life: 'ends by itself' | 'ends when the server stops' = 'ends by itself',
+  life: Life = 'ends by itself',
+): Promise<void> {
+  try {
+    await withPeer(options, call, run, refuse, life);
+  } catch (error) {
+    options.log.error('a call could not be ended', {
+      method: options.path,
+      error: error instanceof Error ? error.stack : String(error),
+    });
+  }
+}
+
+/** Runs a call with its peer, and its trace where it has one. */
+async function withPeer(
+  options: HandlerOptions,
+  call: AnyCall,
+  run: (context: CallContext) => Promise<void>,
+  refuse: (error: unknown) => void,
+  life: Life,
 ): Promise<void> {
   const controller = new AbortController();
   call.on('cancelled', () => controller.abort(CALL_ENDED));

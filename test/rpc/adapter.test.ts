@@ -77,6 +77,22 @@ test.each([
   }
 });
 
+test('what goes wrong after a call is logged, and ends nothing else', async () => {
+  const { channel, records } = await serve(
+    [configure(async () => {})],
+    [
+      {
+        after: () => {
+          throw new Error('broken');
+        },
+      },
+    ],
+  );
+  const client = createClient(ConfigDefinition, channel);
+  for (let call = 0; call < 2; call++) await client.configure(request(''));
+  await expect.poll(() => records.map(({ message }) => message)).toEqual(Array(2).fill('a call could not be ended'));
+});
+
 test('a deliberate error keeps its code, message and details; a stranger becomes Internal, unnamed, and is logged', async () => {
   const detail = { typeUrl: 'type.googleapis.com/x', value: PermissionDeniedDetails.encode({ reason: 1 }).finish() };
   const { channel, records } = await serve([
