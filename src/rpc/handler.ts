@@ -169,9 +169,12 @@ async function withPeer(
   end.addEventListener('abort', stop, { once: true });
   if (end.aborted) stop();
   const serve = () => between(options, context, () => Promise.race([run(context), ended.promise]), refuse);
-  if (tracer === undefined) await serve();
-  else await tracer.incoming(context, serve);
-  end.removeEventListener('abort', stop);
+  try {
+    if (tracer === undefined) await serve();
+    else await tracer.incoming(context, serve);
+  } finally {
+    end.removeEventListener('abort', stop);
+  }
 }
 
 /** Runs a call between its interceptors; whatever it throws becomes one status. */
