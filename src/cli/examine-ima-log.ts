@@ -4,6 +4,7 @@ import { type ImaFields, imaFieldsOf } from '../tpm/ima/ima-fields.ts';
 import type { ImaEntry } from '../tpm/ima/parse-ima-log.ts';
 import { IMA_PCR, type ImaPrefix, requireBootAggregate, requireImaPrefix } from '../tpm/ima/replay-ima-log.ts';
 import type { PcrValues } from './parse-pcr-file.ts';
+import { Problems } from './problems.ts';
 
 /** An IMA log with what is wrong with it, for people. */
 export interface ExaminedImaLog {
@@ -27,26 +28,17 @@ export interface ImaComparison {
 
 /** @param comparison what a TPM has; without, nothing is compared */
 export function examineImaLog(log: readonly ImaEntry[], comparison: ImaComparison | undefined): ExaminedImaLog {
-  const problems = new Set<string>();
-  const attempt = <Result>(work: () => Result): Result | undefined => {
-    try {
-      return work();
-    } catch (error) {
-      if (!isSpiffeError(error)) throw error;
-      problems.add(error.message);
-      return undefined;
-    }
-  };
-  const entries = log.map((entry) => ({ entry, fields: attempt(() => imaFieldsOf(entry)) }));
+  const problems = new Problems();
+  const entries = log.map((entry) => ({ entry, fields: problems.attempt(() => imaFieldsOf(entry)) }));
   const prefixes = new Map<ReplayedBank, ImaPrefix & { readonly isPaddedSha1: boolean }>();
-  if (comparison === undefined) return { entries, prefixes, problems: [...problems] };
+  if (comparison === undefined) return { entries, prefixes, problems: problems.messages };
   const { values, allowsPaddedSha1 } = comparison;
   for (const [bank, pcrs] of values) {
-    const prefix = attempt(() => findPrefix(log, bank, pcrs.get(IMA_PCR), allowsPaddedSha1));
+    const prefix = problems.attempt(() => findPrefix(log, bank, pcrs.get(IMA_PCR), allowsPaddedSha1));
     if (prefix !== undefined) prefixes.set(bank, prefix);
   }
-  attempt(() => requireBootAggregate(log, (bank) => (isReplayedBank(bank) ? values.get(bank) : undefined)));
-  return { entries, prefixes, problems: [...problems] };
+  problems.attempt(() => requireBootAggregate(log, (bank) => (isReplayedBank(bank) ? values.get(bank) : undefined)));
+  return { entries, prefixes, problems: problems.messages };
 }
 
 function findPrefix(

@@ -1,9 +1,10 @@
 import { describeEvent } from '../tpm/event-log/describe-event.ts';
 import { EVENT_TYPE, eventTypeName } from '../tpm/event-log/event-types.ts';
+import type { JudgedEvent } from '../tpm/event-log/judge-events.ts';
 import { BOOT_PCRS } from '../tpm/event-log/replay.ts';
-import type { ExaminedEvent, ExaminedEventLog } from './examine-event-log.ts';
+import type { ExaminedEventLog } from './examine-event-log.ts';
 import { formatSecureBoot, toSecureBootJson } from './format-secure-boot.ts';
-import { onOneLine } from './output.ts';
+import { formatHex, formatTable, onOneLine } from './output.ts';
 
 /** One event a line, then what the PCRs of each bank hold after them. */
 export function formatEventLog({ events, pcrs, matching, secureBoot }: ExaminedEventLog): string {
@@ -17,17 +18,15 @@ export function formatEventLog({ events, pcrs, matching, secureBoot }: ExaminedE
       onOneLine(describeEvent(examined.event)),
     ];
   });
-  const table = [['EVENT', 'PCR', 'TYPE', 'DATA', 'WHAT IT SAYS'], ...rows];
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...table.map((row) => row[column]?.length ?? 0)));
-  const lines = table.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '));
+  const lines = formatTable([['EVENT', 'PCR', 'TYPE', 'DATA', 'WHAT IT SAYS'], ...rows]);
   const values = [...pcrs].flatMap(([bank, replayed]) => [
     '',
     `${bank}${matching.includes(bank) ? ': as the TPM has it' : ''}`,
     ...BOOT_PCRS.filter((index) => (replayed[index]?.eventCount ?? 0) > 0).map(
-      (index) => `  PCR ${String(index).padEnd(2)}  ${hex(replayed[index]?.value)}`,
+      (index) => `  PCR ${String(index).padEnd(2)}  ${formatHex(replayed[index]?.value)}`,
     ),
   ]);
-  return `${[...lines, '', ...formatSecureBoot(secureBoot), ...values].map((line) => line.trimEnd()).join('\n')}\n`;
+  return `${[...lines, '', ...formatSecureBoot(secureBoot), ...values].join('\n')}\n`;
 }
 
 /** The same as JSON, with every digest. */
@@ -40,10 +39,10 @@ export function toEventLogJson({ log, events, pcrs, matching, secureBoot, proble
       type: eventTypeName(examined.event.type),
       data: trustOf(examined),
       description: describeEvent(examined.event),
-      digests: Object.fromEntries([...examined.event.digests].map(([bank, digest]) => [bank, hex(digest)])),
+      digests: Object.fromEntries([...examined.event.digests].map(([bank, digest]) => [bank, formatHex(digest)])),
     })),
     pcrs: Object.fromEntries(
-      [...pcrs].map(([bank, replayed]) => [bank, replayed.map(({ value }) => hex(value))] as const),
+      [...pcrs].map(([bank, replayed]) => [bank, replayed.map(({ value }) => formatHex(value))] as const),
     ),
     secureBoot: toSecureBootJson(secureBoot),
     matching,
@@ -53,9 +52,7 @@ export function toEventLogJson({ log, events, pcrs, matching, secureBoot, proble
 }
 
 /** Whether the digest, which the TPM vouches for, is of the data: else the data is what somebody wrote beside it. */
-function trustOf({ event, isAuthenticated }: ExaminedEvent): string {
+function trustOf({ event, isAuthenticated }: JudgedEvent): string {
   if (event.type === EVENT_TYPE.EV_NO_ACTION) return 'not measured';
   return isAuthenticated ? 'authenticated' : 'hint';
 }
-
-const hex = (bytes: Uint8Array = new Uint8Array()) => Buffer.from(bytes).toString('hex');

@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
 import { isSpiffeError } from '../spiffe/error.ts';
 import type { SecureBoot, SecureBootAuthority } from '../tpm/event-log/secure-boot.ts';
+import { SIGNATURE_OWNER_BYTES } from '../tpm/event-log/signature-list.ts';
 import { parseCertificate } from '../x509/certificate.ts';
 import { formatName } from '../x509/name.ts';
-import { formatCount, onOneLine } from './output.ts';
-
-const OWNER_BYTES = 16;
+import { formatCount, formatHex, onOneLine } from './output.ts';
 
 /** What PCR 7 says, in a line, and one for each that an image was verified by. */
 export function formatSecureBoot(found: SecureBoot | { readonly unknown: string }): readonly string[] {
@@ -24,7 +23,7 @@ export function toSecureBootJson(found: SecureBoot | { readonly unknown: string 
   if ('unknown' in found) return found;
   const { isEnabled, db, dbx, authorities, actions } = found;
   const toHashes = (entries: SecureBoot['db']) =>
-    entries.map(({ type, data }) => ({ type, sha256: type === 'sha256' ? hex(data) : sha256(data) }));
+    entries.map(({ type, data }) => ({ type, sha256: type === 'sha256' ? formatHex(data) : sha256(data) }));
   return {
     enabled: isEnabled,
     db: toHashes(db),
@@ -52,7 +51,7 @@ function nameOf(authority: SecureBootAuthority): string {
 
 /** Shim writes who put a certificate there before it, as a signature database has it. */
 function subjectOf({ from, data }: SecureBootAuthority): string | undefined {
-  const candidates = from === 'shim' ? [data, data.subarray(OWNER_BYTES)] : [data];
+  const candidates = from === 'shim' ? [data, data.subarray(SIGNATURE_OWNER_BYTES)] : [data];
   for (const candidate of candidates) {
     try {
       return formatName(parseCertificate(candidate).subject);
@@ -64,4 +63,3 @@ function subjectOf({ from, data }: SecureBootAuthority): string | undefined {
 }
 
 const sha256 = (data: Uint8Array) => createHash('sha256').update(data).digest('hex');
-const hex = (data: Uint8Array) => Buffer.from(data).toString('hex');

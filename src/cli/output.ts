@@ -56,6 +56,22 @@ export function formatField(name: string, value: unknown, width: number): string
   return `${name.padEnd(width)}: ${onOneLine(String(value))}\n`;
 }
 
+/** Rows as lines, every column but the last as wide as its widest cell. */
+export function formatTable(rows: readonly (readonly string[])[]): readonly string[] {
+  const [first = []] = rows;
+  const widths = first.slice(0, -1).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+export function formatHex(bytes: Uint8Array = new Uint8Array()): string {
+  return Buffer.from(bytes).toString('hex');
+}
+
 /** The name of a gRPC status code, as Go prints it. */
 export function statusName(code: number): string {
   if (code === Status.Ok) return 'OK';

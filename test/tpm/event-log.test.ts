@@ -13,15 +13,9 @@ import {
 } from '../../src/tpm/event-log/parse-event-log.ts';
 import { replayEventLog, requireReplay } from '../../src/tpm/event-log/replay.ts';
 import { parseUefiVariable } from '../../src/tpm/event-log/uefi-variable.ts';
-import {
-  encodeAgain,
-  encodeEvent,
-  encodeEventLog,
-  encodeSpecId,
-  event,
-  type MadeEvent,
-  u32,
-} from './made-event-log.ts';
+import { u32 } from './little-endian.ts';
+import { encodeAgain, encodeEvent, encodeEventLog, encodeSpecId, event, type MadeEvent } from './made-event-log.ts';
+import { denied, refusalOf } from './refusals.ts';
 
 const MACHINES = ['direct-kernel', 'shim-grub-secure-boot'] as const;
 const BANKS = ['sha1', 'sha256', 'sha384'] as const;
@@ -32,20 +26,6 @@ const valuesOf = (machine: string, bank: (typeof BANKS)[number]) =>
   parsePcrFile(vector(machine, 'pcrs-before.txt').toString()).get(bank) ?? new Map<number, Uint8Array>();
 
 const SEPARATOR = event(7, 'EV_SEPARATOR', Buffer.alloc(4));
-const denied = (check: string, message: RegExp) =>
-  expect.objectContaining({
-    code: 'ATTESTATION_DENIED',
-    message: expect.stringMatching(new RegExp(`${message.source}.*\\(check ${check}\\)$`)),
-  });
-/** What `work` throws. */
-function refusalOf(work: () => unknown): unknown {
-  try {
-    work();
-  } catch (error) {
-    return error;
-  }
-  return 'nothing was refused';
-}
 
 describe.each(MACHINES)('the log of a real machine, %s', (machine) => {
   test.each(BANKS)('gives what its TPM had, in the bank %s', (bank) => {

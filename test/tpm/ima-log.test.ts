@@ -6,7 +6,9 @@ import { parsePcrFile } from '../../src/cli/parse-pcr-file.ts';
 import { imaFieldsOf } from '../../src/tpm/ima/ima-fields.ts';
 import { type ImaEntry, MAX_IMA_LOG_BYTES, parseImaLog } from '../../src/tpm/ima/parse-ima-log.ts';
 import { type ImaReplayOptions, requireBootAggregate, requireImaPrefix } from '../../src/tpm/ima/replay-ima-log.ts';
-import { digestField, encodeEntry, extendAll, field, fileData, u32 } from './made-ima-log.ts';
+import { u32 } from './little-endian.ts';
+import { digestField, encodeEntry, extendAll, field, fileData } from './made-ima-log.ts';
+import { denied, refusalOf } from './refusals.ts';
 
 const MACHINES = ['direct-kernel', 'shim-grub-secure-boot'] as const;
 const vector = (machine: string, name: string) =>
@@ -17,21 +19,6 @@ const pcrsOf = (machine: string, when: 'before' | 'after') =>
 const pcr10 = (machine: string, when: 'before' | 'after', bank: 'sha1' | 'sha256' | 'sha384') =>
   pcrsOf(machine, when).get(bank)?.get(10) ?? new Uint8Array();
 const sha256 = (data: Uint8Array) => createHash('sha256').update(data).digest();
-
-const denied = (check: string, message: RegExp) =>
-  expect.objectContaining({
-    code: 'ATTESTATION_DENIED',
-    message: expect.stringMatching(new RegExp(`${message.source}.*\\(check ${check}\\)$`)),
-  });
-/** What `work` throws. */
-function refusalOf(work: () => unknown): unknown {
-  try {
-    work();
-  } catch (error) {
-    return error;
-  }
-  return 'nothing was refused';
-}
 
 describe.each(MACHINES)('the log of a real machine, %s', (machine) => {
   const before = machine === 'direct-kernel' ? 18 : 13;

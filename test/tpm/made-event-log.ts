@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { TPM_HASHES, type TpmHash } from '../../src/tpm/algorithms.ts';
 import { EVENT_TYPE } from '../../src/tpm/event-log/event-types.ts';
 import type { EventLog, LogEvent } from '../../src/tpm/event-log/parse-event-log.ts';
+import { u16, u32 } from './little-endian.ts';
 
 export type MadeEvent = Pick<LogEvent, 'pcr' | 'type' | 'data' | 'digests'>;
 
@@ -56,15 +57,3 @@ const TWO_BANKS = [
   [TPM_HASHES.sha1.id, 20],
   [TPM_HASHES.sha256.id, 32],
 ] as const;
-
-function u16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeUInt16LE(value);
-  return bytes;
-}
-
-export function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-}

@@ -1,14 +1,9 @@
 import { createHash } from 'node:crypto';
+import { u32 } from './little-endian.ts';
 
 /** A field with its length before it. */
 export const field = (bytes: Uint8Array | string): Buffer =>
   Buffer.concat([u32(Buffer.from(bytes).length), Buffer.from(bytes)]);
-
-export function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-}
 
 /** `sha256:` NUL digest. */
 export const digestField = (algorithm: string, digest: Uint8Array) =>

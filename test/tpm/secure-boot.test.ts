@@ -5,7 +5,9 @@ import { judgeEvents } from '../../src/tpm/event-log/judge-events.ts';
 import { parseEventLog } from '../../src/tpm/event-log/parse-event-log.ts';
 import { readSecureBoot } from '../../src/tpm/event-log/secure-boot.ts';
 import { parseSignatureLists } from '../../src/tpm/event-log/signature-list.ts';
-import { encodeEventLog, event, type MadeEvent, u32 } from './made-event-log.ts';
+import { u32 } from './little-endian.ts';
+import { encodeEventLog, event, type MadeEvent } from './made-event-log.ts';
+import { denied, refusalOf } from './refusals.ts';
 
 const GLOBAL = '61dfe48bca93d211aa0d00e098032b8c';
 const DATABASE = 'cbb219d73a3d9645a3bcdad00e67656f';
@@ -40,20 +42,6 @@ const GOOD: readonly MadeEvent[] = [STATE, ...KEYS, DB, DBX, SEPARATOR, BY_DB];
 
 const read = (events: readonly MadeEvent[]) =>
   readSecureBoot(judgeEvents(parseEventLog(encodeEventLog(events)), 'sha256'));
-const denied = (check: string, message: RegExp) =>
-  expect.objectContaining({
-    code: 'ATTESTATION_DENIED',
-    message: expect.stringMatching(new RegExp(`${message.source}.*\\(check ${check}\\)$`)),
-  });
-/** What `work` throws. */
-function refusalOf(work: () => unknown): unknown {
-  try {
-    work();
-  } catch (error) {
-    return error;
-  }
-  return 'nothing was refused';
-}
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
 test.each([

@@ -1,8 +1,8 @@
 import { isSpiffeError } from '../../spiffe/error.ts';
+import { LogReader } from '../log-reader.ts';
 import { devicePathFile } from './device-path.ts';
 import { EVENT_TYPE } from './event-types.ts';
 import { isErrorSeparator } from './judge-events.ts';
-import { LogReader } from './log-reader.ts';
 import type { LogEvent } from './parse-event-log.ts';
 import { parseUefiVariable, readGuid } from './uefi-variable.ts';
 

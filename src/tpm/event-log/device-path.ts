@@ -1,4 +1,4 @@
-import { LogReader } from './log-reader.ts';
+import { LogReader } from '../log-reader.ts';
 
 const MEDIA = 4;
 const FILE_PATH = 4;

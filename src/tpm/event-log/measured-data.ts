@@ -1,4 +1,5 @@
 import { isSpiffeError } from '../../spiffe/error.ts';
+import { beginsWith } from '../begins-with.ts';
 import { EVENT_TYPE } from './event-types.ts';
 import type { LogEvent } from './parse-event-log.ts';
 import { parseUefiVariable } from './uefi-variable.ts';
@@ -43,7 +44,7 @@ function variableData(data: Uint8Array): Uint8Array | undefined {
 
 /** What follows the prefix, without the NUL behind it. Which of the prefixes it was is not measured: a command may be called a command line. */
 function grubText(data: Uint8Array): Uint8Array | undefined {
-  const prefix = GRUB_PREFIXES.find((known) => Buffer.compare(data.subarray(0, known.length), known) === 0);
+  const prefix = GRUB_PREFIXES.find((known) => beginsWith(data, known));
   if (prefix === undefined) return undefined;
   const end = data.at(-1) === 0 ? data.length - 1 : data.length;
   return data.subarray(prefix.length, end);

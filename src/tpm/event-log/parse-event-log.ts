@@ -1,7 +1,8 @@
 import { requireCheck } from '../../x509/require-check.ts';
 import { hashOfId, TPM_HASHES, type TpmHash } from '../algorithms.ts';
+import { beginsWith } from '../begins-with.ts';
+import { LogReader } from '../log-reader.ts';
 import { EVENT_TYPE, eventTypeName } from './event-types.ts';
-import { LogReader } from './log-reader.ts';
 
 /** What firmware and boot loaders measured, in the order of the log. Nothing of it is proven before it is replayed. */
 export interface EventLog {
@@ -59,7 +60,10 @@ function readSpecId(reader: LogReader): readonly TpmHash[] {
   const data = reader.take(reader.u32());
   requireCheck(
     'D25',
-    pcr === 0 && type === EVENT_TYPE.EV_NO_ACTION && digest.every((byte) => byte === 0) && isSpecId(data),
+    pcr === 0 &&
+      type === EVENT_TYPE.EV_NO_ACTION &&
+      digest.every((byte) => byte === 0) &&
+      beginsWith(data, SPEC_ID_SIGNATURE),
     'the event log does not begin with a Spec ID event of TPM 2.0',
   );
   const spec = new LogReader(data.subarray(SPEC_ID_SIGNATURE.length), 'the Spec ID event');
@@ -101,11 +105,7 @@ function readEvent(reader: LogReader, banks: readonly TpmHash[], number: number)
     digests.set(hash, reader.take(TPM_HASHES[hash].size));
   }
   const data = reader.take(reader.u32());
-  const isSecondSpecId = type === EVENT_TYPE.EV_NO_ACTION && isSpecId(data);
+  const isSecondSpecId = type === EVENT_TYPE.EV_NO_ACTION && beginsWith(data, SPEC_ID_SIGNATURE);
   requireCheck('D25', !isSecondSpecId, `${name} is a second Spec ID event`);
   return { number, pcr, type, digests, data };
-}
-
-function isSpecId(data: Uint8Array): boolean {
-  return Buffer.compare(data.subarray(0, SPEC_ID_SIGNATURE.length), SPEC_ID_SIGNATURE) === 0;
 }

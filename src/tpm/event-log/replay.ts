@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { requireCheck } from '../../x509/require-check.ts';
 import { TPM_HASHES, type TpmHash } from '../algorithms.ts';
+import { beginsWith } from '../begins-with.ts';
 import { EVENT_TYPE } from './event-types.ts';
 import type { EventLog, LogEvent } from './parse-event-log.ts';
 
@@ -39,7 +40,7 @@ export function replayEventLog(log: EventLog, bank: ReplayedBank): readonly Repl
   for (const event of log.events) {
     const pcr = pcrs[event.pcr];
     if (event.type === EVENT_TYPE.EV_NO_ACTION) {
-      if (!isStartupLocality(event)) continue;
+      if (!beginsWith(event.data, STARTUP_LOCALITY)) continue;
       const isFirst = locality === undefined && event.pcr === 0 && pcrs[0]?.eventCount === 0;
       requireCheck('D27', isFirst, `event ${event.number} gives the startup locality where it has no place`);
       locality = localityOf(event);
@@ -70,10 +71,6 @@ export function requireReplay(replayed: readonly ReplayedPcr[], values: Readonly
       `PCR ${index} is ${hex(value)}, but the event log ${given}`,
     );
   }
-}
-
-function isStartupLocality({ data }: LogEvent): boolean {
-  return Buffer.compare(data.subarray(0, STARTUP_LOCALITY.length), STARTUP_LOCALITY) === 0;
 }
 
 function localityOf({ number, data }: LogEvent): number {

@@ -1,7 +1,7 @@
 import { requireCheck } from '../../x509/require-check.ts';
 import { EVENT_TYPE, eventTypeName } from './event-types.ts';
 import type { JudgedEvent } from './judge-events.ts';
-import { parseSignatureLists, type SignatureEntry } from './signature-list.ts';
+import { parseSignatureLists, SIGNATURE_OWNER_BYTES, type SignatureEntry } from './signature-list.ts';
 import { parseUefiVariable, type UefiVariable } from './uefi-variable.ts';
 
 /** What PCR 7 proves of how images were verified. */
@@ -44,7 +44,6 @@ const TYPES: ReadonlySet<number> = new Set([
   EVENT_TYPE.EV_EFI_SPDM_DEVICE_POLICY,
   EVENT_TYPE.EV_EFI_SPDM_DEVICE_AUTHORITY,
 ]);
-const OWNER_BYTES = 16;
 
 /**
  * Reads what a log says of Secure Boot, from the events of PCR 7 alone.
@@ -109,7 +108,7 @@ function takePolicy(
 /** The firmware goes by an entry of `db`, which it has measured; shim goes by its own. */
 function toAuthority({ guid, name, data }: UefiVariable, db: readonly SignatureEntry[]): SecureBootAuthority {
   if (guid === SHIM_GUID) return { from: 'shim', name, data };
-  const signature = data.subarray(OWNER_BYTES);
+  const signature = data.subarray(SIGNATURE_OWNER_BYTES);
   requireCheck(
     'D31',
     guid === DATABASE_GUID && name === 'db' && db.some((entry) => Buffer.compare(entry.data, signature) === 0),

@@ -1,5 +1,5 @@
 import { requireCheck } from '../../x509/require-check.ts';
-import { LogReader } from './log-reader.ts';
+import { LogReader } from '../log-reader.ts';
 import { readGuid } from './uefi-variable.ts';
 
 /** EFI_SIGNATURE_DATA with the type of its list. */
@@ -16,7 +16,8 @@ const TYPES: ReadonlyMap<string, SignatureEntry['type']> = new Map([
   ['c1c41626-504c-4092-aca9-41f936934328', 'sha256'],
 ]);
 const HEADER_BYTES = 28;
-const OWNER_BYTES = 16;
+/** The owner, before the data of each entry. */
+export const SIGNATURE_OWNER_BYTES = 16;
 const SHA256_BYTES = 32;
 
 /**
@@ -34,18 +35,18 @@ export function parseSignatureLists(bytes: Uint8Array, name: string): readonly S
     const contentBytes = listBytes - HEADER_BYTES - headerBytes;
     requireCheck(
       'D32',
-      contentBytes >= 0 && entryBytes > OWNER_BYTES && contentBytes % entryBytes === 0,
+      contentBytes >= 0 && entryBytes > SIGNATURE_OWNER_BYTES && contentBytes % entryBytes === 0,
       `a list of ${name} has ${contentBytes} bytes, which are no whole number of signatures of ${entryBytes}`,
     );
     requireCheck(
       'D32',
-      type !== 'sha256' || entryBytes === OWNER_BYTES + SHA256_BYTES,
+      type !== 'sha256' || entryBytes === SIGNATURE_OWNER_BYTES + SHA256_BYTES,
       `a list of SHA-256 hashes in ${name} has signatures of ${entryBytes} bytes`,
     );
     reader.take(headerBytes);
     for (let count = contentBytes / entryBytes; count > 0; count--) {
       const owner = readGuid(reader);
-      entries.push({ type, owner, data: reader.take(entryBytes - OWNER_BYTES) });
+      entries.push({ type, owner, data: reader.take(entryBytes - SIGNATURE_OWNER_BYTES) });
     }
   }
   return entries;

@@ -1,5 +1,5 @@
 import { requireCheck } from '../../x509/require-check.ts';
-import { LogReader } from './log-reader.ts';
+import { LogReader } from '../log-reader.ts';
 
 /** UEFI_VARIABLE_DATA: PC Client Platform Firmware Profile, §10.4.2. */
 export interface UefiVariable {

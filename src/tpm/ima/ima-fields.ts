@@ -1,5 +1,5 @@
 import { requireCheck } from '../../x509/require-check.ts';
-import { LogReader } from '../event-log/log-reader.ts';
+import { LogReader } from '../log-reader.ts';
 import type { ImaEntry } from './parse-ima-log.ts';
 
 /** What an entry of a known template says. */

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { requireCheck } from '../../x509/require-check.ts';
-import { LogReader } from '../event-log/log-reader.ts';
+import { LogReader } from '../log-reader.ts';
 
 /** One measurement of the kernel. Nothing of it is proven before it is replayed. */
 export interface ImaEntry {

@@ -4,8 +4,9 @@ import { defineCommand } from '../../command.ts';
 import { examineEventLog } from '../../examine-event-log.ts';
 import { text } from '../../flag-kinds.ts';
 import { formatEventLog, toEventLogJson } from '../../format-event-log.ts';
-import { formatCount, outputFlag } from '../../output.ts';
+import { outputFlag } from '../../output.ts';
 import { parsePcrFile } from '../../parse-pcr-file.ts';
+import { requireNoProblems } from '../../problems.ts';
 import { readInputBytes, readInputFile } from '../../read-input-file.ts';
 
 export const tpmEventlog = defineCommand({
@@ -29,9 +30,6 @@ export const tpmEventlog = defineCommand({
     const values = pcrs === '' ? undefined : parsePcrFile(await readInputFile(pcrs, terminal));
     const examined = examineEventLog(parseEventLog(await readInputBytes(path, MAX_EVENT_LOG_BYTES)), values);
     terminal.print(output === 'json' ? toEventLogJson(examined) : formatEventLog(examined));
-    const { problems } = examined;
-    if (problems.length === 0) return;
-    const found = formatCount(problems.length, 'problem', 'problems');
-    throw new SpiffeError('ATTESTATION_DENIED', [`the event log has ${found}`, ...problems].join('\n'));
+    requireNoProblems('the event log', examined.problems);
   },
 });

@@ -4,8 +4,9 @@ import { defineCommand } from '../../command.ts';
 import { examineImaLog } from '../../examine-ima-log.ts';
 import { text, toggle } from '../../flag-kinds.ts';
 import { formatImaLog, toImaLogJson } from '../../format-ima-log.ts';
-import { formatCount, outputFlag } from '../../output.ts';
+import { outputFlag } from '../../output.ts';
 import { parsePcrFile } from '../../parse-pcr-file.ts';
+import { requireNoProblems } from '../../problems.ts';
 import { readInputBytes, readInputFile } from '../../read-input-file.ts';
 
 export const tpmIma = defineCommand({
@@ -28,9 +29,6 @@ export const tpmIma = defineCommand({
     const log = parseImaLog(await readInputBytes(path, MAX_IMA_LOG_BYTES));
     const examined = examineImaLog(log, values && { values, allowsPaddedSha1: allowPaddedSha1 });
     terminal.print(output === 'json' ? toImaLogJson(examined) : formatImaLog(examined));
-    const { problems } = examined;
-    if (problems.length === 0) return;
-    const found = formatCount(problems.length, 'problem', 'problems');
-    throw new SpiffeError('ATTESTATION_DENIED', [`the IMA log has ${found}`, ...problems].join('\n'));
+    requireNoProblems('the IMA log', examined.problems);
   },
 });

@@ -1,4 +1,4 @@
-import { requireCheck } from '../../x509/require-check.ts';
+import { requireCheck } from '../x509/require-check.ts';
 
 /** Reads the structures of firmware, little-endian, with every length checked before anything is taken. */
 export class LogReader {
@@ -12,10 +12,6 @@ export class LogReader {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#what = what;
-  }
-
-  get offset(): number {
-    return this.#offset;
   }
 
   get remaining(): number {
