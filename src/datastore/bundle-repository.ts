@@ -12,7 +12,13 @@ import {
 import { loadBundles, replaceAuthorities, toBundleRow } from './bundle-rows.ts';
 import { EntryRepository } from './entry-repository.ts';
 import { type Page, type PageRequest, readPage } from './page.ts';
-import { forgetRevoked, pruneRevoked, rememberRevoked, revokedAmong } from './revoked-authorities.ts';
+import {
+  forgetRevoked,
+  pruneRevoked,
+  type RevokedAuthorities,
+  rememberRevoked,
+  revokedAmong,
+} from './revoked-authorities.ts';
 import { atomically, type Session } from './session.ts';
 
 /** When entries federate with a bundle that is to be deleted: refuse, have them federate no longer, or delete them too. */
@@ -20,8 +26,6 @@ export type BundleDeletion = 'restrict' | 'dissociate' | 'delete';
 
 /** What an update replaces. */
 export type BundleMasked = Partial<Omit<Bundle, 'trustDomain'>>;
-
-export type RevokedAuthorities = Pick<Bundle, 'x509Authorities' | 'jwtAuthorities'>;
 
 /** A step of the transaction that has the bundle's row locked. */
 type BundleChange = (current: Bundle, db: Session['db']) => Bundle | Promise<Bundle>;

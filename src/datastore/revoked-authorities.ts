@@ -6,6 +6,8 @@ import { parseCertificate } from '../x509/certificate.ts';
 import type { DatastoreSchema } from './schema.ts';
 import { chunksOf } from './session.ts';
 
+export type RevokedAuthorities = Pick<Bundle, 'x509Authorities' | 'jwtAuthorities'>;
+
 type Row = DatastoreSchema['revoked_authority'];
 
 /** Remembers what `before` has and `after` has not, for as long as it would have been valid. */
@@ -37,7 +39,7 @@ export async function forgetRevoked(db: Kysely<DatastoreSchema>, bundle: Bundle)
 export async function revokedAmong(
   db: Kysely<DatastoreSchema>,
   { trustDomain, x509Authorities, jwtAuthorities }: Bundle,
-): Promise<Pick<Bundle, 'x509Authorities' | 'jwtAuthorities'>> {
+): Promise<RevokedAuthorities> {
   const rows = await db.selectFrom('revoked_authority').selectAll().where('trust_domain', '=', trustDomain).execute();
   const revoked = new Set(rows.map(keyOf));
   return {

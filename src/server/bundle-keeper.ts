@@ -1,5 +1,6 @@
-import type { BundleRepository, RevokedAuthorities } from '../datastore/bundle-repository.ts';
+import type { BundleRepository } from '../datastore/bundle-repository.ts';
 import type { Datastore } from '../datastore/datastore.ts';
+import type { RevokedAuthorities } from '../datastore/revoked-authorities.ts';
 import type { Logger } from '../log/logger.ts';
 import { type Bundle, emptyBundle, type JwtAuthority, type X509Authority } from '../spiffe/bundle.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';

@@ -101,13 +101,8 @@ export class UpstreamAnchor implements CaAnchor, AsyncDisposable {
     const revoked = await this.#explained(() =>
       this.#published.replace(
         (signal) => this.#options.upstream.publishJwtKey(authority, signal),
-        async (keys) => {
-          const all = [...keys, ...(isIn(keys, authority) ? [] : [authority])];
-          return await this.#bundle.takeJwtAuthorities(all);
-        },
-        async (keys) => {
-          await this.#bundle.takeJwtAuthorities(keys);
-        },
+        (keys) => this.#bundle.takeJwtAuthorities([...keys, ...(isIn(keys, authority) ? [] : [authority])]),
+        (keys) => this.#bundle.takeJwtAuthorities(keys),
       ),
     );
     const { jwtAuthorities } = revoked ?? (await this.#bundle.keepJwtAuthority(authority));

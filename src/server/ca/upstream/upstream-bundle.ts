@@ -1,4 +1,4 @@
-import type { RevokedAuthorities } from '../../../datastore/bundle-repository.ts';
+import type { RevokedAuthorities } from '../../../datastore/revoked-authorities.ts';
 import type { Logger } from '../../../log/logger.ts';
 import type { JwtAuthority, X509Authority } from '../../../spiffe/bundle.ts';
 import { parseCertificate } from '../../../x509/certificate.ts';
@@ -35,10 +35,10 @@ export class UpstreamBundle {
   async takeRoots(roots: readonly X509Authority[]): Promise<void> {
     await this.#serially(async () => {
       const isFirst = this.#roots === undefined; // who tainted what in the last run is not known
-      const untainted = roots.map((root) => ({ ...root, tainted: false }));
-      const { x509Authorities: revoked } = await this.#bundle.appendUnrevoked({ x509: untainted });
+      const x509 = roots.map((root) => ({ ...root, tainted: false }));
+      const { x509Authorities: revoked } = await this.#bundle.appendUnrevoked({ x509 });
       this.#tellRevoked(subjectKeyIds(revoked));
-      this.#roots = roots.filter((_root, index) => !revoked.some((one) => one === untainted[index]));
+      this.#roots = roots.filter(({ certificate }) => !revoked.some((root) => root.certificate === certificate));
       for (const subjectKeyId of subjectKeyIds(roots.filter(({ tainted }) => tainted)))
         this.#toldTainted.add(subjectKeyId);
       const listed = subjectKeyIds(roots);

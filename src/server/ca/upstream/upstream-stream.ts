@@ -30,7 +30,7 @@ export class UpstreamStream<First, Update> implements AsyncDisposable {
   replace<Result>(
     subscribe: (signal: AbortSignal) => Promise<Subscription<First, Update> | undefined>,
     accept: (first: First) => Promise<Result>,
-    take: (update: Update) => Promise<void>,
+    take: (update: Update) => Promise<unknown>,
   ): Promise<Result | undefined> {
     const replacing = this.#replacing.then(() => this.#replace(subscribe, accept, take));
     this.#replacing = replacing.catch(() => {}); // its caller learns of it
@@ -40,7 +40,7 @@ export class UpstreamStream<First, Update> implements AsyncDisposable {
   async #replace<Result>(
     subscribe: (signal: AbortSignal) => Promise<Subscription<First, Update> | undefined>,
     accept: (first: First) => Promise<Result>,
-    take: (update: Update) => Promise<void>,
+    take: (update: Update) => Promise<unknown>,
   ): Promise<Result | undefined> {
     if (this.#signal.aborted) throw new SpiffeError('CANCELLED', 'the server is ending');
     const ended = new AbortController();
@@ -71,7 +71,7 @@ export class UpstreamStream<First, Update> implements AsyncDisposable {
 
   async #read(
     subscription: Subscription<First, Update>,
-    take: (update: Update) => Promise<void>,
+    take: (update: Update) => Promise<unknown>,
     ended: AbortSignal,
   ): Promise<void> {
     await using stream = subscription;
