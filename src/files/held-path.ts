@@ -2,9 +2,8 @@ import { constants, type Stats } from 'node:fs';
 import { type FileHandle, lstat, open, readlink } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { messageOf, SpiffeError } from '../spiffe/error.ts';
+import { openPath } from './open-path.ts';
 
-/** Linux's, on every processor that Node runs on; Node does not name it. */
-const O_PATH = 0o10000000;
 /** As many as the kernel follows. */
 const MAX_LINKS = 40;
 
@@ -19,12 +18,12 @@ const MAX_LINKS = 40;
  * @throws SpiffeError `FILE_UNUSABLE`, with the system's error as the cause where there is none
  */
 export async function openHeldPath(path: string, what: string, flags = constants.O_RDONLY): Promise<FileHandle> {
-  let folder = await open('/', O_PATH | constants.O_DIRECTORY);
+  let folder = await openPath('/', constants.O_DIRECTORY);
   let names = resolve(path).split('/').filter(Boolean);
   try {
     for (let links = 0; ; ) {
       const [name, ...rest] = names;
-      if (name === undefined) return await reopen(folder, flags);
+      if (name === undefined) return await open(below(folder, '.'), flags);
       const place = below(folder, name);
       const found = await lstat(place);
       if (found.isSymbolicLink()) {
@@ -33,12 +32,12 @@ export async function openHeldPath(path: string, what: string, flags = constants
         if (links > MAX_LINKS)
           throw new SpiffeError('FILE_UNUSABLE', `${what} leads by way of too many symbolic links`);
         const target = await readlink(place);
-        if (target.startsWith('/')) folder = await replace(folder, '/', O_PATH | constants.O_DIRECTORY);
+        if (target.startsWith('/')) folder = await replace(folder, '/');
         names = [...target.split('/').filter((part) => part !== '' && part !== '.'), ...rest];
       } else if (rest.length === 0) {
         return await open(place, flags | constants.O_NOFOLLOW);
       } else {
-        folder = await replace(folder, place, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+        folder = await replace(folder, place);
         names = rest;
       }
     }
@@ -61,14 +60,10 @@ export function below({ fd }: FileHandle, name: string): string {
   return `/proc/self/fd/${fd}/${name}`;
 }
 
-async function replace(folder: FileHandle, path: string, flags: number): Promise<FileHandle> {
-  const next = await open(path, flags);
+async function replace(folder: FileHandle, path: string): Promise<FileHandle> {
+  const next = await openPath(path, constants.O_DIRECTORY);
   await folder.close();
   return next;
-}
-
-async function reopen(folder: FileHandle, flags: number): Promise<FileHandle> {
-  return await open(below(folder, '.'), flags);
 }
 
 function requireTrustedLink(link: Stats, folder: Stats, what: string): void {

@@ -1,8 +1,8 @@
 import { type FileHandle, readlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { openPath } from '../files/open-path.ts';
 import { SpiffeError } from '../spiffe/error.ts';
 import { quoteText } from '../spiffe/quote-text.ts';
-import { openPath } from './open-path.ts';
 
 /**
  * One very socket, whatever its plugin puts under the name later: a link there would lead the host, with the host's rights,

@@ -9,7 +9,7 @@
 export function statusField(status: string, name: string): string | undefined {
   const start = `${name}:`;
   const at = status.startsWith(start) ? 0 : status.indexOf(`\n${start}`) + 1;
-  if (at === 0 && !status.startsWith(start)) return undefined;
+  if (!status.startsWith(start, at)) return undefined;
   const end = status.indexOf('\n', at);
   return status.slice(at + start.length, end === -1 ? undefined : end).trim();
 }

@@ -1,8 +1,8 @@
 import { chown, constants, type FileHandle, lstat, open, readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openPath } from '../../files/open-path.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
-import { openPath } from '../open-path.ts';
 import { isWithin } from './places.ts';
 
 /** The rights of everybody to write. */

@@ -38,7 +38,7 @@ export class FrameReader {
   #chunks: Buffer[] = [];
   #bytes = 0;
   /** How many bytes there must be before another look at them is worth it. */
-  #needed = 0;
+  #needed = FRAME_HEAD_BYTES;
   #hasPreface = false;
 
   /** What was pushed and is no whole frame yet. */
@@ -67,7 +67,7 @@ export class FrameReader {
 
   /** @returns undefined where more bytes are needed. @throws Http2ConnectionError for one that is too long. */
   next(): Frame | undefined {
-    if (this.#bytes < Math.max(this.#needed, FRAME_HEAD_BYTES)) return undefined;
+    if (this.#bytes < this.#needed) return undefined;
     const bytes = this.#joined();
     const length = bytes.readUIntBE(0, 3);
     if (length > MAX_FRAME_BYTES) {
@@ -100,7 +100,7 @@ export class FrameReader {
   #keep(rest: Buffer): void {
     this.#chunks = rest.length === 0 ? [] : [rest];
     this.#bytes = rest.length;
-    this.#needed = 0;
+    this.#needed = FRAME_HEAD_BYTES;
   }
 }
 
