@@ -55,7 +55,7 @@ export class TrustBundle {
    * @throws SpiffeError `BUNDLE_INVALID` where nothing else is in it
    */
   consider(candidate: Bundle): void {
-    this.#current = withoutLost(candidate, this.#current, this.#data.current.lost ?? []);
+    this.#current = withoutLost(candidate, this.#current, this.#data.current.lost);
     this.#isKept = false;
   }
 
@@ -63,7 +63,7 @@ export class TrustBundle {
   async replace(bundle: Bundle): Promise<boolean> {
     const { current } = this;
     if (this.#isKept && bundle.sequenceNumber === current.sequenceNumber && sameBundle(bundle, current)) return false;
-    const { lost = [] } = this.#data.current;
+    const { lost } = this.#data.current;
     // Only from one state of a server to the next: with another server, that of before has revoked nothing.
     await this.#keep(bundle, this.#isKept ? followLost(lost, current, bundle, new Date()) : lost);
     return true;
@@ -71,7 +71,7 @@ export class TrustBundle {
 
   /** Goes back to what was current before {@link consider}. */
   async restore(before: Bundle): Promise<void> {
-    await this.#keep(before, this.#data.current.lost ?? []);
+    await this.#keep(before, this.#data.current.lost);
   }
 
   async #keep(bundle: Bundle, lost: readonly LostAuthority[]): Promise<void> {

@@ -7,6 +7,7 @@ import type { Bundle } from '../../spiffe/bundle.ts';
 import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import type { LostAuthority } from '../lost-authorities.ts';
+import { FirstFailure } from './first-failure.ts';
 import { storedBundle, storedBytes, toStoredBundle, toStoredBytes } from './stored-bundle.ts';
 
 /** The agent's own X.509-SVID; its key stays in the key manager. */
@@ -22,7 +23,7 @@ export interface AgentData {
   readonly svid?: StoredSvid;
   readonly bundle?: Bundle;
   /** Authorities that are not believed again, whatever the configured source says. */
-  readonly lost?: readonly LostAuthority[];
+  readonly lost: readonly LostAuthority[];
 }
 
 const FILE_NAME = 'agent.json';
@@ -53,8 +54,8 @@ export class AgentDataFile {
   readonly #path: string;
   readonly #log: Logger;
   #data: AgentData;
-  /** False while the file is behind. */
-  #isStored = true;
+  /** While there is one, the file is behind. */
+  readonly #failure = new FirstFailure();
 
   private constructor(path: string, data: AgentData, log: Logger) {
     this.#path = path;
@@ -69,7 +70,7 @@ export class AgentDataFile {
       if (cause.code === 'ENOENT') return undefined;
       throw new SpiffeError('FILE_UNUSABLE', `the agent's data "${path}" cannot be read: ${cause.message}`, { cause });
     });
-    const data = text === undefined ? {} : parse(path, text);
+    const data = text === undefined ? toData({}) : parse(path, text);
     if (data.bundle !== undefined && data.bundle.trustDomain !== trustDomain) {
       throw new SpiffeError(
         'FILE_UNUSABLE',
@@ -102,27 +103,22 @@ export class AgentDataFile {
 
   /** Does nothing where all is stored. */
   async storeAgain(): Promise<void> {
-    if (!this.#isStored) await this.#store();
+    if (this.#failure.isBroken) await this.#store();
   }
 
   async #store(): Promise<void> {
-    const wasStored = this.#isStored;
-    try {
-      await writeFileAtomically(this.#path, formatData(this.#data));
-    } catch (error) {
-      this.#isStored = false;
-      if (!wasStored) return;
-      this.#log.warning('what the agent is to know after a restart cannot be stored, which may have to attest anew', {
-        reason: messageOf(error),
-      });
-      return;
-    }
-    this.#isStored = true;
-    if (!wasStored) this.#log.info('what the agent is to know after a restart is stored again');
+    await this.#failure.run(
+      () => writeFileAtomically(this.#path, formatData(this.#data)),
+      (error) =>
+        this.#log.warning('what the agent is to know after a restart cannot be stored, which may have to attest anew', {
+          reason: messageOf(error),
+        }),
+      () => this.#log.info('what the agent is to know after a restart is stored again'),
+    );
   }
 }
 
-function formatData({ svid, bundle, lost = [] }: AgentData): string {
+function formatData({ svid, bundle, lost }: AgentData): string {
   const content: z.input<typeof schema> = {
     format: FORMAT,
     ...(svid === undefined ? {} : { svid: toStored(svid) }),

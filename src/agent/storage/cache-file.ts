@@ -9,6 +9,7 @@ import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { CacheContent } from '../workloads/workload-cache.ts';
 import { formatCacheContent, parseCacheContent } from './cache-content.ts';
 import { type CacheKey, createCacheKey, findCacheKey } from './cache-key.ts';
+import { FirstFailure } from './first-failure.ts';
 
 export interface CacheFileOptions {
   readonly folder: string;
@@ -34,7 +35,7 @@ export class CacheFile {
   readonly #path: string;
   readonly #options: CacheFileOptions;
   #key: CacheKey | undefined;
-  #isBroken = false;
+  readonly #failure = new FirstFailure();
 
   constructor(options: CacheFileOptions) {
     this.#options = options;
@@ -62,17 +63,15 @@ export class CacheFile {
    */
   async write(agentId: SpiffeId, content: CacheContent): Promise<void> {
     const { keyManager, log } = this.#options;
-    const wasBroken = this.#isBroken;
-    try {
-      this.#key ??= await createCacheKey(keyManager);
-      await writeFileAtomically(this.#path, encrypt(this.#key, formatCacheContent(agentId, content)));
-      this.#isBroken = false;
-      if (wasBroken) log.info('the workload cache is kept again');
-    } catch (error) {
-      this.#isBroken = true;
-      if (wasBroken) return;
-      log.warning('the workload cache cannot be kept, a restart needs the server', { reason: messageOf(error) });
-    }
+    await this.#failure.run(
+      async () => {
+        this.#key ??= await createCacheKey(keyManager);
+        await writeFileAtomically(this.#path, encrypt(this.#key, formatCacheContent(agentId, content)));
+      },
+      (error) =>
+        log.warning('the workload cache cannot be kept, a restart needs the server', { reason: messageOf(error) }),
+      () => log.info('the workload cache is kept again'),
+    );
   }
 
   /** For an agent that has no right to it any more. */

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { writeFileAtomically } from '../../files/write-file-atomically.ts';
 import type { Logger } from '../../log/logger.ts';
 import { messageOf } from '../../spiffe/error.ts';
+import { FirstFailure } from '../storage/first-failure.ts';
 import { createPlace, type Place } from './place.ts';
 
 /** Where something may be stored, and whose it is. */
@@ -31,7 +32,7 @@ export class PlaceRegister {
   readonly #places: Map<string, RegisteredPlace>;
   #writing: Promise<void> = Promise.resolve();
   #isOutdated = false;
-  #isBroken = false;
+  readonly #failure = new FirstFailure();
 
   private constructor(path: string, log: Logger, places: readonly RegisteredPlace[]) {
     this.#path = path;
@@ -89,14 +90,9 @@ export class PlaceRegister {
       return { store, metadata: [...metadata], entryId };
     });
     const content: z.input<typeof schema> = { format: FORMAT, places };
-    const wasBroken = this.#isBroken;
-    try {
-      await writeFileAtomically(this.#path, `${JSON.stringify(content, undefined, 1)}\n`);
-      this.#isBroken = false;
-    } catch (error) {
-      this.#isBroken = true;
-      if (wasBroken) return;
-      this.#log.warning('the list of stored X.509-SVIDs cannot be kept', { reason: messageOf(error) });
-    }
+    await this.#failure.run(
+      () => writeFileAtomically(this.#path, `${JSON.stringify(content, undefined, 1)}\n`),
+      (error) => this.#log.warning('the list of stored X.509-SVIDs cannot be kept', { reason: messageOf(error) }),
+    );
   }
 }
