@@ -84,6 +84,7 @@ export function sameJwtAuthorities(a: readonly JwtAuthority[], b: readonly JwtAu
 }
 
 function sameSet<T>(a: readonly T[], b: readonly T[], keyOf: (authority: T) => string): boolean {
+  if (a === b) return true;
   const keys = new Set(a.map(keyOf));
   const others = new Set(b.map(keyOf));
   return keys.size === others.size && [...keys].every((key) => others.has(key));

@@ -69,7 +69,7 @@ export class StoreKeeper implements AsyncDisposable {
   #changedPlaces(): ReadonlySet<string> {
     const { register, store } = this.#options;
     const registered = [...register.places.values()].filter(({ place }) => place.store === store.name);
-    const keys = [...registered.map(({ place }) => place.key), ...this.#wanted.keys()];
+    const keys = [...new Set([...registered.map(({ place }) => place.key), ...this.#wanted.keys()])];
     return new Set([
       ...keys.filter((key) => this.#isToBeDeleted(key)),
       ...keys.filter((key) => this.#isToBeStored(key)),

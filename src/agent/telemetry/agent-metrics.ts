@@ -2,6 +2,7 @@ import { type CallEnded, observed } from '../../rpc/call-observer.ts';
 import type { Selector } from '../../spiffe/selector.ts';
 import { callMeter } from '../../telemetry/call-metrics.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import type { Counter, Histogram } from '../../telemetry/series.ts';
 import { ConnectionMetrics } from './connection-metrics.ts';
 import { SyncMetrics } from './sync-metrics.ts';
 
@@ -13,6 +14,9 @@ export class AgentMetrics {
   readonly onAttested: CallEnded;
   readonly #metrics: Metrics;
   readonly #workloadAttested: CallEnded;
+  // Found once, but not before there is something to tell: a series is there from then on.
+  #discovered: Histogram | undefined;
+  readonly #rateLimited = new Map<string, Counter>();
 
   constructor(metrics: Metrics) {
     this.#metrics = metrics;
@@ -25,14 +29,20 @@ export class AgentMetrics {
 
   async attesting(attest: () => Promise<readonly Selector[]>): Promise<readonly Selector[]> {
     const selectors = await observed(this.#workloadAttested, attest);
-    this.#metrics.histogram(['workload_api', 'discovered_selectors']).observe(selectors.length);
+    this.#discovered ??= this.#metrics.histogram(['workload_api', 'discovered_selectors']);
+    this.#discovered.observe(selectors.length);
     return selectors;
   }
 
   /** @param method `/package.Service/Method` */
   readonly rateLimited = (method: string): void => {
-    const label = { name: 'method', value: method.slice(method.lastIndexOf('/') + 1) };
-    this.#metrics.counter(['workload_api', 'rate_limit_exceeded'], [label]).add(1);
+    let counter = this.#rateLimited.get(method);
+    if (counter === undefined) {
+      const label = { name: 'method', value: method.slice(method.lastIndexOf('/') + 1) };
+      counter = this.#metrics.counter(['workload_api', 'rate_limit_exceeded'], [label]);
+      this.#rateLimited.set(method, counter);
+    }
+    counter.add(1);
   };
 
   readonly jwtBundlesSent = (): void => {

@@ -4,10 +4,8 @@ import type { CallContext, Interceptor } from '../../rpc/call.ts';
 import type { UnixPeer } from '../../rpc/peer.ts';
 import { isSpiffeError } from '../../spiffe/error.ts';
 import { RecentMap } from '../../spiffe/recent-map.ts';
-import { formatSelector } from '../../spiffe/selector.ts';
 import { NoIdentityError } from '../workload-api/workload-views.ts';
-import { type AttestorOutcome, mayBeLogged } from '../workloads/attest-workload.ts';
-import { withoutSecrets } from '../workloads/without-secrets.ts';
+import { type AttestorOutcome, loggedForm } from '../workloads/attest-workload.ts';
 import { findCauses } from './find-causes.ts';
 import type { ShowSelector } from './finding.ts';
 import type { RefusedCalls } from './refused-calls.ts';
@@ -76,10 +74,8 @@ export class LogRefusals implements Interceptor {
     const { signal } = this.#abort;
     const facts = await explainer.explainOutcomes(peer, outcomes, { wanted: undefined, path, isAdministrator: false });
     if (signal.aborted) return;
-    const show: ShowSelector = (selector) => {
-      const isShown = mayBeLogged(formatSelector(selector), logSelectors);
-      return isShown ? formatSelector(withoutSecrets(selector)) : `a selector of type ${selector.type}`;
-    };
+    const show: ShowSelector = (selector) =>
+      loggedForm(selector, logSelectors) ?? `a selector of type ${selector.type}`;
     const causes = findCauses(facts, show).slice(0, MAX_CAUSES);
     log.warning('a workload got no identity', {
       pid: peer.pid,

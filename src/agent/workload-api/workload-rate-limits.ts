@@ -20,6 +20,12 @@ const SETTINGS: ReadonlyMap<string, { readonly setting: keyof RateLimitConfig; r
 /** More kinds of workload than a node has; the one that called longest ago is forgotten first. */
 const MAX_BUCKETS = 10_000;
 
+/** Of all selectors, and of those that a process does not choose. */
+interface Digests {
+  readonly all: string;
+  readonly given: string;
+}
+
 /** So many times the limit a user has for all that only selectors of its own choice tell apart. */
 const SETS_OF_A_USER = 8;
 
@@ -34,6 +40,9 @@ export class WorkloadRateLimits {
   readonly #config: RateLimitConfig;
   readonly #onExceeded: (method: string) => void;
   readonly #buckets = new RecentMap<string, TokenBucket>(MAX_BUCKETS);
+
+  /** Of a list, which workloads with the same selectors share. */
+  readonly #digests = new WeakMap<readonly Selector[], Digests>();
 
   /** @param onExceeded told of every call that is refused */
   constructor(config: RateLimitConfig, onExceeded: (method: string) => void = () => {}) {
@@ -52,11 +61,11 @@ export class WorkloadRateLimits {
     if (limited === undefined) return;
     const perSecond = this.#config[limited.setting];
     if (perSecond === 0) return;
-    const given = selectors.filter(({ type }) => type !== 'unix');
+    const { all, given } = this.#digestsOf(selectors);
     const ofUser = perSecond * SETS_OF_A_USER;
-    const refusedTo = !this.#take(`${method} ${digestOfSelectors(selectors)}`, perSecond)
+    const refusedTo = !this.#take(`${method} ${all}`, perSecond)
       ? `workloads like this one may make ${perSecond}`
-      : !this.#take(`${method} ${uid} ${digestOfSelectors(given)}`, ofUser)
+      : !this.#take(`${method} ${uid} ${given}`, ofUser)
         ? `all programs of user ${uid} here may make ${ofUser}`
         : undefined;
     if (refusedTo === undefined) return;
@@ -65,6 +74,15 @@ export class WorkloadRateLimits {
       'RATE_LIMITED',
       `${refusedTo} such calls a second (experimental.ratelimit.${limited.name}): call less often, or keep the stream of one call open`,
     );
+  }
+
+  #digestsOf(selectors: readonly Selector[]): Digests {
+    const known = this.#digests.get(selectors);
+    if (known !== undefined) return known;
+    const given = selectors.filter(({ type }) => type !== 'unix');
+    const digests = { all: digestOfSelectors(selectors), given: digestOfSelectors(given) };
+    this.#digests.set(selectors, digests);
+    return digests;
   }
 
   #take(key: string, perSecond: number): boolean {

@@ -102,16 +102,22 @@ export function selectorsOf(
       cause: new AggregateError(failures),
     });
   }
-  const shown = selectors
-    .filter((selector) => mayBeLogged(formatSelector(selector), logSelectors))
-    .map((selector) => formatSelector(withoutSecrets(selector)));
-  log.debug('workload attested', { pid, count: selectors.length, selectors: shown.join(' ') || undefined });
+  if (log.isEnabled('debug')) {
+    const shown = selectors.flatMap((selector) => loggedForm(selector, logSelectors) ?? []);
+    log.debug('workload attested', { pid, count: selectors.length, selectors: shown.join(' ') || undefined });
+  }
   return selectors;
 }
 
-/** @param logSelectors as in {@link AttestWorkloadOptions} */
-export function mayBeLogged(selector: string, logSelectors: readonly string[]): boolean {
-  return logSelectors.some((start) => selector === start || selector.startsWith(`${start}:`));
+/**
+ * A selector as the log may have it; undefined where it may not.
+ *
+ * @param logSelectors as in {@link AttestWorkloadOptions}
+ */
+export function loggedForm(selector: Selector, logSelectors: readonly string[]): string | undefined {
+  const text = formatSelector(selector);
+  const isShown = logSelectors.some((start) => text === start || text.startsWith(`${start}:`));
+  return isShown ? formatSelector(withoutSecrets(selector)) : undefined;
 }
 
 /** @throws SpiffeError `UNAUTHENTICATED` where the process has ended or is not what it was when it connected. */

@@ -5,6 +5,8 @@ import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 export class EntryIndex {
   readonly #bySelector = new Map<string, { readonly entry: AuthorizedEntry; readonly wanted: readonly string[] }[]>();
 
+  readonly #matched = new WeakMap<readonly Selector[], readonly AuthorizedEntry[]>();
+
   /** Each entry is filed under one of its selectors: who lacks that one cannot match. */
   constructor(entries: Iterable<AuthorizedEntry>) {
     for (const entry of entries) {
@@ -17,12 +19,17 @@ export class EntryIndex {
     }
   }
 
+  /** Found once for a list, which workloads with the same selectors share: several ask for each call of theirs. */
   match(selectors: readonly Selector[]): readonly AuthorizedEntry[] {
+    const known = this.#matched.get(selectors);
+    if (known !== undefined) return known;
     const have = new Set(selectors.map(formatSelector));
-    return [...have].flatMap((selector) =>
+    const found = [...have].flatMap((selector) =>
       (this.#bySelector.get(selector) ?? [])
         .filter(({ wanted }) => wanted.every((one) => have.has(one)))
         .map(({ entry }) => entry),
     );
+    this.#matched.set(selectors, found);
+    return found;
   }
 }

@@ -78,6 +78,7 @@ export class Reattestation implements Disposable {
 }
 
 function isSameSet(a: readonly Selector[], b: readonly Selector[]): boolean {
+  if (a === b) return true;
   const have = new Set(a.map(formatSelector));
   const wanted = new Set(b.map(formatSelector));
   return have.size === wanted.size && [...wanted].every((selector) => have.has(selector));
