@@ -70,7 +70,7 @@ test('a delegate that becomes something else goes on as long as that is authoriz
 });
 
 test('a process that a delegate speaks for is let go of once it is something else', async () => {
-  const options = { reattestSeconds: 10, isSilence: () => false, signal };
+  const options = { seconds: 10, isSilence: () => false, call: signal };
   using held = await holdProcess(process.pid, () => answer(), options);
   await vi.advanceTimersByTimeAsync(60_000);
   held.check();

@@ -13,7 +13,7 @@ export interface AttestReferenceOptions {
   readonly attestors: readonly WorkloadAttestor[];
   readonly callerId: SpiffeId;
   readonly signal: AbortSignal;
-  /** How often what is no process is attested again; 0: never. */
+  /** How often the workload is attested again; 0: never. */
   readonly reattestSeconds: number;
 }
 
@@ -43,14 +43,14 @@ export async function attestReference(
     const pid = decodeProcessReference(value);
     // Packed anew: a plugin may read other bytes in another way, and so of another process.
     const packed = processReference(pid);
-    const { reattestSeconds, signal } = options;
+    const { reattestSeconds: seconds, signal: call } = options;
     let ask = askAttestors;
     const attest = async (_process: unknown, ending: AbortSignal) => {
       const found = await ask(packed, { ...options, signal: ending });
       ask = askAllAttestors;
       return found;
     };
-    return await holdProcess(pid, attest, { reattestSeconds, isSilence, signal });
+    return await holdProcess(pid, attest, { seconds, isSilence, call });
   }
   const selectors = await askAttestors(reference, options);
   return holdReference(reference, selectors, options);

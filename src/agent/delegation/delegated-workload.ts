@@ -38,5 +38,5 @@ export async function findWorkload(
     return { selectors: said, check: () => {}, [Symbol.dispose]: () => {} };
   }
   log.info('a delegate asks for a workload', { ...told, pid });
-  return await holdProcess(pid, attest, { reattestSeconds, isSilence: isSilentAttestor, signal });
+  return await holdProcess(pid, attest, { seconds: reattestSeconds, isSilence: isSilentAttestor, call: signal });
 }

@@ -2,23 +2,13 @@ import type { UnixPeer } from '../../rpc/peer.ts';
 import { openProcess } from '../../rpc/pidfd.ts';
 import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
 import type { Selector } from '../../spiffe/selector.ts';
-import { Reattestation } from '../workloads/reattestation.ts';
+import { Reattestation, type ReattestationOptions } from '../workloads/reattestation.ts';
 
 /** A process that somebody else speaks for, and what it is. Disposing lets go of it. */
 export interface HeldProcess extends Disposable {
   readonly selectors: readonly Selector[];
   /** @throws SpiffeError `WORKLOAD_NOT_FOUND` once it has ended, `REPLACED` once it is not what it was. */
   check(): void;
-}
-
-/** How a process is attested again while it is held. */
-export interface HoldOptions {
-  /** How often; 0: never. */
-  readonly reattestSeconds: number;
-  /** As in {@link Reattestation}. */
-  isSilence(error: unknown): boolean;
-  /** Of the call that it is held for. */
-  readonly signal: AbortSignal;
 }
 
 /**
@@ -30,21 +20,15 @@ export interface HoldOptions {
 export async function holdProcess(
   pid: number,
   attest: (process: UnixPeer, signal: AbortSignal) => Promise<readonly Selector[]>,
-  { reattestSeconds: seconds, isSilence, signal: call }: HoldOptions,
+  options: Pick<ReattestationOptions, 'seconds' | 'isSilence' | 'call'>,
 ): Promise<HeldProcess> {
   if (pid < 1) throw new SpiffeError('ARGUMENT_INVALID', `process ID ${pid} is not a positive number`);
   const process = open(pid);
   try {
     requireUnchanged(process);
-    const selectors = await attest(process, call);
+    const selectors = await attest(process, options.call);
     requireUnchanged(process);
-    const again = new Reattestation({
-      selectors,
-      attest: (signal) => attest(process, signal),
-      seconds,
-      isSilence,
-      call,
-    });
+    const again = new Reattestation({ ...options, selectors, attest: (signal) => attest(process, signal) });
     const check = () => {
       requireUnchanged(process);
       if (again.next === undefined) return;

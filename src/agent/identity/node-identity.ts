@@ -36,12 +36,7 @@ export class NodeIdentity implements AsyncDisposable {
 
   private constructor(options: NodeIdentityOptions, svid: AgentSvid, tlsKey: ManagedTlsKey) {
     this.#options = options;
-    this.#current = {
-      svid,
-      tlsKey,
-      renewAt: this.#renewalOf(svid),
-      steadyOffsetMs: steadyOffset(this.#options.clock()),
-    };
+    this.#current = this.#toCurrent(svid, tlsKey);
   }
 
   /** Begins with an SVID that was stored or has just been earned. */
@@ -108,21 +103,16 @@ export class NodeIdentity implements AsyncDisposable {
     await storeSvid(data, svid, trustDomain); // which forgets the one before, so only what can be used is stored
     await this.#previousTlsKey?.[Symbol.asyncDispose]();
     this.#previousTlsKey = this.#current.tlsKey;
-    this.#current = {
-      svid,
-      tlsKey,
-      renewAt: this.#renewalOf(svid),
-      steadyOffsetMs: steadyOffset(this.#options.clock()),
-    };
+    this.#current = this.#toCurrent(svid, tlsKey);
     for (const listener of this.#listeners) listener(this.tlsIdentity);
     log.info('agent X.509-SVID renewed', { spiffe_id: svid.spiffeId, expires_at: svid.expiresAt.toISOString() });
   }
 
-  #renewalOf(svid: AgentSvid): Date {
-    const { availabilityTargetSeconds, log } = this.#options;
+  #toCurrent(svid: AgentSvid, tlsKey: ManagedTlsKey): Current {
+    const { availabilityTargetSeconds, clock, log } = this.#options;
     const life = { ...svid, availabilityTargetSeconds };
     if (missesTarget(life)) log.warning(TARGET_MISSED, { spiffe_id: svid.spiffeId });
-    return rotationTime(life);
+    return { svid, tlsKey, renewAt: rotationTime(life), steadyOffsetMs: steadyOffset(clock()) };
   }
 
   #now(): number {

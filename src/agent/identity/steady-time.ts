@@ -17,3 +17,8 @@ export function steadyOffset(now: Date): number {
 export function timeFor(offsetMs: number | undefined, now: Date): Date {
   return offsetMs === undefined ? now : new Date(Math.max(now.getTime(), offsetMs + performance.now()));
 }
+
+/** Whether a time has come, by {@link timeFor}. */
+export function isPast(time: Date, offsetMs: number | undefined, now: Date): boolean {
+  return time <= timeFor(offsetMs, now);
+}

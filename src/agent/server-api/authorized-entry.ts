@@ -20,6 +20,11 @@ export type AuthorizedEntry = Pick<
   | 'disableX509SvidPrefetch'
 >;
 
+/** Whether it has not expired. @param nowMs milliseconds since 1970 */
+export function isCurrent({ expiresAt }: Pick<AuthorizedEntry, 'expiresAt'>, nowMs: number): boolean {
+  return expiresAt === 0 || expiresAt * 1000 > nowMs;
+}
+
 /** Asks the server for the fields of {@link AuthorizedEntry} alone. */
 export const AUTHORIZED_ENTRY_MASK: EntryMask = EntryMask.create({
   spiffeId: true,

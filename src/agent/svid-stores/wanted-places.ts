@@ -2,7 +2,7 @@ import type { StoredX509Svid } from '../../plugin-host/kinds/svid-store.ts';
 import { type Bundle, sameX509Authorities, type X509Authority } from '../../spiffe/bundle.ts';
 import { isSpiffeError } from '../../spiffe/error.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
-import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
+import { type AuthorizedEntry, isCurrent } from '../server-api/authorized-entry.ts';
 import { byAge } from '../workloads/identity-order.ts';
 import type { CacheContent } from '../workloads/workload-cache.ts';
 import type { WorkloadX509Svid } from '../workloads/workload-x509-svid.ts';
@@ -30,9 +30,7 @@ export interface WantedPlaces {
 export function wantedPlaces(content: CacheContent, trustDomain: TrustDomain, now: Date): WantedPlaces {
   const places = new Map<string, WantedPlace>();
   const unusable: { readonly entry: AuthorizedEntry; readonly reason: string }[] = [];
-  const entries = [...content.entries.values()].filter(({ storeSvid, expiresAt }) => {
-    return storeSvid && (expiresAt === 0 || expiresAt * 1000 > now.getTime());
-  });
+  const entries = [...content.entries.values()].filter((entry) => entry.storeSvid && isCurrent(entry, now.getTime()));
   for (const entry of entries.toSorted(byAge)) {
     try {
       const place = placeOf(entry.selectors);

@@ -161,7 +161,7 @@ export class Maintenance implements AsyncDisposable {
     const { identity, clock } = this.#options;
     const { expiresAt, reattestable } = identity.svid;
     await this.#lookForKey();
-    const isDue = (identity.untilRenewalMs <= 0 && this.#untilRenewalAgainMs <= 0) || this.#isKeyLost;
+    const isDue = this.#untilRenewalMs <= 0 || this.#isKeyLost;
     if (identity.untilExpiryMs <= 0) {
       this.#mustRejoin ??= `its X.509-SVID expired at ${expiresAt.toISOString()}, and by this node's clock it is ${clock().toISOString()}`;
     }
@@ -193,8 +193,8 @@ export class Maintenance implements AsyncDisposable {
     this.#renewAgainAt = 0;
   }
 
-  get #untilRenewalAgainMs(): number {
-    return this.#renewAgainAt - performance.now();
+  get #untilRenewalMs(): number {
+    return Math.max(this.#options.identity.untilRenewalMs, this.#renewAgainAt - performance.now());
   }
 
   async #lookForKey(): Promise<void> {
@@ -332,12 +332,9 @@ export class Maintenance implements AsyncDisposable {
   }
 
   #untilNext(): number {
-    const { syncIntervalSeconds, identity, synchronizer } = this.#options;
+    const { syncIntervalSeconds, synchronizer } = this.#options;
     const rotationMs = synchronizer.untilNextRotationMs();
-    const times = [
-      Math.max(identity.untilRenewalMs, this.#untilRenewalAgainMs),
-      ...(rotationMs === undefined ? [] : [rotationMs]),
-    ];
+    const times = [this.#untilRenewalMs, ...(rotationMs === undefined ? [] : [rotationMs])];
     const intervalSeconds = this.#watch.isWatching
       ? Math.max(syncIntervalSeconds, WATCHED_SECONDS)
       : syncIntervalSeconds;

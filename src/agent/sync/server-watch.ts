@@ -5,6 +5,7 @@ import { messageOf } from '../../spiffe/error.ts';
 import { Status } from '../../spiffe/status.ts';
 import { refusalOf } from '../server-api/refusal.ts';
 import type { ServerClients, ServerConnection } from '../server-api/server-connection.ts';
+import { sleep } from './sleep.ts';
 
 export interface ServerWatchOptions {
   readonly connection: Pick<ServerConnection, 'run'>;
@@ -133,17 +134,4 @@ class Silence {
 /** Anything from a quarter to all of it: the agents of a server that restarts come back one after the other. */
 function spread(milliseconds: number): number {
   return milliseconds * (0.25 + Math.random() * 0.75);
-}
-
-function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, milliseconds);
-    if (signal.aborted) done();
-    else signal.addEventListener('abort', done);
-  });
 }

@@ -1,6 +1,7 @@
-import { setTimeout as wait } from 'node:timers/promises';
+import { aborted } from '../../plugin-host/aborted.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { ServerConnection } from '../server-api/server-connection.ts';
+import { sleep } from './sleep.ts';
 
 export interface FirstRoundOptions {
   /** Settled after the first round, whatever came of it. */
@@ -23,7 +24,7 @@ export async function waitForFirstRound({
   signal,
 }: FirstRoundOptions): Promise<void> {
   const over = new AbortController();
-  const patience = hasCache ? losePatience(connection, AbortSignal.any([signal, over.signal])) : whenAborted(signal);
+  const patience = hasCache ? losePatience(connection, AbortSignal.any([signal, over.signal])) : aborted(signal);
   try {
     await Promise.race([firstRound, patience]);
   } finally {
@@ -33,17 +34,6 @@ export async function waitForFirstRound({
 }
 
 async function losePatience(connection: FirstRoundOptions['connection'], signal: AbortSignal): Promise<void> {
-  try {
-    await wait(CONNECTION_MS, undefined, { signal });
-    if (connection.isConnected) await wait(FIRST_SYNC_MS - CONNECTION_MS, undefined, { signal });
-  } catch {
-    // the first round has ended, or the start was given up
-  }
-}
-
-function whenAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+  await sleep(CONNECTION_MS, signal);
+  if (!signal.aborted && connection.isConnected) await sleep(FIRST_SYNC_MS - CONNECTION_MS, signal);
 }

@@ -4,7 +4,6 @@ import { callMeter } from '../../telemetry/call-metrics.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import type { CacheContent } from '../workloads/workload-cache.ts';
-import type { WorkloadX509Svid } from '../workloads/workload-x509-svid.ts';
 
 type Entries = CacheContent['entries'];
 type Svids = CacheContent['svids'];
@@ -59,7 +58,7 @@ export class SyncMetrics {
     );
     this.#sample(
       'outdated_svids',
-      due.filter((one) => isOutdated(one)),
+      due.filter(({ entry, svid }) => svid.revisionNumber !== entry.revisionNumber),
       '',
     );
   }
@@ -101,8 +100,4 @@ const CACHES = ['workload', 'svid_store'];
 
 function forWorkloads(entries: Entries): readonly AuthorizedEntry[] {
   return [...entries.values()].filter(({ storeSvid }) => !storeSvid);
-}
-
-function isOutdated({ entry, svid }: { readonly entry: AuthorizedEntry; readonly svid: WorkloadX509Svid }): boolean {
-  return svid.revisionNumber !== entry.revisionNumber || svid.createdAt !== entry.createdAt;
 }

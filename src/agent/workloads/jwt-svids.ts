@@ -1,7 +1,7 @@
 import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { keyIdOfJwtSvid } from '../../spiffe/jwt-svid.ts';
 import { rotationTime } from '../identity/rotation-time.ts';
-import { steadyOffset, timeFor } from '../identity/steady-time.ts';
+import { isPast, steadyOffset } from '../identity/steady-time.ts';
 import { fromApiId } from '../server-api/api-id.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import { CALL_DEADLINE_MS, type ServerConnection } from '../server-api/server-connection.ts';
@@ -13,7 +13,7 @@ export interface WorkloadJwtSvid {
   readonly keyId: string;
   readonly expiresAt: Date;
   readonly rotateAt: Date;
-  /** As in {@link timeFor}. */
+  /** As in `timeFor`. */
   readonly steadyOffsetMs: number;
 }
 
@@ -41,7 +41,7 @@ export class JwtSvids {
     const key = JSON.stringify([entry.id, entry.revisionNumber, entry.createdAt, audience.toSorted()]);
     const now = this.#options.clock();
     const cached = this.#find(key, now);
-    if (cached !== undefined && timeFor(cached.steadyOffsetMs, now) < cached.rotateAt) return cached;
+    if (cached !== undefined && !isPast(cached.rotateAt, cached.steadyOffsetMs, now)) return cached;
     const deadlineMs = cached === undefined ? CALL_DEADLINE_MS : this.#options.hitTimeoutSeconds * 1000;
     const fetching =
       this.#fetching.get(key) ??
@@ -79,7 +79,7 @@ export class JwtSvids {
     const cached = this.#cached.get(key);
     if (cached === undefined) return undefined;
     this.#cached.delete(key);
-    if (cached.expiresAt <= timeFor(cached.steadyOffsetMs, now)) return undefined;
+    if (isPast(cached.expiresAt, cached.steadyOffsetMs, now)) return undefined;
     this.#cached.set(key, cached); // now the newest
     return cached;
   }

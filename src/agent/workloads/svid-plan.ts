@@ -1,6 +1,6 @@
 import type { Bundle } from '../../spiffe/bundle.ts';
 import { isTrustedX509Svid } from '../../spiffe/trusted-svid.ts';
-import { timeFor } from '../identity/steady-time.ts';
+import { isPast } from '../identity/steady-time.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import type { WorkloadX509Svid } from './workload-x509-svid.ts';
 
@@ -38,7 +38,7 @@ export function planSvids(options: SvidPlanOptions): SvidPlan {
     const svid = svids.get(entry.id);
     const belongs = svid !== undefined && svid.spiffeId === entry.spiffeId && svid.createdAt === entry.createdAt;
     const isFresh =
-      belongs && svid.revisionNumber === entry.revisionNumber && timeFor(svid.steadyOffsetMs, now) < svid.rotateAt;
+      belongs && svid.revisionNumber === entry.revisionNumber && !isPast(svid.rotateAt, svid.steadyOffsetMs, now);
     const isRenewed = entry.storeSvid || watched.has(entry.id) || !entry.disableX509SvidPrefetch;
     if (belongs && (isFresh || isRenewed)) kept.set(entry.id, svid); // served until its successor is there
     if (!isFresh && isRenewed) wanted.push(entry);

@@ -1,8 +1,8 @@
 import { type Bundle, emptyBundle } from '../../spiffe/bundle.ts';
 import type { Selector } from '../../spiffe/selector.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
-import { timeFor } from '../identity/steady-time.ts';
-import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
+import { isPast } from '../identity/steady-time.ts';
+import { type AuthorizedEntry, isCurrent } from '../server-api/authorized-entry.ts';
 import { ChangeSignal } from './change-signal.ts';
 import { EntryIndex } from './entry-index.ts';
 import { inIdentityOrder } from './identity-order.ts';
@@ -133,7 +133,7 @@ export class WorkloadCache {
 
   #currentEntries(selectors: readonly Selector[]): readonly AuthorizedEntry[] {
     const now = this.#options.clock().getTime();
-    return this.#index.match(selectors).filter(({ expiresAt }) => expiresAt === 0 || expiresAt * 1000 > now);
+    return this.#index.match(selectors).filter((entry) => isCurrent(entry, now));
   }
 
   #view(selectors: readonly Selector[], isGiven?: (entry: AuthorizedEntry) => boolean): WorkloadView | undefined {
@@ -157,7 +157,7 @@ export class WorkloadCache {
     federatesWith.delete(trustDomain);
     const identities = entries.flatMap((entry) => {
       const svid = svids.get(entry.id);
-      return svid === undefined || svid.expiresAt <= timeFor(svid.steadyOffsetMs, now) ? [] : [{ entry, svid }];
+      return svid === undefined || isPast(svid.expiresAt, svid.steadyOffsetMs, now) ? [] : [{ entry, svid }];
     });
     const ends = [
       ...entries.flatMap(({ expiresAt }) => (expiresAt === 0 ? [] : [expiresAt * 1000])),
