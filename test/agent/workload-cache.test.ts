@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { steadyOffset } from '../../src/agent/identity/steady-time.ts';
 import type { AuthorizedEntry } from '../../src/agent/server-api/authorized-entry.ts';
 import { ChangeSignal } from '../../src/agent/workloads/change-signal.ts';
@@ -290,6 +290,25 @@ test('workloads with one list of selectors share a view, until what it is made o
   expect((await ask()).identities.length).toBe(1);
   cache.replace(contentOf([]));
   expect(await ask()).toMatchObject({ entries: [] });
+});
+
+test('a view that workloads share ends with its SVID, though the clock was set back since that came', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const beganAt = performance.now();
+  const cache = new WorkloadCache({ trustDomain, clock: () => new Date(NOW.getTime() + performance.now() - beganAt) });
+  const entry = entryOf('a');
+  const atNine = steadyOffset(later(9)); // minutes: the clock was there as the SVID came, and is at NOW again
+  cache.replace(contentOf([entry], [svidOf(entry, { expiresAt: later(10), steadyOffsetMs: atNine })]));
+  const ask = async () => {
+    for await (const view of cache.watch(selectors, new AbortController().signal)) return view.identities.length;
+    throw new Error('there is no view');
+  };
+  expect(await ask()).toBe(1);
+  vi.advanceTimersByTime(59_000);
+  expect(await ask()).toBe(1);
+  vi.advanceTimersByTime(2_000);
+  expect(await ask()).toBe(0);
 });
 
 test('an entry ends while nothing else changes', async () => {

@@ -18,7 +18,12 @@ export function timeFor(offsetMs: number | undefined, now: Date): Date {
   return offsetMs === undefined ? now : new Date(Math.max(now.getTime(), offsetMs + performance.now()));
 }
 
+/** How long until a time comes, by {@link timeFor}: in milliseconds, not above 0 once it has. */
+export function msUntil(time: Date, offsetMs: number | undefined, now: Date): number {
+  return time.getTime() - timeFor(offsetMs, now).getTime();
+}
+
 /** Whether a time has come, by {@link timeFor}. */
 export function isPast(time: Date, offsetMs: number | undefined, now: Date): boolean {
-  return time <= timeFor(offsetMs, now);
+  return msUntil(time, offsetMs, now) <= 0;
 }

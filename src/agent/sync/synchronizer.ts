@@ -5,7 +5,7 @@ import { isSpiffeError } from '../../spiffe/error.ts';
 import { containsAllSelectors } from '../../spiffe/selector.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { hasLostX509Authority, lostJwtAuthorities } from '../../spiffe/trusted-svid.ts';
-import { timeFor } from '../identity/steady-time.ts';
+import { msUntil } from '../identity/steady-time.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import { fetchBundle, findFederatedBundle } from '../server-api/fetch-bundles.ts';
 import type { ServerConnection } from '../server-api/server-connection.ts';
@@ -137,9 +137,7 @@ export class Synchronizer {
   untilNextRotationMs(): number | undefined {
     const now = this.#options.clock();
     const svids = [...(this.#options.cache.content?.svids.values() ?? [])];
-    const leftMs = svids.map(
-      ({ rotateAt, steadyOffsetMs }) => rotateAt.getTime() - timeFor(steadyOffsetMs, now).getTime(),
-    );
+    const leftMs = svids.map(({ rotateAt, steadyOffsetMs }) => msUntil(rotateAt, steadyOffsetMs, now));
     const nextMs = Math.min(...leftMs.filter((ms) => ms > 0));
     return Number.isFinite(nextMs) ? nextMs : undefined;
   }

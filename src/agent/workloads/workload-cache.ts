@@ -1,7 +1,7 @@
 import { type Bundle, emptyBundle } from '../../spiffe/bundle.ts';
 import type { Selector } from '../../spiffe/selector.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
-import { isPast } from '../identity/steady-time.ts';
+import { isPast, msUntil } from '../identity/steady-time.ts';
 import { type AuthorizedEntry, isCurrent } from '../server-api/authorized-entry.ts';
 import { ChangeSignal } from './change-signal.ts';
 import { EntryIndex } from './entry-index.ts';
@@ -161,7 +161,8 @@ export class WorkloadCache {
     });
     const ends = [
       ...entries.flatMap(({ expiresAt }) => (expiresAt === 0 ? [] : [expiresAt * 1000])),
-      ...identities.map(({ svid }) => svid.expiresAt.getTime()),
+      // By the machine's clock, which may have been set back since the SVID came: then sooner than it says.
+      ...identities.map(({ svid }) => now.getTime() + msUntil(svid.expiresAt, svid.steadyOffsetMs, now)),
     ];
     return {
       until: Math.min(Number.POSITIVE_INFINITY, ...ends),
