@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tpmAgentConfig } from '../src/plugins/tpm/agent-config.ts';
-import { TpmDevice } from '../src/plugins/tpm/device.ts';
-import { ekHash, loadEndorsementKey } from '../src/plugins/tpm/endorsement.ts';
 import { startSwtpm } from '../src/testing/swtpm.ts';
+import { TpmDevice } from '../src/tpm-device/device.ts';
+import { ekHash, loadEndorsementKey } from '../src/tpm-device/endorsement.ts';
 
 /** The TPM that the node attests with, and how the server knows it. */
 export interface DemoTpm extends AsyncDisposable {

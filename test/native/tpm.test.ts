@@ -1,7 +1,6 @@
 import { createPublicKey, X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadAddon } from '../../src/addon/load-addon.ts';
-import type { NativeTpm, NativeTpmContext } from '../../src/plugins/tpm/native-tpm.ts';
 import { type Swtpm, startSwtpm } from '../../src/testing/swtpm.ts';
 import { encodeAkTemplate } from '../../src/tpm/ak-templates.ts';
 import { EK_TEMPLATES, type EkTemplate, encodeEkTemplate } from '../../src/tpm/ek-templates.ts';
@@ -10,6 +9,7 @@ import { makeCredential } from '../../src/tpm/make-credential.ts';
 import { encodePcrSelections } from '../../src/tpm/pcr-selection.ts';
 import { parsePublic } from '../../src/tpm/public-area.ts';
 import { spkiOfPublicArea } from '../../src/tpm/public-key.ts';
+import type { NativeTpm, NativeTpmContext } from '../../src/tpm-device/native-tpm.ts';
 import { TpmProxy } from '../harness/tpm-proxy.ts';
 
 const { TpmContext } = loadAddon('tpm') as NativeTpm;

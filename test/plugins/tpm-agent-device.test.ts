@@ -4,12 +4,12 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { TpmDevice } from '../../src/plugins/tpm/device.ts';
 import { type Swtpm, startSwtpm } from '../../src/testing/swtpm.ts';
+import { TpmDevice } from '../../src/tpm-device/device.ts';
 import { TestProcess } from '../harness/child-process.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
 
-const DEVICE_MODULE = pathToFileURL('src/plugins/tpm/device.ts').href;
+const DEVICE_MODULE = pathToFileURL('src/tpm-device/device.ts').href;
 const TEMPLATES_MODULE = pathToFileURL('src/tpm/ek-templates.ts').href;
 const NOBODY = 65534;
 const BRIEF_MS = 300;

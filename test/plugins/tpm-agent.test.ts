@@ -9,15 +9,16 @@ import {
   decodeResponse,
   encodeChallenge,
 } from '../../src/plugins/tpm/codec.ts';
-import { TpmDevice } from '../../src/plugins/tpm/device.ts';
-import { ekHash } from '../../src/plugins/tpm/endorsement.ts';
-import { type AttestationKeys, aidTpmAttestation } from '../../src/plugins/tpm/prove.ts';
+import { aidTpmAttestation } from '../../src/plugins/tpm/prove.ts';
 import { type Swtpm, startSwtpm } from '../../src/testing/swtpm.ts';
 import { requireAttestationKey } from '../../src/tpm/attestation-key.ts';
 import { requireEndorsementKey } from '../../src/tpm/endorsement-key.ts';
 import { makeCredential } from '../../src/tpm/make-credential.ts';
 import { qualifyingData } from '../../src/tpm/qualifying-data.ts';
 import { verifyQuote } from '../../src/tpm/quote.ts';
+import type { AttestationKeys } from '../../src/tpm-device/attestation-keys.ts';
+import { TpmDevice } from '../../src/tpm-device/device.ts';
+import { ekHash } from '../../src/tpm-device/endorsement.ts';
 import { TpmProxy } from '../harness/tpm-proxy.ts';
 
 const CSR_KEY = Uint8Array.from({ length: 91 }, (_, index) => index);

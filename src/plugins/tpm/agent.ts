@@ -1,6 +1,6 @@
 import { defineAgentNodeAttestor } from '../../plugin-sdk/index.ts';
+import { ekHash } from '../../tpm-device/endorsement.ts';
 import { tpmAgentConfig } from './agent-config.ts';
-import { ekHash } from './endorsement.ts';
 import { aidTpmAttestation } from './prove.ts';
 
 /** The half of the attestor that runs beside the TPM. */

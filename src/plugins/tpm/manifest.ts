@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { findSettings } from '../../config/read-setting.ts';
 import type { SandboxManifest } from '../../config/sandbox-config.ts';
-import { lockFolder } from './lock-folder.ts';
+import { lockFolder } from '../../tpm-device/lock-folder.ts';
 
 /** The half that verifies reads its lists; it needs no TPM. */
 export function tpmServerManifest(data: string): SandboxManifest {

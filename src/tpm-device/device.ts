@@ -1,10 +1,10 @@
-import { loadAddon } from '../../addon/load-addon.ts';
-import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
-import { AK_TEMPLATES, type AkTemplateName, encodeAkTemplate } from '../../tpm/ak-templates.ts';
-import { type EkTemplate, encodeEkTemplate, findEkTemplate } from '../../tpm/ek-templates.ts';
-import { encodePcrSelections, type PcrRequest, type PcrSelection, readPcrSelections } from '../../tpm/pcr-selection.ts';
-import { type PublicArea, parsePublic } from '../../tpm/public-area.ts';
-import { TpmReader } from '../../tpm/tpm-reader.ts';
+import { loadAddon } from '../addon/load-addon.ts';
+import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
+import { AK_TEMPLATES, type AkTemplateName, encodeAkTemplate } from '../tpm/ak-templates.ts';
+import { type EkTemplate, encodeEkTemplate, findEkTemplate } from '../tpm/ek-templates.ts';
+import { encodePcrSelections, type PcrRequest, type PcrSelection, readPcrSelections } from '../tpm/pcr-selection.ts';
+import { type PublicArea, parsePublic } from '../tpm/public-area.ts';
+import { TpmReader } from '../tpm/tpm-reader.ts';
 import { deviceError, requireDeviceFile, tpmBusy } from './device-error.ts';
 import type { NativeKey, NativeQuote, NativeTpm, NativeTpmContext } from './native-tpm.ts';
 import { TpmLock } from './tpm-lock.ts';

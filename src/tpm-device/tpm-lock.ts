@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { SpiffeError } from '../spiffe/error.ts';
 import { tpmBusy } from './device-error.ts';
 import { lockFolder } from './lock-folder.ts';
 

@@ -1,5 +1,5 @@
-import { isSpiffeError } from '../../spiffe/error.ts';
-import { cutNvCertificate } from '../../tpm/nv-certificate.ts';
+import { isSpiffeError } from '../spiffe/error.ts';
+import { cutNvCertificate } from '../tpm/nv-certificate.ts';
 import type { TpmDevice } from './device.ts';
 
 /** Where a vendor leaves the chain above the EK certificate: TCG EK Credential Profile 2.5, §2.2.1.5.2. */

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { access, open } from 'node:fs/promises';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { SpiffeError } from '../spiffe/error.ts';
 import { isNativeTpmError } from './native-tpm.ts';
 
 /** TSS2_TCTI_RC_LAYER, TPM and resource manager: Part 2, §6.6 and tss2_common.h. */

@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto';
-import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
-import { EK_TEMPLATES, type EkTemplate, type EkTemplateName } from '../../tpm/ek-templates.ts';
-import { spkiOfPublicArea } from '../../tpm/public-key.ts';
-import { parseCertificate } from '../../x509/certificate.ts';
-import { canonicalSpki } from '../../x509/spki.ts';
-import type { TpmAgentConfig } from './agent-config.ts';
+import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
+import { EK_TEMPLATES, type EkTemplate, type EkTemplateName } from '../tpm/ek-templates.ts';
+import { spkiOfPublicArea } from '../tpm/public-key.ts';
+import { parseCertificate } from '../x509/certificate.ts';
+import { canonicalSpki } from '../x509/spki.ts';
 import type { TpmDevice, TpmKey } from './device.ts';
 import { findNvCertificate, readNvChain } from './nv-certificates.ts';
 
+/** `auto`: the first endorsement key that has a certificate. */
+export type EkAlgorithm = 'auto' | 'rsa-2048' | 'ec-p256' | 'ec-p384';
+
 /** The templates of an algorithm, those that are found most first. */
-const TEMPLATES: Readonly<Record<TpmAgentConfig['ek_algorithm'], readonly EkTemplateName[]>> = {
+const TEMPLATES: Readonly<Record<EkAlgorithm, readonly EkTemplateName[]>> = {
   'rsa-2048': ['L-1', 'H-1'],
   'ec-p256': ['L-2', 'H-2'],
   'ec-p384': ['H-3'],
@@ -28,10 +30,7 @@ export interface EndorsementKey {
  *
  * @throws SpiffeError `TPM_UNAVAILABLE` where it can make none
  */
-export async function loadEndorsementKey(
-  tpm: TpmDevice,
-  algorithm: TpmAgentConfig['ek_algorithm'],
-): Promise<EndorsementKey> {
+export async function loadEndorsementKey(tpm: TpmDevice, algorithm: EkAlgorithm): Promise<EndorsementKey> {
   const templates = TEMPLATES[algorithm].flatMap((name) => EK_TEMPLATES.filter((template) => template.name === name));
   for (const template of templates) {
     const found = await findCertifiedKey(tpm, template);
