@@ -1,11 +1,12 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { SpiffeError } from '../spiffe/error.ts';
+import { manufactureSwtpm } from './manufacture-swtpm.ts';
 import { requireCommand, requireLibrary } from './required-tools.ts';
 
 const run = promisify(execFile);
@@ -48,7 +49,7 @@ export class Swtpm implements AsyncDisposable {
     requireTools();
     const folder = await mkdtemp(join(tmpdir(), 'swtpm-'));
     try {
-      await manufacture(folder, pcrBanks);
+      await manufactureSwtpm(folder, pcrBanks);
       const tpm = await Swtpm.#spawn(folder);
       try {
         for (const unwanted of (['rsa-2048', 'ec-p384'] as const).filter((name) => !ek.includes(name))) {
@@ -170,34 +171,6 @@ function requireTools(): void {
 
 function unusable(what: string): SpiffeError {
   return new SpiffeError('TPM_UNAVAILABLE', `swtpm ${what.trim().replaceAll('\n', ', ')}`);
-}
-
-/** swtpm_setup with a CA in the folder, so that two at once do not share one. It always makes both of its EK certificates. */
-async function manufacture(folder: string, pcrBanks: string): Promise<void> {
-  const [state, ca] = [join(folder, 'state'), join(folder, 'ca')];
-  await mkdir(state);
-  await mkdir(ca);
-  const caConfig = [
-    `statedir = ${ca}`,
-    `signingkey = ${ca}/signkey.pem`,
-    `issuercert = ${ca}/issuercert.pem`,
-    `certserial = ${ca}/certserial`,
-  ];
-  await writeFile(join(ca, 'ca.conf'), lines(caConfig));
-  const model = ['--platform-manufacturer Assayer', '--platform-version 1', '--platform-model test'];
-  await writeFile(join(ca, 'ca.options'), lines(model));
-  const setUp = [
-    `create_certs_tool = ${requireCommand('swtpm_localca', 'swtpm-tools')}`,
-    `create_certs_tool_config = ${ca}/ca.conf`,
-    `create_certs_tool_options = ${ca}/ca.options`,
-  ];
-  await writeFile(join(ca, 'setup.conf'), lines(setUp));
-  await run(requireCommand('swtpm_setup', 'swtpm-tools'), [
-    ...['--tpm2', '--tpm-state', `dir://${state}`, '--config', join(ca, 'setup.conf')],
-    ...['--create-ek-cert', '--create-platform-cert', '--pcr-banks', pcrBanks],
-  ]);
-  const certificates = ['swtpm-localca-rootca-cert.pem', 'issuercert.pem'].map((name) => readFile(join(ca, name)));
-  await writeFile(join(folder, 'ca.pem'), Buffer.concat(await Promise.all(certificates)));
 }
 
 /** An EK certificate like swtpm's, by the same CA, for a public key in PEM. */
