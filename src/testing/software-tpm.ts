@@ -12,7 +12,13 @@ import {
 } from 'node:crypto';
 import { AK_TEMPLATES, type AkTemplateName } from '../tpm/ak-templates.ts';
 import { isStrongHash, TPM_CURVES, TPM_HASHES, type TpmHash } from '../tpm/algorithms.ts';
-import { type ClockInfo, encodeQuoteAttest, type QuoteAttest } from '../tpm/attest.ts';
+import {
+  type CertifyAttest,
+  type ClockInfo,
+  encodeCertifyAttest,
+  encodeQuoteAttest,
+  type QuoteAttest,
+} from '../tpm/attest.ts';
 import { EK_TEMPLATES, type EkTemplateName } from '../tpm/ek-templates.ts';
 import { kdfA, kdfE } from '../tpm/kdf.ts';
 import { nameOf, qualifiedNameOfAk } from '../tpm/names.ts';
@@ -37,6 +43,11 @@ export interface SoftwareQuote {
   readonly quote: Uint8Array;
   readonly signature: Uint8Array;
   readonly pcrValues: readonly Uint8Array[];
+}
+
+export interface SoftwareCertification {
+  readonly attest: Uint8Array;
+  readonly signature: Uint8Array;
 }
 
 interface HeldKey {
@@ -153,6 +164,32 @@ export class SoftwareTpm {
       }),
     );
     return { quote, signature: this.signWithAk(quote), pcrValues };
+  }
+
+  /**
+   * TPM2_Certify of a key by the AK.
+   *
+   * @param name of the key
+   * @param changes and `changeBytes` as for {@link quote}
+   */
+  certify(
+    name: Uint8Array,
+    qualifyingData: Uint8Array,
+    changes: Partial<CertifyAttest> = {},
+    changeBytes: (attest: Uint8Array) => Uint8Array = (attest) => attest,
+  ): SoftwareCertification {
+    const attest = changeBytes(
+      encodeCertifyAttest({
+        qualifiedSigner: qualifiedNameOfAk(this.ek, this.ak),
+        extraData: qualifyingData,
+        clockInfo: this.clockInfo,
+        firmwareVersion: this.firmwareVersion,
+        name,
+        qualifiedName: name, // that of a key whose parent nobody else knows
+        ...changes,
+      }),
+    );
+    return { attest, signature: this.signWithAk(attest) };
   }
 
   /** TPMT_SIGNATURE by the AK's scheme, or by another that its key can do. */

@@ -1,8 +1,13 @@
 import { createHash } from 'node:crypto';
 import { concat, u32 } from './tpm-writer.ts';
 
-/** Separates this use of a quote from every other; changes when the meaning of the fields does. */
-const CONTEXT = Buffer.from('assayer tpm node attestation v1', 'ascii');
+/** Separates one use of signed evidence from every other; changes when the meaning of the fields does. */
+const CONTEXTS = {
+  /** The quote of the attestor `tpm`. */
+  tpm: Buffer.from('assayer tpm node attestation v1', 'ascii'),
+  /** The bound certification of the attestor `tpm_devid`. */
+  tpm_devid: Buffer.from('assayer tpm_devid node attestation v1', 'ascii'),
+} as const;
 
 export interface QuoteBinding {
   /** The server's, from the challenge. */
@@ -14,11 +19,11 @@ export interface QuoteBinding {
 }
 
 /**
- * The 32 bytes of qualifying data that a quote is asked for:
+ * The 32 bytes of qualifying data that evidence is asked for:
  * SHA-256 over context, nonce, CSR key, EK Name and AK Name, each preceded by its length in a big-endian u32.
  */
-export function qualifyingData(binding: QuoteBinding): Uint8Array {
-  const fields = [CONTEXT, binding.nonce, binding.csrPublicKey, binding.ekName, binding.akName];
+export function qualifyingData(binding: QuoteBinding, use: keyof typeof CONTEXTS = 'tpm'): Uint8Array {
+  const fields = [CONTEXTS[use], binding.nonce, binding.csrPublicKey, binding.ekName, binding.akName];
   const hash = createHash('sha256');
   for (const field of fields) {
     hash.update(concat(u32(field.length), field));
