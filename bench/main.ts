@@ -22,8 +22,8 @@ import { measureStarts } from './suites/starts.ts';
 import { measureWorkloadLoads } from './suites/workload-loads.ts';
 
 async function run(options: BenchOptions): Promise<BenchResults> {
-  const { only, dist, seconds, callers, runs } = options;
-  const isWanted = (name: string) => only.length === 0 || only.some((prefix) => name.startsWith(prefix));
+  const { dist, seconds, callers, runs } = options;
+  const isWanted = wantedBy(options);
   const machine = describeMachine();
   await using folder = await createTemporaryFolder();
   await using driver = await Driver.start();
@@ -57,6 +57,11 @@ async function run(options: BenchOptions): Promise<BenchResults> {
   };
 }
 
+/** Whether what is measured under a name is among what the command line asks for. */
+function wantedBy({ only }: BenchOptions): (name: string) => boolean {
+  return (name) => only.length === 0 || only.some((prefix) => name.startsWith(prefix));
+}
+
 const NO_STARTS = { starts: [], memory: [] };
 
 function describeMachine(): Machine {
@@ -88,8 +93,7 @@ async function runScale({ dist, seconds, jsonPath, writeDocs }: BenchOptions): P
 
 /** @returns the same as text for people. */
 async function runAgent(options: BenchOptions): Promise<string> {
-  const { only, dist, seconds, callers, streams, entries, jsonPath, writeDocs } = options;
-  const isWanted = (name: string) => only.length === 0 || only.some((prefix) => name.startsWith(prefix));
+  const { dist, seconds, callers, streams, entries, jsonPath, writeDocs } = options;
   const machine = describeMachine();
   const takenAt = new Date().toISOString();
   await using folder = await createTemporaryFolder();
@@ -101,7 +105,7 @@ async function runAgent(options: BenchOptions): Promise<string> {
     callers,
     streams,
     entries,
-    isWanted,
+    isWanted: wantedBy(options),
     report,
   });
   const text = formatAgent(results, machine, takenAt);

@@ -19,7 +19,7 @@ export interface BenchOptions {
   readonly entries: number;
   /** Starts and handshakes are measured this often. */
   readonly runs: number;
-  /** The built programs. */
+  /** The built programs: a folder called `dist`, with `package.json` and `native/build/Release` beside it. */
   readonly dist: string;
   readonly jsonPath: string;
   /** Replaces the figures in docs/performance.md. */

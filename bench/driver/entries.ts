@@ -15,8 +15,18 @@ export interface EntrySpec {
   readonly selectors: readonly (readonly [type: string, value: string])[];
 }
 
-/** @returns the IDs of the entries. @throws Error where the server refuses one. */
+const ENTRIES_A_CALL = 500;
+
+/** @returns the IDs of the entries, in their order. @throws Error where the server refuses one. */
 export async function createEntries(channel: RpcChannel, specs: readonly EntrySpec[]): Promise<readonly string[]> {
+  const ids: string[] = [];
+  for (let start = 0; start < specs.length; start += ENTRIES_A_CALL) {
+    ids.push(...(await createInOneCall(channel, specs.slice(start, start + ENTRIES_A_CALL))));
+  }
+  return ids;
+}
+
+async function createInOneCall(channel: RpcChannel, specs: readonly EntrySpec[]): Promise<readonly string[]> {
   const entries = specs.map(({ trustDomain, path, parentPath, selectors }) =>
     Entry.fromPartial({
       spiffeId: { trustDomain, path },
@@ -37,7 +47,6 @@ export interface AgentWithEntries {
   readonly entryIds: readonly string[];
 }
 
-const ENTRIES_A_CALL = 500;
 const DEADLINE_MS = 30_000;
 const POLL_MS = 50;
 let nextAgent = 0;
@@ -59,10 +68,7 @@ export async function attestAgentWithEntries(
       selectors: [['unix', `uid:${index}`]],
     }),
   );
-  const entryIds: string[] = [];
-  for (let start = 0; start < count; start += ENTRIES_A_CALL) {
-    entryIds.push(...(await createEntries(admin, specs.slice(start, start + ENTRIES_A_CALL))));
-  }
+  const entryIds = await createEntries(admin, specs);
   const channel = openTls(target, identity);
   const deadline = performance.now() + DEADLINE_MS;
   for (;;) {

@@ -35,7 +35,7 @@ export class BenchHost implements AsyncDisposable {
       side,
       plugins,
       trustDomain: parseTrustDomain(TRUST_DOMAIN),
-      builtins: (type, name) => builtinOf(dist, side, type, name),
+      builtins: builtinPlugins(side, undefined, join(dist, 'assayer.js')),
       hostServices: [],
       telemetry: new PluginTelemetry(new Metrics({ prefix: 'bench', labels: [], filter: new MetricFilter(NO_FILTER) })),
       log,
@@ -78,15 +78,4 @@ const KEPT_MESSAGES: ReadonlySet<string> = new Set([HANDSHAKE, LOADED]);
 
 export function pluginConfig(config: Partial<PluginConfig> & Pick<PluginConfig, 'type' | 'name'>): PluginConfig {
   return { args: [], data: undefined, enabled: true, autoMtls: false, ...config };
-}
-
-function builtinOf(dist: string, side: 'server' | 'agent', type: string, name: string) {
-  const builtin = builtinPlugins(side)(type, name);
-  return (
-    builtin && {
-      ...builtin,
-      args: [...builtin.args.slice(0, -1), join(dist, 'plugins', `${side}-${name}.js`)],
-      program: [dist, ...builtin.program],
-    }
-  );
 }

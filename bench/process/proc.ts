@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 /** A process under a name that a reader understands: `server`, `server-memory`. */
 export interface NamedProcess {
@@ -20,6 +21,13 @@ const TICKS_A_SECOND = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: '
 /** User and system time of a plugin's processes, in seconds. */
 export function cpuSecondsOf(pid: number): number {
   return sum(treeOf(pid).map(ownCpuSeconds));
+}
+
+/** What it takes of one core from now on, while nothing is asked of it. */
+export async function idleCpuPercentOf(pid: number, milliseconds: number): Promise<number> {
+  const before = cpuSecondsOf(pid);
+  await delay(milliseconds);
+  return ((cpuSecondsOf(pid) - before) / (milliseconds / 1000)) * 100;
 }
 
 /** Of a process and all of its threads: fields 14 and 15. */

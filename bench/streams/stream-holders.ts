@@ -1,6 +1,5 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
+import { Child } from '../process/child.ts';
 import type { FromHolder, HolderUser, ToHolder } from './messages.ts';
 
 /** What an agent lets a process and a user have: 64 and 1,024. */
@@ -20,12 +19,14 @@ export interface HoldersOptions {
   readonly streamsAConnection: number;
 }
 
+type Holder = Child<ToHolder, FromHolder>;
+
 /** Many processes that each hold some connections with streams, since an agent counts connections by process and user. */
 export class StreamHolders implements AsyncDisposable {
   readonly connections: number;
-  readonly #children: readonly ChildProcess[];
+  readonly #children: readonly Holder[];
 
-  private constructor(children: readonly ChildProcess[], connections: number) {
+  private constructor(children: readonly Holder[], connections: number) {
     this.#children = children;
     this.connections = connections;
   }
@@ -33,16 +34,16 @@ export class StreamHolders implements AsyncDisposable {
   /** Resolves once every stream has its first answer. One process opens its connections after the other. */
   static async open({ socketPath, streams, gid, streamsAConnection }: HoldersOptions): Promise<StreamHolders> {
     const plan = planConnections(streams, streamsAConnection);
-    const children: ChildProcess[] = [];
+    const path = join(import.meta.dirname, 'main.ts');
+    const children: Holder[] = [];
     const holders = new StreamHolders(children, plan.length);
     try {
       for (let start = 0; start < plan.length; start += CONNECTIONS_A_PROCESS) {
-        const child = fork(join(import.meta.dirname, 'main.ts'), { execArgv: [], serialization: 'json' });
+        const child: Holder = await Child.start({ name: 'a process that holds streams', path, endSignal: 'SIGKILL' });
         children.push(child);
-        await once(child, 'spawn');
         const user = userOf(start, gid);
         const connections = plan.slice(start, start + CONNECTIONS_A_PROCESS).map((count) => ({ streams: count }));
-        await ask(child, { kind: 'open', socketPath, connections, user }, 'opened');
+        await child.ask({ kind: 'open', socketPath, connections, user }, 'opened', DEADLINE_MS);
       }
       return holders;
     } catch (error) {
@@ -53,21 +54,14 @@ export class StreamHolders implements AsyncDisposable {
 
   /** Forgets what came so far. @returns a function that waits until every stream has got one more message, and tells when each did. */
   async mark(): Promise<() => Promise<readonly number[]>> {
-    const told = this.#children.map((child) => answerOf(child, 'told'));
+    const told = this.#children.map((child) => child.answer('told', DEADLINE_MS));
     for (const one of told) one.catch(() => {}); // whoever waits is told
-    await Promise.all(this.#children.map((child) => ask(child, { kind: 'mark' }, 'marked')));
-    return async () => (await Promise.all(told)).flatMap((answer) => (answer.kind === 'told' ? answer.timesMs : []));
+    await Promise.all(this.#children.map((child) => child.ask({ kind: 'mark' }, 'marked', DEADLINE_MS)));
+    return async () => (await Promise.all(told)).flatMap(({ timesMs }) => timesMs);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(
-      this.#children.map(async (child) => {
-        if (child.exitCode !== null || child.signalCode !== null) return;
-        const exited = once(child, 'exit');
-        child.kill('SIGKILL');
-        await exited;
-      }),
-    );
+    await Promise.all(this.#children.map((child) => child[Symbol.asyncDispose]()));
   }
 }
 
@@ -85,28 +79,3 @@ function userOf(connection: number, gid: number): HolderUser | undefined {
 }
 
 const isRoot = () => process.getuid?.() === 0;
-
-async function ask(child: ChildProcess, message: ToHolder, kind: FromHolder['kind']): Promise<FromHolder> {
-  const answer = answerOf(child, kind);
-  child.send(message);
-  return await answer;
-}
-
-function answerOf(child: ChildProcess, kind: FromHolder['kind']): Promise<FromHolder> {
-  return new Promise((resolve, reject) => {
-    const limit = setTimeout(() => settle(() => reject(new Error(`not all streams were ${kind}`))), DEADLINE_MS);
-    const answered = (answer: FromHolder) => {
-      if (answer.kind === 'failed') settle(() => reject(new Error(answer.reason)));
-      else if (answer.kind === kind) settle(() => resolve(answer));
-    };
-    const exited = () => settle(() => reject(new Error('a process that holds streams has ended')));
-    const settle = (outcome: () => void) => {
-      clearTimeout(limit);
-      child.off('message', answered);
-      child.off('exit', exited);
-      outcome();
-    };
-    child.on('message', answered);
-    child.on('exit', exited);
-  });
-}

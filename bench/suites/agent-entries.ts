@@ -1,20 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.ts';
 import { SpiffeWorkloadAPIDefinition } from '../../src/gen/workload/workload.ts';
 import { RpcChannel } from '../../src/rpc/channel.ts';
 import { createClient } from '../../src/rpc/client.ts';
-import { createEntries, type EntrySpec } from '../driver/entries.ts';
-import { cpuSecondsOf, memoryOf } from '../process/proc.ts';
+import type { EntrySpec } from '../driver/entries.ts';
+import { cpuSecondsOf, idleCpuPercentOf, memoryOf } from '../process/proc.ts';
 import { type BenchServer, TRUST_DOMAIN } from '../process/server.ts';
-import type { EntriesResult, MemoryMoment } from '../results.ts';
-import { type AgentSuiteOptions, momentOf, startAgent } from './agent.ts';
-import { waitForIds } from './push.ts';
+import type { EntriesResult } from '../results.ts';
+import { type AgentPart, type AgentSuiteOptions, measureEach, momentOf } from './agent-part.ts';
+import { pushEntries } from './pushed-entries.ts';
+import { startAgent } from './started-agent.ts';
 import { entryOfThisUser } from './workload-loads.ts';
-
-export interface EntriesResults {
-  readonly entries: readonly EntriesResult[];
-  readonly memory: readonly MemoryMoment[];
-}
 
 const SETTLE_MS = 5_000;
 /** An agent that is told of changes asks every 30 s all the same. */
@@ -23,15 +18,8 @@ const PUSHES = 20;
 const QUIET_MS = 200;
 
 /** An agent with one entry, and one with many. */
-export async function measureEntries(options: AgentSuiteOptions): Promise<EntriesResults> {
-  const results: EntriesResult[] = [];
-  const memory: MemoryMoment[] = [];
-  for (const count of [1, options.entries]) {
-    const { result, moment } = await measureCount(options, count);
-    results.push(result);
-    memory.push(moment);
-  }
-  return { entries: results, memory };
+export async function measureEntries(options: AgentSuiteOptions): Promise<AgentPart<EntriesResult>> {
+  return await measureEach([1, options.entries], async (count) => await measureCount(options, count));
 }
 
 async function measureCount(options: AgentSuiteOptions, count: number) {
@@ -48,9 +36,7 @@ async function measureCount(options: AgentSuiteOptions, count: number) {
   const { pid } = agent.program;
   const restartCpuMs = cpuSecondsOf(pid) * 1000;
   await delay(SETTLE_MS);
-  const idleBefore = cpuSecondsOf(pid);
-  await delay(IDLE_MS);
-  const idleCpuPercent = ((cpuSecondsOf(pid) - idleBefore) / (IDLE_MS / 1000)) * 100;
+  const idleCpuPercent = await idleCpuPercentOf(pid, IDLE_MS);
   const pushCpuBefore = cpuSecondsOf(pid);
   const pushMs = await push(server, agent.workloadSocket);
   const pushCpuMicros = ((cpuSecondsOf(pid) - pushCpuBefore) * 1e6) / PUSHES;
@@ -66,27 +52,16 @@ async function measureCount(options: AgentSuiteOptions, count: number) {
     pushCpuMicros,
     pssMiB,
   };
-  return { result, moment: momentOf(agent, `${count.toLocaleString('en-US')} entries`) };
+  return { result, memory: [momentOf(agent, `${count.toLocaleString('en-US')} entries`)] };
 }
 
-/** Entries that come and go, one after the other. @returns how long each took to come to an open stream. */
+/** @returns how long each of some entries took to come to an open stream. */
 async function push(server: BenchServer, workloadSocket: string): Promise<readonly number[]> {
   using channel = RpcChannel.unix(workloadSocket);
   const api = createClient(SpiffeWorkloadAPIDefinition, channel);
   await using stream = api.fetchX509SVID({}, { metadata: { 'workload.spiffe.io': 'true' } });
-  const times: number[] = [];
-  for (let number = 0; number < PUSHES; number += 1) {
-    const path = `/pushed/${number}`;
-    const before = performance.now();
-    const [id = ''] = await createEntries(server.channel, [{ ...entryOfThisUser('/node'), path }]);
-    await waitForIds(stream, (paths) => paths.includes(path));
-    times.push(performance.now() - before);
-    await delay(QUIET_MS);
-    await server.admin(EntryDefinition).batchDeleteEntry({ ids: [id] });
-    await waitForIds(stream, (paths) => !paths.includes(path));
-    await delay(QUIET_MS);
-  }
-  return times;
+  const { created } = await pushEntries(server, stream, PUSHES, QUIET_MS);
+  return created;
 }
 
 /** Of a workload that is not there. */

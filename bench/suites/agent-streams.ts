@@ -2,18 +2,14 @@ import { chmod } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.ts';
 import { Entry, EntryMask } from '../../src/gen/spire/api/types/types.ts';
-import { cpuSecondsOf, memoryOf } from '../process/proc.ts';
+import { cpuSecondsOf, idleCpuPercentOf, memoryOf } from '../process/proc.ts';
 import { type BenchServer, TRUST_DOMAIN } from '../process/server.ts';
-import type { MemoryMoment, RotationResult, StreamsResult } from '../results.ts';
+import type { RotationResult, StreamsResult } from '../results.ts';
 import { StreamHolders } from '../streams/stream-holders.ts';
 import { sharedNowMs } from '../watchers/messages.ts';
-import { type AgentSuiteOptions, momentOf, startAgent } from './agent.ts';
+import { type AgentPart, type AgentSuiteOptions, measureEach, momentOf } from './agent-part.ts';
+import { startAgent } from './started-agent.ts';
 import { entryOfThisUser } from './workload-loads.ts';
-
-export interface StreamsResults {
-  readonly streams: readonly StreamsResult[];
-  readonly memory: readonly MemoryMoment[];
-}
 
 /** Nobody else's. */
 const GID = 61_000;
@@ -23,15 +19,8 @@ const SETTLE_MS = 3_000;
 const IDLE_MS = 10_000;
 
 /** Streams each on a connection of its own, as workloads have them, and streams that share connections. */
-export async function measureStreams(options: AgentSuiteOptions): Promise<StreamsResults> {
-  const results: StreamsResult[] = [];
-  const memory: MemoryMoment[] = [];
-  for (const streamsAConnection of [1, 100]) {
-    const { result, memory: taken } = await measureOne(options, streamsAConnection);
-    results.push(result);
-    memory.push(...taken);
-  }
-  return { streams: results, memory };
+export async function measureStreams(options: AgentSuiteOptions): Promise<AgentPart<StreamsResult>> {
+  return await measureEach([1, 100], async (streamsAConnection) => await measureOne(options, streamsAConnection));
 }
 
 async function measureOne(options: AgentSuiteOptions, streamsAConnection: number) {
@@ -44,7 +33,8 @@ async function measureOne(options: AgentSuiteOptions, streamsAConnection: number
   };
   const name = `streams-${streamsAConnection}`;
   await using started = await startAgent(options, name, [entryOfThisUser('/node'), entry]);
-  const { agent, server } = started;
+  const { agent, server, entryIds } = started;
+  const [, id = ''] = entryIds;
   await Promise.all([folder, `${folder}/${name}-agent`].map((path) => chmod(path, 0o711))); // for other users
   const { pid } = agent.program;
   await delay(SETTLE_MS);
@@ -60,10 +50,7 @@ async function measureOne(options: AgentSuiteOptions, streamsAConnection: number
   const after = memoryOf(pid);
   const kind = `${streams.toLocaleString('en-US')} streams on ${holders.connections.toLocaleString('en-US')} connections`;
   memory.push(momentOf(agent, kind));
-  const idleBefore = cpuSecondsOf(pid);
-  await delay(IDLE_MS);
-  const idleCpuPercent = ((cpuSecondsOf(pid) - idleBefore) / (IDLE_MS / 1000)) * 100;
-  const id = await findEntry(server, entry.path);
+  const idleCpuPercent = await idleCpuPercentOf(pid, IDLE_MS);
   const rotations: RotationResult[] = [];
   for (let number = 0; number < ROTATIONS; number += 1) {
     const rotation = await rotate(server, holders, pid, id, number, streams);
@@ -109,12 +96,4 @@ async function rotate(
     spreadMs: (times.at(-1) ?? Number.NaN) - first,
     cpuMicros: ((cpuSecondsOf(pid) - cpuBefore) * 1e6) / streams,
   };
-}
-
-async function findEntry(server: BenchServer, path: string): Promise<string> {
-  const request = { filter: undefined, outputMask: undefined, pageSize: 0, pageToken: '' };
-  const { entries } = await server.admin(EntryDefinition).listEntries(request);
-  const found = entries.find(({ spiffeId }) => spiffeId?.path === path);
-  if (found === undefined) throw new Error(`the server has no entry of ${path}`);
-  return found.id;
 }

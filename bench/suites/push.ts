@@ -1,16 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { AgentDefinition } from '../../src/gen/spire/api/server/agent/v1/agent.ts';
-import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.ts';
-import { SpiffeWorkloadAPIDefinition, type X509SVIDResponse } from '../../src/gen/workload/workload.ts';
+import { SpiffeWorkloadAPIDefinition } from '../../src/gen/workload/workload.ts';
 import { RpcChannel } from '../../src/rpc/channel.ts';
-import { createClient, type ServerStreamCall } from '../../src/rpc/client.ts';
+import { createClient } from '../../src/rpc/client.ts';
 import { createEntries } from '../driver/entries.ts';
-import { BenchAgent } from '../process/agent.ts';
 import { cpuSecondsOf, memoryOf } from '../process/proc.ts';
-import { BenchServer, TRUST_DOMAIN } from '../process/server.ts';
+import { type BenchServer, TRUST_DOMAIN } from '../process/server.ts';
 import type { MemoryResult, PushResult } from '../results.ts';
 import { sharedNowMs } from '../watchers/messages.ts';
 import { Watchers } from '../watchers/watchers.ts';
+import { pushEntries, waitForIds } from './pushed-entries.ts';
+import { startAgent } from './started-agent.ts';
 import { entryOfThisUser } from './workload-loads.ts';
 
 export interface PushOptions {
@@ -36,12 +36,8 @@ const QUIET_MS = 100;
 
 /** From a call on the admin socket to the workload's open stream, with many agents that listen. */
 export async function measurePush({ folder, dist, agents, samples, report }: PushOptions): Promise<PushResults> {
-  await using server = await BenchServer.start({ folder: `${folder}/push-server`, dist });
-  await createEntries(server.channel, [{ ...entryOfThisUser('/node'), path: '/always' }]);
-  const request = { ttl: 600, token: '', agentId: { trustDomain: TRUST_DOMAIN, path: '/node' } };
-  const { value: joinToken } = await server.admin(AgentDefinition).createJoinToken(request);
-  await using agent = await BenchAgent.start({ folder: `${folder}/push-agent`, dist, server, evidence: { joinToken } });
-  await agent.waitForSvid();
+  await using started = await startAgent({ folder, dist }, 'push', [{ ...entryOfThisUser('/node'), path: '/always' }]);
+  const { server, agent } = started;
   const memory: MemoryResult[] = [memoryNow(server, 'started')];
   await using watchers = await Watchers.start();
   const { adminSocket, port } = server;
@@ -55,22 +51,8 @@ export async function measurePush({ folder, dist, agents, samples, report }: Pus
   const api = createClient(SpiffeWorkloadAPIDefinition, channel);
   await using stream = api.fetchX509SVID({}, { metadata: { 'workload.spiffe.io': 'true' } });
   await waitForIds(stream, (ids) => ids.includes('/always'));
-  const created: number[] = [];
-  const deleted: number[] = [];
   const cpuBefore = cpuSecondsOf(server.program.pid);
-  for (let n = 0; n < samples; n += 1) {
-    const path = `/pushed/${n}`;
-    const before = sharedNowMs();
-    const [id = ''] = await createEntries(server.channel, [{ ...entryOfThisUser('/node'), path }]);
-    await waitForIds(stream, (ids) => ids.includes(path));
-    created.push(sharedNowMs() - before);
-    await delay(QUIET_MS);
-    const beforeDeletion = sharedNowMs();
-    await server.admin(EntryDefinition).batchDeleteEntry({ ids: [id] });
-    await waitForIds(stream, (ids) => !ids.includes(path));
-    deleted.push(sharedNowMs() - beforeDeletion);
-    await delay(QUIET_MS);
-  }
+  const { created, deleted } = await pushEntries(server, stream, samples, QUIET_MS);
   const cpuMicros = ((cpuSecondsOf(server.program.pid) - cpuBefore) / (2 * samples)) * 1e6;
   const pushes: PushResult[] = [
     { ...measure('entry created → SVID in the stream', created), cpuMicros },
@@ -113,15 +95,4 @@ function measurer(agents: number, report: (line: string) => void) {
 
 function memoryNow(server: BenchServer, when: MemoryResult['when']): MemoryResult {
   return { process: 'server', when, ...memoryOf(server.program.pid) };
-}
-
-export async function waitForIds(
-  stream: ServerStreamCall<X509SVIDResponse>,
-  isDone: (paths: readonly string[]) => boolean,
-): Promise<void> {
-  for (;;) {
-    const answer = await stream.receive();
-    if (answer === undefined) throw new Error('the stream of the workload ended');
-    if (isDone(answer.svids.map(({ spiffeId }) => spiffeId.slice(`spiffe://${TRUST_DOMAIN}`.length)))) return;
-  }
 }

@@ -41,6 +41,11 @@ size_t Field(const std::string& status, const char* name) {
   return found == std::string::npos ? 0 : strtoul(status.c_str() + found + strlen(name) + 2, nullptr, 10);
 }
 
+/** What RLIMIT_DATA counts. Source: getrlimit(2). */
+size_t MemoryBytes(const std::string& status) {
+  return Field(status, "VmData") * 1024;
+}
+
 size_t OpenFiles(pid_t process) {
   DIR* folder = opendir(("/proc/" + std::to_string(process) + "/fd").c_str());
   if (folder == nullptr) return 0;
@@ -52,22 +57,26 @@ size_t OpenFiles(pid_t process) {
 
 }  // namespace
 
-void Usage::LookAt(pid_t process) {
-  LookAtMemory(process);
+void Usage::LookAtFiles(pid_t process) {
   sightings_.Peak("files", OpenFiles(process));
 }
 
 void Usage::LookAtMemory(pid_t thread) {
-  // What RLIMIT_DATA counts. Source: getrlimit(2).
-  sightings_.Peak("memory", Field(StatusOf(thread), "VmData") * 1024);
+  sightings_.Peak("memory", MemoryBytes(StatusOf(thread)));
 }
 
 void Usage::LookAtAll() {
   const std::vector<pid_t> processes = tree_.Descendants();
   size_t tasks = 0;
   for (size_t index = 0; index < processes.size(); ++index) {
-    tasks += index < kMaxLookedAt ? std::max<size_t>(1, Field(StatusOf(processes[index]), "Threads")) : 1;
-    if (index < kMaxLookedAt) LookAt(processes[index]);
+    if (index >= kMaxLookedAt) {
+      ++tasks;
+      continue;
+    }
+    const std::string status = StatusOf(processes[index]);
+    tasks += std::max<size_t>(1, Field(status, "Threads"));
+    sightings_.Peak("memory", MemoryBytes(status));
+    LookAtFiles(processes[index]);
   }
   tasks_ = tasks;
   sightings_.Peak("processes", tasks);

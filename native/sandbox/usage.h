@@ -15,8 +15,8 @@ class Usage {
 
   /** Looks at all of them; not where the last time was so short ago that looking would be all that happens. */
   void Look();
-  /** Looks at one, which is about to end. */
-  void LookAt(pid_t process);
+  /** What one has open that is about to end. */
+  void LookAtFiles(pid_t process);
   /** What the process of a thread maps now: at every call that is watched, as a thread may be there for a moment only. */
   void LookAtMemory(pid_t thread);
   /** Whether one more process or thread is as many as a plugin may have by default. */

@@ -142,7 +142,7 @@ void Watcher::LookAt(const Watched& watched, const seccomp_notif& call) {
     case Look::kCall:
       return Call(watched.name);
     case Look::kEnd:
-      return usage_.LookAt(thread);
+      return usage_.LookAtFiles(thread);
   }
 }
 

@@ -2,7 +2,7 @@ import { addons } from './addons.js';
 import { bundles } from './bundles.js';
 import { envoys } from './envoys.js';
 import { kubernetesMachine, kubernetesSteps } from './kubernetes.js';
-import { withLock } from './lock.js';
+import { runMissing } from './missing-steps.js';
 import { npmPackages } from './npm-packages.js';
 import { showProgress } from './progress.js';
 import { findRuntime, runtimeStep } from './runtime.js';
@@ -27,12 +27,6 @@ export async function setUp({ forTests = false, forKubernetes = false } = {}) {
     ...(forTests ? TEST_STEPS : []),
     ...(forKubernetes ? kubernetesSteps : []),
   ];
-  if (!steps.every((step) => step.isDone())) {
-    await withLock(async () => {
-      for (const step of steps) {
-        if (!step.isDone()) await showProgress(step.title(), () => step.run());
-      }
-    });
-  }
+  await runMissing(steps, (step) => showProgress(step.title(), () => step.run()));
   return findRuntime();
 }

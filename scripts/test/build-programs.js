@@ -1,10 +1,7 @@
 import { bundles } from '../setup/bundles.js';
-import { withLock } from '../setup/lock.js';
+import { runMissing } from '../setup/missing-steps.js';
 
 /** Before all tests: the programs in dist/, which tests run, are of today's sources. */
 export async function setup() {
-  if (bundles.isDone()) return;
-  await withLock(async () => {
-    if (!bundles.isDone()) await bundles.run();
-  });
+  await runMissing([bundles], (step) => step.run());
 }
