@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** Where the checks are tested; mutations of whole messages and a TPM that does everything right say nothing of one check. */
-const SUITES = ['test/tpm', 'test/x509/ek-certificate.test.ts', 'test/plugins'];
+const SUITES = ['test/tpm', 'test/tpm/boot', 'test/tpm/policy', 'test/x509/ek-certificate.test.ts', 'test/plugins'];
 const SUITE_FILE = /\/(?![^/]*-(?:fuzz|swtpm)\.)[^/]+\.test\.ts$/;
 
 /** Every test file of the verifier. */

@@ -5,6 +5,17 @@ export { hashOfId, isStrongHash, TPM_HASHES } from '../tpm/algorithms.ts';
 export { type ClockInfo, parseQuoteAttest } from '../tpm/attest.ts';
 export { requireAttestationKey } from '../tpm/attestation-key.ts';
 export {
+  type BootAuthority,
+  type BootFacts,
+  type CommandLineFacts,
+  type EventReference,
+  type Fact,
+  isKnown,
+  type SecureBootFacts,
+  type Unknown,
+} from '../tpm/boot/boot-facts.ts';
+export { type BootEvidence, type QuotedPcrs, readBootFacts } from '../tpm/boot/read-boot-facts.ts';
+export {
   EK_TEMPLATES,
   type EkTemplate,
   type EkTemplateName,
@@ -21,6 +32,9 @@ export {
   type PcrSelection,
   readPcrSelections,
 } from '../tpm/pcr-selection.ts';
+export type { BootPolicy } from '../tpm/policy/boot-policy.ts';
+export { bootSelectors } from '../tpm/policy/boot-selectors.ts';
+export { judge, type PolicyRefusal, REFUSAL_FOR_PEER, type Verdict } from '../tpm/policy/judge.ts';
 export { type PublicArea, parsePublic } from '../tpm/public-area.ts';
 export { spkiOfPublicArea } from '../tpm/public-key.ts';
 export { qualifyingData } from '../tpm/qualifying-data.ts';

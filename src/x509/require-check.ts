@@ -1,7 +1,10 @@
 import { SpiffeError } from '../spiffe/error.ts';
 
-/** A numbered rule of the verifier: the section's letter and the number, such as `A4`. The list is in docs/plugins/tpm.md. */
-export type CheckId = `${'A' | 'B' | 'C' | 'D' | 'E' | 'F'}${number}`;
+/**
+ * A numbered rule of the verifier: the section's letter and the number, such as `A4`. The lists are in docs/plugins/tpm.md,
+ * docs/event-log.md and, of policies (`P`), docs/measured-boot.md.
+ */
+export type CheckId = `${'A' | 'B' | 'C' | 'D' | 'E' | 'F' | 'P'}${number}`;
 
 /**
  * Refuses an attestation unless one numbered rule of the verifier holds.

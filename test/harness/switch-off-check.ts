@@ -3,7 +3,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'vite';
 
-/** One call of `requireCheck` in the sources. */
+/** One call of `requireCheck` or `requireRule` in the sources. */
 export interface CheckSite {
   /** Such as `A4`. */
   readonly check: string;
@@ -17,7 +17,7 @@ export interface CheckSite {
 }
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
-const CALL = /\brequireCheck\(\s*'([A-F]\d+)'/g;
+const CALL = /\brequire(?:Check|Rule)\(\s*'([A-FP]\d+)'/g;
 
 export function listCheckSites(): readonly CheckSite[] {
   const counts = new Map<string, number>();

@@ -1,8 +1,10 @@
 import { requireCheck } from '../../x509/require-check.ts';
+import { LogReader } from '../log-reader.ts';
 import { EVENT_TYPE, eventTypeName } from './event-types.ts';
 import type { JudgedEvent } from './judge-events.ts';
+import type { LogEvent } from './parse-event-log.ts';
 import { parseSignatureLists, SIGNATURE_OWNER_BYTES, type SignatureEntry } from './signature-list.ts';
-import { parseUefiVariable, type UefiVariable } from './uefi-variable.ts';
+import { parseUefiVariable, readGuid, type UefiVariable } from './uefi-variable.ts';
 
 /** What PCR 7 proves of how images were verified. */
 export interface SecureBoot {
@@ -13,6 +15,10 @@ export interface SecureBoot {
   readonly authorities: readonly SecureBootAuthority[];
   /** What the firmware says besides, such as `UEFI Debug Mode`. */
   readonly actions: readonly string[];
+  /** The list `dbx` as it was measured. */
+  readonly dbxData: Uint8Array;
+  /** Where that is said: the variables `SecureBoot` and `dbx`, and each of `actions`. */
+  readonly events: { readonly state: LogEvent; readonly dbx: LogEvent; readonly actions: readonly LogEvent[] };
 }
 
 export interface SecureBootAuthority {
@@ -22,6 +28,13 @@ export interface SecureBootAuthority {
   readonly name: string;
   /** A certificate in DER, or the hash of an image; of shim also what else it goes by, such as `SbatLevel`. */
   readonly data: Uint8Array;
+  /** GUID of who put it there; undefined where shim's data has none. */
+  readonly owner: string | undefined;
+  readonly event: LogEvent;
+}
+
+interface MeasuredVariable extends UefiVariable {
+  readonly event: LogEvent;
 }
 
 const SECURE_BOOT_PCR = 7;
@@ -36,13 +49,18 @@ const POLICY: ReadonlyMap<string, string> = new Map([
   ['db', DATABASE_GUID],
   ['dbx', DATABASE_GUID],
 ]);
+/** Of devices that answer by SPDM: says nothing of images. */
+const DEVICE_TYPES: ReadonlySet<number> = new Set([
+  EVENT_TYPE.EV_EFI_SPDM_DEVICE_POLICY,
+  EVENT_TYPE.EV_EFI_SPDM_DEVICE_AUTHORITY,
+]);
+const DEVICE_VARIABLE = 'devdb';
 const TYPES: ReadonlySet<number> = new Set([
   EVENT_TYPE.EV_SEPARATOR,
   EVENT_TYPE.EV_EFI_VARIABLE_DRIVER_CONFIG,
   EVENT_TYPE.EV_EFI_VARIABLE_AUTHORITY,
   EVENT_TYPE.EV_EFI_ACTION,
-  EVENT_TYPE.EV_EFI_SPDM_DEVICE_POLICY,
-  EVENT_TYPE.EV_EFI_SPDM_DEVICE_AUTHORITY,
+  ...DEVICE_TYPES,
 ]);
 
 /**
@@ -53,9 +71,9 @@ const TYPES: ReadonlySet<number> = new Set([
  * @see TCG PC Client Platform Firmware Profile 1.06, §3.3.4.8
  */
 export function readSecureBoot(events: readonly JudgedEvent[]): SecureBoot {
-  const policy = new Map<string, UefiVariable>();
-  const verified: UefiVariable[] = [];
-  const actions: string[] = [];
+  const policy = new Map<string, MeasuredVariable>();
+  const verified: MeasuredVariable[] = [];
+  const actions: LogEvent[] = [];
   let isSeparated = false;
   for (const { event, isAuthenticated } of events) {
     const { number, pcr, type, data } = event;
@@ -65,54 +83,76 @@ export function readSecureBoot(events: readonly JudgedEvent[]): SecureBoot {
       TYPES.has(type),
       `event ${number} of PCR 7 is an ${eventTypeName(type)}, which is not for there`,
     );
-    if (type === EVENT_TYPE.EV_SEPARATOR) isSeparated = true;
-    if (type === EVENT_TYPE.EV_EFI_ACTION && isAuthenticated) actions.push(Buffer.from(data).toString('latin1'));
-    const isPolicy = type === EVENT_TYPE.EV_EFI_VARIABLE_DRIVER_CONFIG;
-    if (!isPolicy && type !== EVENT_TYPE.EV_EFI_VARIABLE_AUTHORITY) continue;
+    if (type === EVENT_TYPE.EV_SEPARATOR) {
+      isSeparated = true;
+      continue;
+    }
+    // A type is anybody's word: what cannot be read as its type says could be an authority that is to be overlooked.
     requireCheck('D31', isAuthenticated, `event ${number} of PCR 7 has a variable that was not measured`);
-    const variable = parseUefiVariable(data);
-    if (isPolicy) takePolicy(policy, variable, number, isSeparated);
+    if (type === EVENT_TYPE.EV_EFI_ACTION) {
+      requireCheck('D31', isText(data), `event ${number} of PCR 7 is called an action, and its data is no text`);
+      actions.push(event);
+      continue;
+    }
+    const variable = { ...parseUefiVariable(data), event };
+    if (DEVICE_TYPES.has(type)) requireDevice(variable);
+    else if (type === EVENT_TYPE.EV_EFI_VARIABLE_DRIVER_CONFIG) takePolicy(policy, variable, isSeparated);
     else verified.push(variable);
   }
   requireCheck('D31', isSeparated, 'PCR 7 has no separator');
-  const of = (name: string) => policy.get(name)?.data;
-  const missing = [...POLICY.keys()].filter((name) => of(name) === undefined);
-  requireCheck('D31', missing.length === 0, `PCR 7 has nothing of ${missing.join(', ')}`);
-  const [state, ...more] = of('SecureBoot') ?? [];
-  requireCheck('D31', (state === 0 || state === 1) && more.length === 0, 'the variable SecureBoot is neither 0 nor 1');
-  const db = parseSignatureLists(of('db') ?? new Uint8Array(), 'db');
+  const missing = [...POLICY.keys()].filter((name) => !policy.has(name));
+  const [state, db, dbx] = ['SecureBoot', 'db', 'dbx'].map((name) => policy.get(name));
+  requireCheck(
+    'D31',
+    missing.length === 0 && state !== undefined && db !== undefined && dbx !== undefined,
+    `PCR 7 has nothing of ${missing.join(', ')}`,
+  );
+  const [value, ...more] = state.data;
+  requireCheck('D31', (value === 0 || value === 1) && more.length === 0, 'the variable SecureBoot is neither 0 nor 1');
+  const trusted = parseSignatureLists(db.data, 'db');
   return {
-    isEnabled: state === 1,
-    db,
-    dbx: parseSignatureLists(of('dbx') ?? new Uint8Array(), 'dbx'),
-    authorities: verified.map((variable) => toAuthority(variable, db)),
-    actions,
+    isEnabled: value === 1,
+    db: trusted,
+    dbx: parseSignatureLists(dbx.data, 'dbx'),
+    authorities: verified.map((variable) => toAuthority(variable, trusted)),
+    actions: actions.map(({ data }) => Buffer.from(data).toString('latin1')),
+    dbxData: dbx.data,
+    events: { state: state.event, dbx: dbx.event, actions },
   };
 }
 
-function takePolicy(
-  policy: Map<string, UefiVariable>,
-  variable: UefiVariable,
-  number: number,
-  isSeparated: boolean,
-): void {
-  const { name, guid } = variable;
+const isText = (data: Uint8Array) => data.every((byte) => byte >= 0x20 && byte < 0x7f);
+
+function requireDevice({ name, event: { number } }: MeasuredVariable): void {
+  requireCheck('D31', name === DEVICE_VARIABLE, `event ${number} of PCR 7 is of devices, and has the variable ${name}`);
+}
+
+function takePolicy(policy: Map<string, MeasuredVariable>, variable: MeasuredVariable, isSeparated: boolean): void {
+  const {
+    name,
+    guid,
+    event: { number },
+  } = variable;
+  requireCheck('D31', !isSeparated, `event ${number} has the variable ${name} behind the separator`);
   const wanted = POLICY.get(name);
   if (wanted === undefined) return; // others, such as dbt, say nothing here
   requireCheck('D31', guid === wanted, `event ${number} has a variable ${name} of ${guid}, not of ${wanted}`);
-  requireCheck('D31', !isSeparated, `event ${number} has the variable ${name} behind the separator`);
   requireCheck('D31', !policy.has(name), `event ${number} has the variable ${name} a second time`);
   policy.set(name, variable);
 }
 
 /** The firmware goes by an entry of `db`, which it has measured; shim goes by its own. */
-function toAuthority({ guid, name, data }: UefiVariable, db: readonly SignatureEntry[]): SecureBootAuthority {
-  if (guid === SHIM_GUID) return { from: 'shim', name, data };
+function toAuthority(
+  { guid, name, data, event }: MeasuredVariable,
+  db: readonly SignatureEntry[],
+): SecureBootAuthority {
+  const owner = data.length > SIGNATURE_OWNER_BYTES ? readGuid(new LogReader(data, 'a signature')) : undefined;
+  if (guid === SHIM_GUID) return { from: 'shim', name, data, owner: owner === SHIM_GUID ? owner : undefined, event };
   const signature = data.subarray(SIGNATURE_OWNER_BYTES);
   requireCheck(
     'D31',
     guid === DATABASE_GUID && name === 'db' && db.some((entry) => Buffer.compare(entry.data, signature) === 0),
     `an image was verified by an entry of ${name} that the measured db has not`,
   );
-  return { from: 'db', name, data: signature };
+  return { from: 'db', name, data: signature, owner, event };
 }

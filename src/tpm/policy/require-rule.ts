@@ -1,0 +1,37 @@
+import { SpiffeError } from '../../spiffe/error.ts';
+import type { EventReference } from '../boot/boot-facts.ts';
+
+/** A rule of a policy: docs/measured-boot.md. */
+export type RuleId = `P${number}` | 'C22';
+
+/** What a rule looked at. */
+export interface Finding {
+  /** Such as `the command line of the kernel`. */
+  readonly subject: string;
+  readonly found: string;
+  readonly wanted: string;
+  /** Undefined where no event says it, such as the value of a PCR. */
+  readonly event?: EventReference | undefined;
+}
+
+/** The `cause` of a refusal by a rule. */
+export class BrokenRule {
+  readonly rule: RuleId;
+  readonly finding: Finding;
+
+  constructor(rule: RuleId, finding: Finding) {
+    this.rule = rule;
+    this.finding = finding;
+  }
+}
+
+/** @throws SpiffeError `ATTESTATION_DENIED` whose cause is a {@link BrokenRule} */
+export function requireRule(rule: RuleId, condition: boolean, finding: Finding): asserts condition {
+  if (condition) return;
+  throw new SpiffeError('ATTESTATION_DENIED', describeFinding(rule, finding), { cause: new BrokenRule(rule, finding) });
+}
+
+function describeFinding(rule: RuleId, { subject, found, wanted, event }: Finding): string {
+  const where = event === undefined ? '' : `event ${event.number} (PCR ${event.pcr}, ${event.type}): `;
+  return `${where}${subject} is ${found}, wanted is ${wanted} (check ${rule})`;
+}
