@@ -2,6 +2,7 @@ export type { CertifyAttest, ClockInfo, QuoteAttest } from '../tpm/attest.ts';
 export type { Certificate } from '../x509/certificate.ts';
 export { type AuthorityOptions, EkAuthority, type EkCertificateOptions } from './ek-authority.ts';
 export { FakeClock } from './fake-clock.ts';
+export type { RecordedBoot } from './recorded-boot.ts';
 export { type SoftHsmOptions, SoftHsmToken } from './softhsm-token.ts';
 export {
   type SoftwareCertification,

@@ -13,10 +13,15 @@ const LIBRARY_FOLDERS = ['/usr/local/lib', '/usr/lib', '/usr/lib64', '/lib', '/l
  * @throws SpiffeError `FAILED_PRECONDITION` that says what to install
  */
 export function requireCommand(name: string, debianPackage: string): string {
-  const folders = [...(process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== ''), ...SYSTEM_FOLDERS];
-  const found = folders.map((folder) => join(folder, name)).find(isExecutable);
+  const found = findCommand(name);
   if (found === undefined) throw missing(`the command ${name}`, debianPackage);
   return found;
+}
+
+/** The path of a command that a fixture can do without. */
+export function findCommand(name: string): string | undefined {
+  const folders = [...(process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== ''), ...SYSTEM_FOLDERS];
+  return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 
 /**

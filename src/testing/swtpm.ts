@@ -1,13 +1,17 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { SpiffeError } from '../spiffe/error.ts';
+import { isReplayedBank, type ReplayedBank } from '../tpm/event-log/replay.ts';
 import { manufactureSwtpm } from './manufacture-swtpm.ts';
-import { requireCommand, requireLibrary } from './required-tools.ts';
+import { playBoot, type RecordedBoot, readRecordedBoot, requireBanks, shutDown } from './recorded-boot.ts';
+import { removedAfterUs } from './removed-after-us.ts';
+import { findCommand, requireCommand, requireLibrary } from './required-tools.ts';
+import { SwtpmChannel } from './swtpm-channel.ts';
 
 const run = promisify(execFile);
 const POLL_MS = 10;
@@ -16,10 +20,10 @@ const EK_NV_INDEX = { 'rsa-2048': '0x01c00002', 'ec-p256': '0x01c0000a', 'ec-p38
 
 export type SwtpmEk = 'rsa-2048' | 'ec-p256' | 'ec-p384';
 
-export interface SwtpmOptions {
+export interface SwtpmOptions extends RecordedBoot {
   /** The endorsement keys that get a certificate, RSA-2048 by default: RSA and P-384 ones come from swtpm_setup, a P-256 one from the TPM's own CA. */
   readonly ek?: readonly SwtpmEk[];
-  /** Such as `sha256,sha384`. */
+  /** Such as `sha256,sha384`: those of the event log by default, and `sha256` without one. */
   readonly pcrBanks?: string;
 }
 
@@ -35,23 +39,38 @@ export class Swtpm implements AsyncDisposable {
   readonly caPath: string;
   readonly pid: number;
   readonly #process: ChildProcess;
+  readonly #banks: readonly ReplayedBank[];
+  readonly #keptFolder: AsyncDisposable;
+  #isStarted = false;
 
-  private constructor(folder: string, process: ChildProcess, pid: number) {
+  private constructor(folder: string, process: ChildProcess, pid: number, made: MadeFolder) {
     this.folder = folder;
     this.tcti = `swtpm:path=${join(folder, 'tpm')}`;
     this.caPath = join(folder, 'ca.pem');
     this.#process = process;
     this.pid = pid;
+    this.#banks = made.banks;
+    this.#keptFolder = made.kept;
   }
 
-  /** @throws SpiffeError `FAILED_PRECONDITION` where a package is missing, `TPM_UNAVAILABLE` where swtpm does not start */
-  static async start({ ek = ['rsa-2048'], pcrBanks = 'sha256' }: SwtpmOptions = {}): Promise<Swtpm> {
+  /**
+   * With a recorded boot, the TPM is in the state that the machine's was in.
+   *
+   * @throws SpiffeError `FAILED_PRECONDITION` where a package is missing, `TPM_UNAVAILABLE` where swtpm does not start,
+   * `ARGUMENT_INVALID` for banks that there are not, and what {@link boot} throws
+   */
+  static async start({ ek = ['rsa-2048'], pcrBanks, ...recorded }: SwtpmOptions = {}): Promise<Swtpm> {
     requireTools();
+    const boot = readRecordedBoot(recorded);
+    const banks = readBanks(pcrBanks ?? (boot.banks ?? ['sha256']).join(','));
+    requireBanks(boot, banks);
     const folder = await mkdtemp(join(tmpdir(), 'swtpm-'));
+    const kept = removedAfterUs(folder);
     try {
-      await manufactureSwtpm(folder, pcrBanks);
-      const tpm = await Swtpm.#spawn(folder);
+      await manufactureSwtpm(folder, banks.join(','));
+      const tpm = await Swtpm.#spawn(folder, { banks, kept });
       try {
+        await tpm.boot(recorded);
         for (const unwanted of (['rsa-2048', 'ec-p384'] as const).filter((name) => !ek.includes(name))) {
           await tpm.removeNv(EK_NV_INDEX[unwanted]);
         }
@@ -62,22 +81,22 @@ export class Swtpm implements AsyncDisposable {
         throw error;
       }
     } catch (error) {
-      await rm(folder, { recursive: true, force: true });
+      await kept[Symbol.asyncDispose]();
       throw error;
     }
   }
 
-  static async #spawn(folder: string): Promise<Swtpm> {
+  static async #spawn(folder: string, made: MadeFolder): Promise<Swtpm> {
     const socket = join(folder, 'tpm');
-    const child = spawn(
+    const [command = '', ...args] = [
+      ...endsWithUs(),
       requireCommand('swtpm', 'swtpm'),
-      [
-        ...['socket', '--tpm2', '--tpmstate', `dir=${join(folder, 'state')}`, '--flags', 'not-need-init,startup-clear'],
-        // tpm2-tss looks for the control channel beside the other, with this suffix.
-        ...['--server', `type=unixio,path=${socket}`, '--ctrl', `type=unixio,path=${socket}.ctrl`],
-      ],
-      { stdio: ['ignore', 'ignore', 'pipe'] },
-    );
+      ...['socket', '--tpm2', '--tpmstate', `dir=${join(folder, 'state')}`, '--flags', 'not-need-init,startup-none'],
+      // tpm2-tss looks for the control channel beside the other, with this suffix.
+      ...['--server', `type=unixio,path=${socket}`, '--ctrl', `type=unixio,path=${socket}.ctrl`],
+    ];
+    // In a session of its own: an interrupt from the keyboard is for whoever owns this TPM.
+    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
     let errors = '';
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       errors += text;
@@ -94,7 +113,24 @@ export class Swtpm implements AsyncDisposable {
       }
     }
     if (child.pid === undefined) throw unusable('has no process id');
-    return new Swtpm(folder, child, child.pid);
+    return new Swtpm(folder, child, child.pid, made);
+  }
+
+  /**
+   * Boots the machine that this TPM is in: the TPM is reset, counts that, and takes what the recorded boot measured.
+   *
+   * @throws SpiffeError `ATTESTATION_DENIED`, `TPM_DATA_INVALID` for logs that cannot be read; `ARGUMENT_INVALID` for an event
+   * log without one of the TPM's banks, or of a boot that an H-CRTM began
+   */
+  async boot(recorded: RecordedBoot = {}): Promise<void> {
+    const boot = readRecordedBoot(recorded);
+    requireBanks(boot, this.#banks);
+    await using channel = await SwtpmChannel.open(join(this.folder, 'tpm'));
+    if (this.#isStarted) await shutDown(channel);
+    this.#isStarted = false;
+    await channel.initialize();
+    await playBoot(channel, boot, this.#banks);
+    this.#isStarted = true;
   }
 
   /** Runs one of tpm2-tools on this TPM, in its folder. */
@@ -151,13 +187,31 @@ export class Swtpm implements AsyncDisposable {
       const insist = setTimeout(() => this.#process.kill('SIGKILL'), 2000);
       await exited.finally(() => clearTimeout(insist));
     }
-    await rm(this.folder, { recursive: true, force: true });
+    await this.#keptFolder[Symbol.asyncDispose]();
   }
 }
 
 /** @see Swtpm */
 export function startSwtpm(options: SwtpmOptions = {}): Promise<Swtpm> {
   return Swtpm.start(options);
+}
+
+interface MadeFolder {
+  readonly banks: readonly ReplayedBank[];
+  readonly kept: AsyncDisposable;
+}
+
+/** Has a command killed together with this process, where util-linux is there for that. */
+function endsWithUs(): readonly string[] {
+  const setpriv = findCommand('setpriv');
+  return setpriv === undefined ? [] : [setpriv, '--pdeathsig', 'KILL', '--'];
+}
+
+function readBanks(text: string): readonly ReplayedBank[] {
+  return text.split(',').map((name) => {
+    if (isReplayedBank(name)) return name;
+    throw new SpiffeError('ARGUMENT_INVALID', `${JSON.stringify(name)} is no PCR bank: sha1, sha256, sha384 or sha512`);
+  });
 }
 
 /** All that a start may need, before anything is made. */
