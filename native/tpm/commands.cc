@@ -114,6 +114,29 @@ LoadedKey Describe(Tpm& tpm, Handle key) {
   return described;
 }
 
+void SetAuth(Tpm& tpm, ESYS_TR hierarchy, const SecretBytes& auth, const char* what) {
+  TPM2B_AUTH value{};
+  Fill(value, value.buffer, auth.get(), what);
+  const TSS2_RC rc = Esys_TR_SetAuth(tpm.esys(), hierarchy, &value);
+  explicit_bzero(&value, sizeof value);
+  Check("Esys_TR_SetAuth", rc);
+}
+
+LoadedKey CreatePrimary(Tpm& tpm, ESYS_TR hierarchy, const Bytes& publicTemplate) {
+  const auto wanted = Unmarshal<TPM2B_PUBLIC>(publicTemplate, Tss2_MU_TPM2B_PUBLIC_Unmarshal);
+  const TPM2B_SENSITIVE_CREATE sensitive{};
+  const TPM2B_DATA outsideInfo{};
+  const TPML_PCR_SELECTION creationPcrs{};
+  // An HMAC session proves the hierarchy's auth value without showing it.
+  const Handle session = StartSession(tpm, TPM2_SE_HMAC, ESYS_TR_NONE, kNoCipher, kSessionHash);
+  ESYS_TR key = ESYS_TR_NONE;
+  tpm.Run("TPM2_CreatePrimary", [&] {
+    return Esys_CreatePrimary(tpm.esys(), hierarchy, session.get(), ESYS_TR_NONE, ESYS_TR_NONE, &sensitive,
+                              &wanted, &outsideInfo, &creationPcrs, &key, nullptr, nullptr, nullptr, nullptr);
+  });
+  return Describe(tpm, Handle(tpm, key));
+}
+
 ESYS_TR NvReader(ESYS_TR index, TPMA_NV attributes) {
   if (attributes & TPMA_NV_AUTHREAD) return index;
   return attributes & TPMA_NV_OWNERREAD ? ESYS_TR_RH_OWNER : ESYS_TR_RH_PLATFORM;
@@ -231,26 +254,19 @@ std::vector<PcrValue> ReadPcrs(Tpm& tpm, const Bytes& selection) {
 }
 
 void SetEndorsementAuth(Tpm& tpm, const SecretBytes& auth) {
-  TPM2B_AUTH value{};
-  Fill(value, value.buffer, auth.get(), "the endorsement auth value");
-  const TSS2_RC rc = Esys_TR_SetAuth(tpm.esys(), ESYS_TR_RH_ENDORSEMENT, &value);
-  explicit_bzero(&value, sizeof value);
-  Check("Esys_TR_SetAuth", rc);
+  SetAuth(tpm, ESYS_TR_RH_ENDORSEMENT, auth, "the endorsement auth value");
+}
+
+void SetOwnerAuth(Tpm& tpm, const SecretBytes& auth) {
+  SetAuth(tpm, ESYS_TR_RH_OWNER, auth, "the owner auth value");
 }
 
 LoadedKey CreateEk(Tpm& tpm, const Bytes& publicTemplate) {
-  const auto wanted = Unmarshal<TPM2B_PUBLIC>(publicTemplate, Tss2_MU_TPM2B_PUBLIC_Unmarshal);
-  const TPM2B_SENSITIVE_CREATE sensitive{};
-  const TPM2B_DATA outsideInfo{};
-  const TPML_PCR_SELECTION creationPcrs{};
-  // An HMAC session proves the hierarchy's auth value without showing it.
-  const Handle session = StartSession(tpm, TPM2_SE_HMAC, ESYS_TR_NONE, kNoCipher, kSessionHash);
-  ESYS_TR key = ESYS_TR_NONE;
-  tpm.Run("TPM2_CreatePrimary", [&] {
-    return Esys_CreatePrimary(tpm.esys(), ESYS_TR_RH_ENDORSEMENT, session.get(), ESYS_TR_NONE, ESYS_TR_NONE, &sensitive,
-                              &wanted, &outsideInfo, &creationPcrs, &key, nullptr, nullptr, nullptr, nullptr);
-  });
-  return Describe(tpm, Handle(tpm, key));
+  return CreatePrimary(tpm, ESYS_TR_RH_ENDORSEMENT, publicTemplate);
+}
+
+LoadedKey CreateStorageKey(Tpm& tpm, const Bytes& publicTemplate) {
+  return CreatePrimary(tpm, ESYS_TR_RH_OWNER, publicTemplate);
 }
 
 LoadedKey OpenObject(Tpm& tpm, TPM2_HANDLE handle) {
@@ -319,6 +335,91 @@ Quote QuotePcrs(Tpm& tpm, uint32_t ak, const Bytes& qualifyingData, const Bytes&
   tpm.Run("TPM2_Quote", [&] {
     return Esys_Quote(tpm.esys(), tpm.Kept(ak).get(), ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &extraData,
                       &ownScheme, &wanted, &rawAttest, &rawSignature);
+  });
+  const EsysPtr<TPM2B_ATTEST> attest(rawAttest);
+  const EsysPtr<TPMT_SIGNATURE> signature(rawSignature);
+  return {ContentOf(attest->attestationData, attest->size), Marshal(*signature, Tss2_MU_TPMT_SIGNATURE_Marshal)};
+}
+
+WrappedKey CreateKey(Tpm& tpm, uint32_t parent, const Bytes& publicTemplate) {
+  const auto wanted = Unmarshal<TPM2B_PUBLIC>(publicTemplate, Tss2_MU_TPM2B_PUBLIC_Unmarshal);
+  const TPM2B_SENSITIVE_CREATE sensitive{};
+  const TPM2B_DATA outsideInfo{};
+  const TPML_PCR_SELECTION creationPcrs{};
+  TPM2B_PRIVATE* rawPrivate = nullptr;
+  TPM2B_PUBLIC* rawPublic = nullptr;
+  tpm.Run("TPM2_Create", [&] {
+    return Esys_Create(tpm.esys(), tpm.Kept(parent).get(), ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive,
+                       &wanted, &outsideInfo, &creationPcrs, &rawPrivate, &rawPublic, nullptr, nullptr, nullptr);
+  });
+  const EsysPtr<TPM2B_PRIVATE> privateArea(rawPrivate);
+  const EsysPtr<TPM2B_PUBLIC> publicArea(rawPublic);
+  return {Marshal(*publicArea, Tss2_MU_TPM2B_PUBLIC_Marshal), Marshal(*privateArea, Tss2_MU_TPM2B_PRIVATE_Marshal)};
+}
+
+LoadedKey LoadKey(Tpm& tpm, uint32_t parent, const Bytes& publicArea, const Bytes& privateArea) {
+  const auto known = Unmarshal<TPM2B_PUBLIC>(publicArea, Tss2_MU_TPM2B_PUBLIC_Unmarshal);
+  const auto wrapped = Unmarshal<TPM2B_PRIVATE>(privateArea, Tss2_MU_TPM2B_PRIVATE_Unmarshal);
+  ESYS_TR key = ESYS_TR_NONE;
+  tpm.Run("TPM2_Load", [&] {
+    return Esys_Load(tpm.esys(), tpm.Kept(parent).get(), ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &wrapped, &known,
+                     &key);
+  });
+  return Describe(tpm, Handle(tpm, key));
+}
+
+Bytes SaveContext(Tpm& tpm, uint32_t key) {
+  TPMS_CONTEXT* raw = nullptr;
+  tpm.Run("TPM2_ContextSave", [&] { return Esys_ContextSave(tpm.esys(), tpm.Kept(key).get(), &raw); });
+  const EsysPtr<TPMS_CONTEXT> context(raw);
+  return Marshal(*context, Tss2_MU_TPMS_CONTEXT_Marshal);
+}
+
+LoadedKey LoadContext(Tpm& tpm, const Bytes& context) {
+  const auto saved = Unmarshal<TPMS_CONTEXT>(context, Tss2_MU_TPMS_CONTEXT_Unmarshal);
+  ESYS_TR key = ESYS_TR_NONE;
+  tpm.Run("TPM2_ContextLoad", [&] { return Esys_ContextLoad(tpm.esys(), &saved, &key); });
+  return Describe(tpm, Handle(tpm, key));
+}
+
+Bytes SignDigest(Tpm& tpm, uint32_t key, const Bytes& digest, const Bytes& scheme) {
+  TPM2B_DIGEST value{};
+  Fill(value, value.buffer, digest, "the digest");
+  const auto chosen = Unmarshal<TPMT_SIG_SCHEME>(scheme, Tss2_MU_TPMT_SIG_SCHEME_Unmarshal);
+  // No proof that the TPM made the digest, which only a restricted key asks for.
+  const TPMT_TK_HASHCHECK noTicket = {.tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL, .digest = {}};
+  TPMT_SIGNATURE* raw = nullptr;
+  tpm.Run("TPM2_Sign", [&] {
+    return Esys_Sign(tpm.esys(), tpm.Kept(key).get(), ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &value, &chosen,
+                     &noTicket, &raw);
+  });
+  const EsysPtr<TPMT_SIGNATURE> signature(raw);
+  return Marshal(*signature, Tss2_MU_TPMT_SIGNATURE_Marshal);
+}
+
+SecretBytes ApplyRsaKey(Tpm& tpm, uint32_t key, const Bytes& number) {
+  TPM2B_PUBLIC_KEY_RSA value{};
+  Fill(value, value.buffer, number, "the number");
+  const TPMT_RSA_DECRYPT noPadding = {.scheme = TPM2_ALG_NULL, .details = {}};
+  const TPM2B_DATA noLabel{};
+  TPM2B_PUBLIC_KEY_RSA* raw = nullptr;
+  tpm.Run("TPM2_RSA_Decrypt", [&] {
+    return Esys_RSA_Decrypt(tpm.esys(), tpm.Kept(key).get(), ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &value,
+                            &noPadding, &noLabel, &raw);
+  });
+  const EsysPtr<TPM2B_PUBLIC_KEY_RSA> result(raw);
+  return SecretBytes(ContentOf(result->buffer, result->size));
+}
+
+Certification CertifyKey(Tpm& tpm, uint32_t key, uint32_t ak, const Bytes& qualifyingData) {
+  TPM2B_DATA extraData{};
+  Fill(extraData, extraData.buffer, qualifyingData, "the qualifying data");
+  const TPMT_SIG_SCHEME ownScheme = {.scheme = TPM2_ALG_NULL, .details = {}};
+  TPM2B_ATTEST* rawAttest = nullptr;
+  TPMT_SIGNATURE* rawSignature = nullptr;
+  tpm.Run("TPM2_Certify", [&] {
+    return Esys_Certify(tpm.esys(), tpm.Kept(key).get(), tpm.Kept(ak).get(), ESYS_TR_PASSWORD, ESYS_TR_PASSWORD,
+                        ESYS_TR_NONE, &extraData, &ownScheme, &rawAttest, &rawSignature);
   });
   const EsysPtr<TPM2B_ATTEST> attest(rawAttest);
   const EsysPtr<TPMT_SIGNATURE> signature(rawSignature);

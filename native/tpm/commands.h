@@ -46,6 +46,15 @@ struct Quote {
   Bytes signature;  ///< TPMT_SIGNATURE
 };
 
+/// What TPM2_Certify gives: the same two structures.
+using Certification = Quote;
+
+/// A key outside of the TPM, which only its parent can load.
+struct WrappedKey {
+  Bytes publicArea;   ///< TPM2B_PUBLIC
+  Bytes privateArea;  ///< TPM2B_PRIVATE
+};
+
 /// How the EK authorizes its use as a parent and in ActivateCredential. Source: EK Credential Profile 2.5, B.6.
 enum class EkAuth {
   policySecret,  ///< low range: PolicySecret of the endorsement hierarchy
@@ -83,6 +92,34 @@ LoadedKey CreateAk(Tpm& tpm, uint32_t ek, EkAuth ekAuth, const Bytes& publicTemp
 /// `credentialBlob` is a TPM2B_ID_OBJECT, `secret` a TPM2B_ENCRYPTED_SECRET.
 SecretBytes ActivateCredential(Tpm& tpm, uint32_t ak, uint32_t ek, EkAuth ekAuth, const Bytes& credentialBlob,
                                const Bytes& secret);
+
+/// The auth value of the owner hierarchy, for the commands that follow.
+void SetOwnerAuth(Tpm& tpm, const SecretBytes& auth);
+
+/// TPM2_CreatePrimary in the owner hierarchy from a TPM2B_PUBLIC.
+LoadedKey CreateStorageKey(Tpm& tpm, const Bytes& publicTemplate);
+
+/// TPM2_Create from a TPM2B_PUBLIC, under a parent whose user auth is empty; the key is not loaded.
+WrappedKey CreateKey(Tpm& tpm, uint32_t parent, const Bytes& publicTemplate);
+
+/// TPM2_Load of a TPM2B_PUBLIC and a TPM2B_PRIVATE under a parent whose user auth is empty.
+LoadedKey LoadKey(Tpm& tpm, uint32_t parent, const Bytes& publicArea, const Bytes& privateArea);
+
+/// TPM2_ContextSave of a key, which stays loaded: opaque, good in this TPM until it is reset.
+Bytes SaveContext(Tpm& tpm, uint32_t key);
+
+/// TPM2_ContextLoad of what SaveContext() gave.
+LoadedKey LoadContext(Tpm& tpm, const Bytes& context);
+
+/// TPM2_Sign of a digest by a key without a restriction and with an empty auth value; `scheme` is a TPMT_SIG_SCHEME.
+/// @returns TPMT_SIGNATURE
+Bytes SignDigest(Tpm& tpm, uint32_t key, const Bytes& digest, const Bytes& scheme);
+
+/// TPM2_RSA_Decrypt without a padding: the private operation of RSA on a number as long as the modulus.
+SecretBytes ApplyRsaKey(Tpm& tpm, uint32_t key, const Bytes& number);
+
+/// TPM2_Certify of a key with an empty auth value, by the AK's own scheme.
+Certification CertifyKey(Tpm& tpm, uint32_t key, uint32_t ak, const Bytes& qualifyingData);
 
 /// TPM2_Quote with the AK's own scheme over a TPML_PCR_SELECTION.
 Quote QuotePcrs(Tpm& tpm, uint32_t ak, const Bytes& qualifyingData, const Bytes& selection);

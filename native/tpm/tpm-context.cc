@@ -40,6 +40,20 @@ Napi::Value ToKey(Napi::Env env, const LoadedKey& key) {
   return object;
 }
 
+Napi::Value ToQuote(Napi::Env env, const assayer::Quote& quote) {
+  const auto object = Napi::Object::New(env);
+  object.Set("attest", ToArray(env, quote.attest));
+  object.Set("signature", ToArray(env, quote.signature));
+  return object;
+}
+
+Napi::Value ToWrappedKey(Napi::Env env, const WrappedKey& key) {
+  const auto object = Napi::Object::New(env);
+  object.Set("publicArea", ToArray(env, key.publicArea));
+  object.Set("privateArea", ToArray(env, key.privateArea));
+  return object;
+}
+
 /// The result of a command that gives nothing.
 struct Done {};
 Napi::Value ToUndefined(Napi::Env env, const Done&) { return env.Undefined(); }
@@ -63,6 +77,15 @@ Napi::Function TpmContext::Define(Napi::Env env) {
                          InstanceMethod<&TpmContext::CreateAk>("createAk"),
                          InstanceMethod<&TpmContext::ActivateCredential>("activateCredential"),
                          InstanceMethod<&TpmContext::Quote>("quote"),
+                         InstanceMethod<&TpmContext::SetOwnerAuth>("setOwnerAuth"),
+                         InstanceMethod<&TpmContext::CreateStorageKey>("createStorageKey"),
+                         InstanceMethod<&TpmContext::CreateKey>("createKey"),
+                         InstanceMethod<&TpmContext::LoadKey>("loadKey"),
+                         InstanceMethod<&TpmContext::SaveContext>("saveContext"),
+                         InstanceMethod<&TpmContext::LoadContext>("loadContext"),
+                         InstanceMethod<&TpmContext::SignDigest>("signDigest"),
+                         InstanceMethod<&TpmContext::ApplyRsaKey>("applyRsaKey"),
+                         InstanceMethod<&TpmContext::CertifyKey>("certifyKey"),
                          InstanceMethod<&TpmContext::Flush>("flush"),
                          InstanceMethod<&TpmContext::FlushForeign>("flushForeign"),
                      });
@@ -228,12 +251,73 @@ Napi::Value TpmContext::Quote(const Napi::CallbackInfo& info) {
       [ak = NumberOf(info[0]), extraData = BytesOf(info[1]), selection = BytesOf(info[2])](Tpm& tpm) {
         return assayer::QuotePcrs(tpm, ak, extraData, selection);
       },
-      [](Napi::Env env, const assayer::Quote& quote) -> Napi::Value {
-        const auto object = Napi::Object::New(env);
-        object.Set("attest", ToArray(env, quote.attest));
-        object.Set("signature", ToArray(env, quote.signature));
-        return object;
-      });
+      ToQuote);
+}
+
+Napi::Value TpmContext::SetOwnerAuth(const Napi::CallbackInfo& info) {
+  return Enqueue(
+      info.Env(),
+      [auth = std::make_shared<SecretBytes>(BytesOf(info[0]))](Tpm& tpm) {
+        assayer::SetOwnerAuth(tpm, *auth);
+        return Done{};
+      },
+      ToUndefined);
+}
+
+Napi::Value TpmContext::CreateStorageKey(const Napi::CallbackInfo& info) {
+  return Enqueue(
+      info.Env(), [area = BytesOf(info[0])](Tpm& tpm) { return assayer::CreateStorageKey(tpm, area); }, ToKey);
+}
+
+Napi::Value TpmContext::CreateKey(const Napi::CallbackInfo& info) {
+  return Enqueue(
+      info.Env(),
+      [parent = NumberOf(info[0]), area = BytesOf(info[1])](Tpm& tpm) { return assayer::CreateKey(tpm, parent, area); },
+      ToWrappedKey);
+}
+
+Napi::Value TpmContext::LoadKey(const Napi::CallbackInfo& info) {
+  return Enqueue(
+      info.Env(),
+      [parent = NumberOf(info[0]), publicArea = BytesOf(info[1]), privateArea = BytesOf(info[2])](Tpm& tpm) {
+        return assayer::LoadKey(tpm, parent, publicArea, privateArea);
+      },
+      ToKey);
+}
+
+Napi::Value TpmContext::SaveContext(const Napi::CallbackInfo& info) {
+  return Enqueue(
+      info.Env(), [key = NumberOf(info[0])](Tpm& tpm) { return assayer::SaveContext(tpm, key); }, ToArray);
+}
+
+Napi::Value TpmContext::LoadContext(const Napi::CallbackInfo& info) {
+  return Enqueue(
+      info.Env(), [context = BytesOf(info[0])](Tpm& tpm) { return assayer::LoadContext(tpm, context); }, ToKey);
+}
+
+Napi::Value TpmContext::SignDigest(const Napi::CallbackInfo& info) {
+  return Enqueue(
+      info.Env(),
+      [key = NumberOf(info[0]), digest = BytesOf(info[1]), scheme = BytesOf(info[2])](Tpm& tpm) {
+        return assayer::SignDigest(tpm, key, digest, scheme);
+      },
+      ToArray);
+}
+
+Napi::Value TpmContext::ApplyRsaKey(const Napi::CallbackInfo& info) {
+  return Enqueue(
+      info.Env(),
+      [key = NumberOf(info[0]), number = BytesOf(info[1])](Tpm& tpm) { return assayer::ApplyRsaKey(tpm, key, number); },
+      [](Napi::Env env, const SecretBytes& result) { return ToArray(env, result.get()); });
+}
+
+Napi::Value TpmContext::CertifyKey(const Napi::CallbackInfo& info) {
+  return Enqueue(
+      info.Env(),
+      [key = NumberOf(info[0]), ak = NumberOf(info[1]), extraData = BytesOf(info[2])](Tpm& tpm) {
+        return assayer::CertifyKey(tpm, key, ak, extraData);
+      },
+      ToQuote);
 }
 
 Napi::Value TpmContext::Flush(const Napi::CallbackInfo& info) {

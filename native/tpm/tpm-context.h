@@ -33,6 +33,15 @@ class TpmContext : public Napi::ObjectWrap<TpmContext> {
   Napi::Value CreateAk(const Napi::CallbackInfo& info);
   Napi::Value ActivateCredential(const Napi::CallbackInfo& info);
   Napi::Value Quote(const Napi::CallbackInfo& info);
+  Napi::Value SetOwnerAuth(const Napi::CallbackInfo& info);
+  Napi::Value CreateStorageKey(const Napi::CallbackInfo& info);
+  Napi::Value CreateKey(const Napi::CallbackInfo& info);
+  Napi::Value LoadKey(const Napi::CallbackInfo& info);
+  Napi::Value SaveContext(const Napi::CallbackInfo& info);
+  Napi::Value LoadContext(const Napi::CallbackInfo& info);
+  Napi::Value SignDigest(const Napi::CallbackInfo& info);
+  Napi::Value ApplyRsaKey(const Napi::CallbackInfo& info);
+  Napi::Value CertifyKey(const Napi::CallbackInfo& info);
   Napi::Value Flush(const Napi::CallbackInfo& info);
   Napi::Value FlushForeign(const Napi::CallbackInfo& info);
 

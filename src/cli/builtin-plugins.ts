@@ -7,6 +7,7 @@ import { k8sManifest } from '../plugins/k8s/manifest.ts';
 import { memoryManifest } from '../plugins/memory/manifest.ts';
 import { systemdManifest } from '../plugins/systemd/manifest.ts';
 import { tpmAgentManifest, tpmServerManifest } from '../plugins/tpm/manifest.ts';
+import { tpmKeysManifest } from '../plugins/tpm-keys/manifest.ts';
 import { unixManifest } from '../plugins/unix/manifest.ts';
 import { upstreamDiskManifest } from '../plugins/upstream-disk/manifest.ts';
 import { upstreamSpireManifest } from '../plugins/upstream-spire/manifest.ts';
@@ -15,17 +16,26 @@ import { upstreamSpireManifest } from '../plugins/upstream-spire/manifest.ts';
 const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['server KeyManager memory', memoryManifest],
   ['server KeyManager disk', diskManifest],
+  ['server KeyManager tpm', tpmKeysManifest],
   ['server NodeAttestor tpm', tpmServerManifest],
   ['server UpstreamAuthority disk', upstreamDiskManifest],
   ['server UpstreamAuthority spire', upstreamSpireManifest],
   ['agent KeyManager memory', memoryManifest],
   ['agent KeyManager disk', diskManifest],
+  ['agent KeyManager tpm', tpmKeysManifest],
   ['agent NodeAttestor tpm', tpmAgentManifest],
   ['agent WorkloadAttestor docker', dockerManifest],
   ['agent WorkloadAttestor systemd', systemdManifest],
   ['agent WorkloadAttestor unix', unixManifest],
   ['agent WorkloadAttestor k8s', k8sManifest],
 ]);
+
+/** Of plugins whose name one of another type has too. */
+const FOLDERS: Readonly<Record<string, string>> = {
+  'UpstreamAuthority disk': 'upstream-disk',
+  'UpstreamAuthority spire': 'upstream-spire',
+  'KeyManager tpm': 'tpm-keys',
+};
 
 /** A plugin keeps little: V8 is to collect garbage sooner, so that it grows less under load. */
 const SMALL_HEAP = ['--max-semi-space-size=4', '--heap-growing-percent=100'];
@@ -48,7 +58,7 @@ export function builtinPlugins(side: 'server' | 'agent', version?: string, here 
   return (type: string, name: string): BuiltinPlugin | undefined => {
     const manifest = BUILTINS.get(`${side} ${type} ${name}`);
     if (manifest === undefined) return undefined;
-    const folder = type === 'UpstreamAuthority' ? `upstream-${name}` : name; // a key manager has the same name
+    const folder = FOLDERS[`${type} ${name}`] ?? name;
     const isSource = here.endsWith('.ts');
     const root = join(dirname(here), ...(isSource ? ['..', '..'] : ['..']));
     const path = isSource

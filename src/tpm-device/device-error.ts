@@ -14,9 +14,12 @@ const FORMAT_ONE_CODE = 0xbf;
 
 /** Codes of a TPM that somebody can do something about. */
 const ADVICE: ReadonlyMap<number, string> = new Map([
-  [0x085, 'has its endorsement hierarchy disabled: enable it in the firmware, or with tpm2_hierarchycontrol'],
-  [0x08e, 'asks for an authorization of its endorsement hierarchy: correct "endorsement_auth_path"'],
-  [0x0a2, 'asks for an authorization of its endorsement hierarchy: correct "endorsement_auth_path"'],
+  [
+    0x085,
+    'has its endorsement or its owner hierarchy disabled: enable it in the firmware, or with tpm2_hierarchycontrol',
+  ],
+  [0x08e, 'asks for an authorization of its hierarchy: correct "endorsement_auth_path" or "owner_auth_path"'],
+  [0x0a2, 'asks for an authorization of its hierarchy: correct "endorsement_auth_path" or "owner_auth_path"'],
   [0x100, 'was not started: run tpm2_startup -c, or start swtpm with --flags startup-clear'],
   [0x101, 'is in failure mode: restart the machine'],
   [0x902, 'has no room for another object: use "device:/dev/tpmrm0", or run tpm2_flushcontext -t'],

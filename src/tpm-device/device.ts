@@ -1,12 +1,15 @@
 import { loadAddon } from '../addon/load-addon.ts';
 import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
 import { AK_TEMPLATES, type AkTemplateName, encodeAkTemplate } from '../tpm/ak-templates.ts';
+import { type StrongHash, TPM_ALG, TPM_HASHES } from '../tpm/algorithms.ts';
 import { type EkTemplate, encodeEkTemplate, findEkTemplate } from '../tpm/ek-templates.ts';
+import { isOfKeyTemplate, STORAGE_KEY_TEMPLATE } from '../tpm/key-templates.ts';
 import { encodePcrSelections, type PcrRequest, type PcrSelection, readPcrSelections } from '../tpm/pcr-selection.ts';
-import { type PublicArea, parsePublic } from '../tpm/public-area.ts';
+import { encodePublic, type PublicArea, parsePublic } from '../tpm/public-area.ts';
 import { TpmReader } from '../tpm/tpm-reader.ts';
+import { concat, u16 } from '../tpm/tpm-writer.ts';
 import { deviceError, requireDeviceFile, tpmBusy } from './device-error.ts';
-import type { NativeKey, NativeQuote, NativeTpm, NativeTpmContext } from './native-tpm.ts';
+import type { NativeKey, NativeQuote, NativeTpm, NativeTpmContext, NativeWrappedKey } from './native-tpm.ts';
 import { TpmLock } from './tpm-lock.ts';
 
 /** TPM_PT: Part 2, §6.13. */
@@ -157,12 +160,16 @@ export class TpmDevice implements AsyncDisposable {
   }
 
   /** A persistent object that was made from this template and fulfils `isWanted`, so that the key need not be made again. */
-  async findPersistentEk(template: EkTemplate, isWanted: (area: PublicArea) => boolean): Promise<TpmKey | undefined> {
+  findPersistentEk(template: EkTemplate, isWanted: (area: PublicArea) => boolean): Promise<TpmKey | undefined> {
+    return this.findPersistent((area) => findEkTemplate(area)?.name === template.name && isWanted(area));
+  }
+
+  async findPersistent(isWanted: (area: PublicArea) => boolean): Promise<TpmKey | undefined> {
     const handles = await this.#run((tpm) => tpm.readHandles(FIRST_HANDLE.persistent));
     for (const handle of handles.slice(0, MAX_OBJECTS)) {
       const native = await this.#run((tpm) => tpm.openObject(handle));
       const area = findPublic(native.publicArea);
-      if (area !== undefined && findEkTemplate(area)?.name === template.name && isWanted(area)) {
+      if (area !== undefined && isWanted(area)) {
         return new TpmKey(native, () => this.#flush(native));
       }
       await this.#flush(native);
@@ -195,6 +202,50 @@ export class TpmDevice implements AsyncDisposable {
   /** TPM2_Quote by the scheme of the AK. */
   quote(ak: TpmKey, qualifyingData: Uint8Array, { bank, indices }: PcrRequest): Promise<NativeQuote> {
     return this.#run((tpm) => tpm.quote(ak.id, qualifyingData, encodePcrSelections([{ bank, indices }])));
+  }
+
+  /** The authorization of the owner hierarchy, where it has one. */
+  setOwnerAuth(auth: Uint8Array): Promise<void> {
+    return this.#run((tpm) => tpm.setOwnerAuth(auth));
+  }
+
+  /** The key of {@link STORAGE_KEY_TEMPLATE}. */
+  createStorageKey(): Promise<TpmKey> {
+    return this.#load((tpm) => tpm.createStorageKey(encodePublic(STORAGE_KEY_TEMPLATE)));
+  }
+
+  /** Makes a key below `parent`, which comes out wrapped: {@link loadKey} loads it. */
+  createKey(parent: TpmKey, template: PublicArea): Promise<NativeWrappedKey> {
+    return this.#run((tpm) => tpm.createKey(parent.id, encodePublic(template)));
+  }
+
+  loadKey(parent: TpmKey, { publicArea, privateArea }: NativeWrappedKey): Promise<TpmKey> {
+    return this.#load((tpm) => tpm.loadKey(parent.id, publicArea, privateArea));
+  }
+
+  /** What {@link loadContext} loads the key from without its parent, until the TPM is reset. */
+  saveContext(key: TpmKey): Promise<Uint8Array> {
+    return this.#run((tpm) => tpm.saveContext(key.id));
+  }
+
+  loadContext(context: Uint8Array): Promise<TpmKey> {
+    return this.#load((tpm) => tpm.loadContext(context));
+  }
+
+  /** TPM2_Sign with ECDSA, of a digest of that hash's length. @returns TPMT_SIGNATURE */
+  signDigest(key: TpmKey, digest: Uint8Array, hash: StrongHash): Promise<Uint8Array> {
+    const scheme = concat(u16(TPM_ALG.ECDSA), u16(TPM_HASHES[hash].id));
+    return this.#run((tpm) => tpm.signDigest(key.id, digest, scheme));
+  }
+
+  /** RSA's private operation on a number as long as the modulus. */
+  applyRsaKey(key: TpmKey, number: Uint8Array): Promise<Uint8Array> {
+    return this.#run((tpm) => tpm.applyRsaKey(key.id, number));
+  }
+
+  /** TPM2_Certify: the AK says that the key is in its TPM. */
+  certifyKey(key: TpmKey, ak: TpmKey, qualifyingData: Uint8Array): Promise<NativeQuote> {
+    return this.#run((tpm) => tpm.certifyKey(key.id, ak.id, qualifyingData));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -238,7 +289,7 @@ export class TpmDevice implements AsyncDisposable {
     const object = await this.#run((tpm) => tpm.openObject(handle));
     await this.#flush(object);
     const area = findPublic(object.publicArea);
-    return area !== undefined && (findEkTemplate(area) !== undefined || isAkOfOurs(area));
+    return area !== undefined && (findEkTemplate(area) !== undefined || isAkOfOurs(area) || isOfKeyTemplate(area));
   }
 
   async #load(command: (tpm: NativeTpmContext) => Promise<NativeKey>): Promise<TpmKey> {

@@ -25,6 +25,14 @@ export interface NativeQuote {
   readonly signature: Uint8Array;
 }
 
+/** A key outside of the TPM, which its parent alone can load. */
+export interface NativeWrappedKey {
+  /** TPM2B_PUBLIC. */
+  readonly publicArea: Uint8Array;
+  /** TPM2B_PRIVATE. */
+  readonly privateArea: Uint8Array;
+}
+
 /** One connection, whose commands run in order on a thread of its own. A failure of the TPM rejects with a {@link NativeTpmError}. */
 export interface NativeTpmContext {
   open(): Promise<void>;
@@ -52,6 +60,20 @@ export interface NativeTpmContext {
     encryptedSecret: Uint8Array,
   ): Promise<Uint8Array>;
   quote(ak: number, qualifyingData: Uint8Array, selection: Uint8Array): Promise<NativeQuote>;
+  setOwnerAuth(auth: Uint8Array): Promise<void>;
+  /** A primary key of the owner hierarchy. */
+  createStorageKey(publicTemplate: Uint8Array): Promise<NativeKey>;
+  createKey(parent: number, publicTemplate: Uint8Array): Promise<NativeWrappedKey>;
+  loadKey(parent: number, publicArea: Uint8Array, privateArea: Uint8Array): Promise<NativeKey>;
+  /** TPMS_CONTEXT, good until the TPM is reset. */
+  saveContext(key: number): Promise<Uint8Array>;
+  loadContext(context: Uint8Array): Promise<NativeKey>;
+  /** @param scheme TPMT_SIG_SCHEME. @returns TPMT_SIGNATURE */
+  signDigest(key: number, digest: Uint8Array, scheme: Uint8Array): Promise<Uint8Array>;
+  /** RSA's private operation. */
+  applyRsaKey(key: number, number: Uint8Array): Promise<Uint8Array>;
+  /** TPM2_Certify. */
+  certifyKey(key: number, ak: number, qualifyingData: Uint8Array): Promise<NativeQuote>;
   /** Flushes a key that this context made. */
   flush(id: number): Promise<void>;
   /** Flushes what another process left behind, by the TPM's number. */

@@ -1,0 +1,4 @@
+import { servePlugin } from '../../plugin-sdk/index.ts';
+import { tpmKeyManager } from './key-manager.ts';
+
+await servePlugin(tpmKeyManager('agent'));
