@@ -1,4 +1,5 @@
-import { access, readdir, readFile, utimes } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, readFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { isGone } from '../plugin-host/is-gone.ts';
@@ -15,11 +16,11 @@ export async function leftOver(domain: ChaosDomain): Promise<readonly string[]> 
     const { code, signal } = await domain.program(side).stop();
     if (code !== 0) found.push(`the ${side} ended with ${signal ?? `code ${code}`} when it was asked to`);
   }
-  const plugins = deployment.programs.flatMap(({ lines }) => lines.flatMap(pluginPid));
+  const plugins = deployment.programs.flatMap(({ pluginPids }) => pluginPids);
   for (const pid of await thoseThatStay(plugins)) found.push(`plugin process ${pid} is left`);
   for (const pid of await processesOf(deployment.folder.path)) found.push(`process ${pid} is left`);
   for (const path of [deployment.adminSocket, deployment.workloadSocket]) {
-    if (await isThere(path)) found.push(`the socket ${path} is left`);
+    if (existsSync(path)) found.push(`the socket ${path} is left`);
   }
   for (const side of SIDES) {
     const folder = deployment.temporaryFolder(side);
@@ -41,10 +42,6 @@ async function temporaryFilesLeft({ deployment }: ChaosDomain): Promise<readonly
   await server.stop();
   const left = await Promise.all(SIDES.map((side) => temporaryFilesIn(deployment.dataFolder(side))));
   return left.flat().map((name) => `the temporary file ${name} is left in a data folder`);
-}
-
-function pluginPid(line: string): readonly number[] {
-  return line.includes('"plugin loaded"') ? [Number(JSON.parse(line).pid)] : [];
 }
 
 async function thoseThatStay(pids: readonly number[]): Promise<readonly number[]> {
@@ -70,11 +67,4 @@ async function processesOf(folder: string): Promise<readonly string[]> {
       .map((looked) => looked.catch(() => [])),
   );
   return found.flat();
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type Datastore, openDatastore } from '../../src/datastore/datastore.ts';
+import { eventually } from '../harness/eventually.ts';
 import { PgBouncer } from '../harness/pgbouncer.ts';
 import { PostgresServer } from '../harness/postgres-server.ts';
 import { newEntry } from './fixtures.ts';
 
 vi.setConfig({ hookTimeout: 60_000 });
 
-const SOON = { timeout: 20_000, interval: 20 };
 const stack = new AsyncDisposableStack();
 let postgres: PostgresServer;
 let pooler: PgBouncer;
@@ -25,12 +25,12 @@ test('two servers behind PgBouncer, which keeps sessions together, hear of each 
   const heard: string[] = [];
   b.changes.subscribe(({ log }) => heard.push(log));
   await a.entries.create(newEntry({ id: 'one' }));
-  await expect.poll(() => heard, SOON).toContain('entry');
+  await expect.poll(() => heard).toContain('entry');
   expect((await b.entries.list()).items.map(({ id }) => id)).toEqual(['one']);
 });
 
 test('a pooler that restarts is waited for', async () => {
   await using datastore = await open();
   await pooler.restart();
-  await vi.waitFor(() => datastore.entries.list(), SOON);
+  await eventually(() => datastore.entries.list());
 });

@@ -3,7 +3,6 @@ import { type Datastore, openDatastore } from '../../src/datastore/datastore.ts'
 import { PostgresServer } from '../harness/postgres-server.ts';
 import { bundleOf, id, jwtAuthority, newAgent, newEntry, TRUST_DOMAIN } from './fixtures.ts';
 
-const SOON = { timeout: 20_000, interval: 20 };
 let postgres: PostgresServer;
 let schemas = 0;
 let schema: string;
@@ -51,9 +50,9 @@ describe('changes of another server', () => {
     one.changes.subscribe((it) => own.push(it.log));
     await change(one);
     expect(own).toEqual([log]);
-    await expect.poll(() => heard).toEqual([log]);
+    await expect.poll(() => heard, { timeout: 1_000, interval: 10 }).toEqual([log]);
     await one.entries.create(newEntry({ id: 'last', spiffeId: id('last') })); // and no second one before this
-    await expect.poll(() => heard.length, SOON).toBe(2);
+    await expect.poll(() => heard.length).toBe(2);
     expect([heard, own]).toEqual([
       [log, 'entry'],
       [log, 'entry'],
@@ -65,7 +64,7 @@ describe('changes of another server', () => {
     const heard: string[] = [];
     datastore.changes.subscribe((it) => heard.push(it.log));
     await postgres.query(`update ${schema}.change_log set last_sequence = last_sequence + 1 where name = 'bundle'`);
-    await expect.poll(() => heard, SOON).toEqual(['bundle']);
+    await expect.poll(() => heard).toEqual(['bundle']);
   });
 
   test('that take the database back to an earlier state are found too', async () => {
@@ -74,7 +73,7 @@ describe('changes of another server', () => {
     const heard = new Set<string>();
     datastore.changes.subscribe((it) => heard.add(it.log));
     await postgres.query(`update ${schema}.change_log set last_sequence = 1 where name = 'entry'`);
-    await expect.poll(() => heard.has('entry'), SOON).toBe(true);
+    await expect.poll(() => heard.has('entry')).toBe(true);
     expect(await datastore.entries.eventsAfter(3)).toMatchObject({ missed: true });
   });
 
@@ -87,7 +86,7 @@ describe('changes of another server', () => {
       const [oid] = await postgres.query<{ oid: string }>(`select '${schema}'::regnamespace::oid::text as oid`);
       await postgres.query(`select pg_notify('assayer_${oid?.oid}', '${payload}')`);
       await one.entries.create(newEntry());
-      await expect.poll(() => heard, SOON).toEqual(['entry']);
+      await expect.poll(() => heard).toEqual(['entry']);
     },
   );
 
@@ -100,8 +99,8 @@ describe('changes of another server', () => {
     await using elsewhere = await openDatastore({ postgres: config });
     for (const name of ['a', 'b', 'c']) await elsewhere.entries.create(newEntry({ spiffeId: id(name) }));
     await datastore.agents.create(newAgent());
-    await expect.poll(() => heard, SOON).toEqual(['agent']);
-    await expect.poll(() => [datastore.leads, elsewhere.leads], SOON).toEqual([true, true]);
+    await expect.poll(() => heard).toEqual(['agent']);
+    await expect.poll(() => [datastore.leads, elsewhere.leads]).toEqual([true, true]);
   });
 });
 
@@ -219,14 +218,14 @@ describe('of several servers', () => {
   test('one leads, and when it ends another one does', async () => {
     const servers = [await open(), await open(), await open()];
     const leading = () => servers.filter(({ leads }) => leads);
-    await expect.poll(() => leading().length, SOON).toBe(1);
+    await expect.poll(() => leading().length).toBe(1);
     for (const left of [2, 1]) {
       const [leader] = leading();
       if (leader === undefined) throw new Error('nobody leads');
       servers.splice(servers.indexOf(leader), 1);
       await leader[Symbol.asyncDispose]();
       expect(servers).toHaveLength(left);
-      await expect.poll(() => leading().length, SOON).toBe(1);
+      await expect.poll(() => leading().length).toBe(1);
     }
   });
 });

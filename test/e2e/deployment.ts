@@ -25,8 +25,6 @@ export interface DeploymentOptions {
   readonly logLevel?: 'debug' | 'info';
   /** Where both keep their data; a folder of the deployment's own by default. */
   readonly dataRoot?: string;
-  /** Lines for the section `agent`. */
-  readonly agentSettings?: string;
   /** More blocks for the agent's section `plugins`. */
   readonly agentPlugins?: string;
   /** Where the server listens, and a command that runs either of the two where that is. */
@@ -121,12 +119,12 @@ export class Deployment implements AsyncDisposable {
   }
 
   /** Adds an entry by the API, which takes less time than the command line. @throws RemoteError, or for a refused entry */
-  async createEntry(path: string): Promise<void> {
+  async createEntry(path: string, selector = { type: 'unix', value: 'uid:4294967' }): Promise<void> {
     using channel = RpcChannel.unix(this.adminSocket);
     const entry = Entry.fromPartial({
       spiffeId: { trustDomain: 'example.org', path },
       parentId: { trustDomain: 'example.org', path: '/node' },
-      selectors: [{ type: 'unix', value: 'uid:4294967' }],
+      selectors: [selector],
     });
     const { results } = await createClient(EntryDefinition, channel).batchCreateEntry(
       { entries: [entry], outputMask: undefined },
@@ -190,7 +188,7 @@ plugins {
 `;
   }
 
-  #agentConf({ agentSettings = '', agentPlugins = '' }: DeploymentOptions): string {
+  #agentConf({ agentPlugins = '' }: DeploymentOptions): string {
     const data = this.dataFolder('agent');
     return `agent {
   trust_domain = "example.org"
@@ -202,7 +200,6 @@ plugins {
   log_format = "json"
   log_level = "${this.#logLevel}"
   experimental { sync_interval = "1s" }
-  ${agentSettings}
 }
 plugins {
   KeyManager "disk" { plugin_data { directory = "${data}" } }

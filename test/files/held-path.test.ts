@@ -71,6 +71,7 @@ test('who exchanges a folder and a link without end never leads to the link’s 
   for (let round = 0; round < 300; round++) found.add(await read(`${own}/certs/file`).catch(() => 'refused'));
   isRunning = false;
   await exchanging;
+  expect(found).toContain('own');
   expect(found).not.toContain('secret');
 });
 

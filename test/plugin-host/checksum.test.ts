@@ -92,6 +92,7 @@ describe.each(SANDBOXES)('a plugin with plugin_checksum, run %s', (_what, sandbo
     expect(reasons).toHaveLength(30);
     const right = /this is the good one|plugin_checksum wants|was replaced again and again while it was shown/;
     expect(reasons.filter((reason) => !right.test(reason))).toEqual([]);
+    expect(reasons).toContainEqual(expect.stringMatching(/this is the good one|plugin_checksum wants/));
   });
 });
 

@@ -1,4 +1,3 @@
-import { connect } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { HealthDefinition } from '../../src/gen/grpc/health/v1/health.ts';
 import { AgentDefinition } from '../../src/gen/spire/api/server/agent/v1/agent.ts';
@@ -7,6 +6,7 @@ import { SVIDDefinition } from '../../src/gen/spire/api/server/svid/v1/svid.ts';
 import { Status } from '../../src/spiffe/status.ts';
 import { validateX509Svid } from '../../src/spiffe/x509-svid.ts';
 import { TestServer } from '../harness/running-server.ts';
+import { shownSerialOverHttp2 } from '../harness/shown-certificate.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
 import { attestByJoinToken, mintedCaller, newCsr, TlsCaller } from './callers.ts';
 
@@ -22,25 +22,16 @@ const outputMask = undefined;
 const post = { agentVersion: '', currentBundleSerial: 0n };
 const DEADLINE = { timeout: 20_000, interval: 50 };
 
-/** Serial number of the server's SVID, as a new connection sees it. */
-async function shownSerialNumber(port: number): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] });
-  socket.once('secureConnect', () => resolve(socket.getPeerX509Certificate()?.serialNumber ?? 'none'));
-  socket.once('error', reject);
-  return await promise.finally(() => socket.destroy());
-}
-
 test("the server's SVID changes at half of its life, and connections stay (B004)", async () => {
   const settings = 'default_x509_svid_ttl = "2s"\n agent_ttl = "1h"';
   await using server = await TestServer.start({ folder: folder.path, settings });
   const { port } = server.running;
   using agent = await attestByJoinToken(server);
   await using stream = agent.client(AgentDefinition).attestAgent();
-  const first = await shownSerialNumber(port);
+  const first = await shownSerialOverHttp2(port);
   await agent.client(AgentDefinition).postStatus(post);
   const seen = new Set([first]);
-  await expect.poll(async () => seen.add(await shownSerialNumber(port)).size, DEADLINE).toBe(4);
+  await expect.poll(async () => seen.add(await shownSerialOverHttp2(port)).size, DEADLINE).toBe(4);
   await agent.client(AgentDefinition).postStatus(post);
   stream.end();
   await expect(stream.receive()).rejects.toMatchObject({ status: Status.InvalidArgument }); // not cut off
@@ -81,7 +72,9 @@ test('a start and a stop with calls that are open', async () => {
   const attestation = anonymous.client(AgentDefinition).attestAgent();
   const ended = Promise.allSettled([attestation.receive(), watch.receive()]);
   await anonymous.client(BundleDefinition).getBundle({ outputMask });
+  const before = performance.now();
   await server[Symbol.asyncDispose]();
+  expect(performance.now() - before).toBeLessThan(5_000);
   await ended;
 });
 

@@ -1,13 +1,13 @@
-import { once } from 'node:events';
-import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { AgentDefinition } from '../../src/gen/spire/api/server/agent/v1/agent.ts';
 import { BundleDefinition } from '../../src/gen/spire/api/server/bundle/v1/bundle.ts';
 import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.ts';
 import { Entry, EntryMask } from '../../src/gen/spire/api/types/types.ts';
 import { authoritySteps } from '../harness/authority-steps.ts';
+import { eventually } from '../harness/eventually.ts';
 import { PostgresServer } from '../harness/postgres-server.ts';
 import { TestServer } from '../harness/running-server.ts';
+import { shownSerialOverHttp2 } from '../harness/shown-certificate.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
 import { apiId, attestByJoinToken, newJoinToken, renew } from './callers.ts';
 
@@ -79,31 +79,31 @@ describe('two servers on one PostgreSQL', () => {
     const api = a.admin(EntryDefinition);
     const { results } = await api.batchCreateEntry({ entries: [entry], outputMask: undefined });
     const id = results[0]?.entry?.id ?? '';
-    await expect.poll(hints, SOON).toEqual(['first']);
+    await expect.poll(hints).toEqual(['first']);
     await api.batchUpdateEntry({
       entries: [Entry.fromPartial({ id, hint: 'second' })],
       inputMask: EntryMask.fromPartial({ hint: true }),
       outputMask: undefined,
     });
-    await expect.poll(hints, SOON).toEqual(['second']);
+    await expect.poll(hints).toEqual(['second']);
     await api.batchDeleteEntry({ ids: [id] });
-    await expect.poll(hints, SOON).toEqual([]);
+    await expect.poll(hints).toEqual([]);
   });
 
   test('a CA that is made, tainted and revoked at one is so in the bundle of the other', async () => {
     const steps = authoritySteps(a, 'X509');
     const old = await steps.active();
     const next = await steps.prepare();
-    await expect.poll(() => cas(b), SOON).toHaveLength(3);
+    await expect.poll(() => cas(b)).toHaveLength(3);
     await steps.activate(next);
     await steps.taint(old);
-    await expect.poll(() => cas(b).filter((ca) => ca.endsWith('tainted')), SOON).toHaveLength(1);
+    await expect.poll(() => cas(b).filter((ca) => ca.endsWith('tainted'))).toHaveLength(1);
     await steps.revoke(old);
-    await expect.poll(() => cas(b), SOON).toHaveLength(2);
+    await expect.poll(() => cas(b)).toHaveLength(2);
     expect(cas(b)).toEqual(cas(a));
     expect(cas(b).filter((ca) => ca.endsWith('tainted'))).toEqual([]);
     // By the new CA, once the server itself has an SVID of it.
-    using agent = await vi.waitFor(() => attestByJoinToken(a), SOON);
+    using agent = await eventually(() => attestByJoinToken(a));
     using moved = agent.at(b);
     await moved.client(EntryDefinition).getAuthorizedEntries({ outputMask: undefined });
   });
@@ -120,8 +120,7 @@ describe('two servers on one PostgreSQL', () => {
     await a.admin(BundleDefinition).batchSetFederatedBundle({ bundle: [bundle], outputMask: undefined });
     const find = () =>
       b.admin(BundleDefinition).getFederatedBundle({ trustDomain: 'alpha.test', outputMask: undefined });
-    const found = await vi.waitFor(find, SOON);
-    expect(found).toMatchObject({ trustDomain: 'alpha.test', refreshHint: 5n });
+    expect(await eventually(find)).toMatchObject({ trustDomain: 'alpha.test', refreshHint: 5n });
   });
 
   test('an agent that is banned at one is refused at the other', async () => {
@@ -141,7 +140,7 @@ describe('two servers on one PostgreSQL at one port', () => {
     await expect(start('', port)).rejects.toThrow(/port \d+: it is in use/);
     const second = await start('bind_reuse_port = true', port);
     const whoAccepts = async () => {
-      const peers = await Promise.all(Array.from({ length: 48 }, () => serverAt(port)));
+      const peers = await Promise.all(Array.from({ length: 48 }, () => shownSerialOverHttp2(port)));
       return [...new Set(peers)].sort();
     };
     const both = await whoAccepts();
@@ -154,12 +153,3 @@ describe('two servers on one PostgreSQL at one port', () => {
     await agent.client(EntryDefinition).getAuthorizedEntries({ outputMask: undefined });
   });
 });
-
-/** @returns the serial number of the certificate that the server shows. */
-async function serverAt(port: number): Promise<string> {
-  const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] });
-  await once(socket, 'secureConnect');
-  const { serialNumber } = socket.getPeerCertificate();
-  socket.destroy();
-  return serialNumber;
-}

@@ -51,10 +51,9 @@ const serialOf = (answer: X509SVIDResponse | undefined) =>
   Buffer.from(answer?.svids[0]?.x509Svid ?? []).toString('hex');
 const count = (message: string) => agent.records.filter(({ msg }) => msg === message).length;
 
-async function createEntry(path: string): Promise<void> {
-  const ids = ['-parentID', 'spiffe://example.org/node', '-spiffeID', `spiffe://example.org${path}`];
-  await deployment.admin('entry', 'create', ...ids, '-selector', `unix:uid:${process.getuid?.()}`);
-}
+/** An entry of the user who runs the tests, for what the agent serves to them. */
+const createEntry = (path: string) =>
+  deployment.createEntry(path, { type: 'unix', value: `uid:${process.getuid?.()}` });
 
 /** An entry that is made now comes to workloads, and its SVID is good by the machine's clock. */
 async function expectAllIsWell(path: string): Promise<void> {
