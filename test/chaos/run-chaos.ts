@@ -40,7 +40,7 @@ export interface ChaosSummary {
 }
 
 /** No change takes longer while nothing is broken, and no workload is without its identity longer once all is well again. */
-export const BOUND_MS = 20_000;
+const BOUND_MS = 20_000;
 
 /** Worth a line. */
 const SLOW_MS = 3_000;

@@ -161,15 +161,18 @@ describe('another user', () => {
   });
 });
 
+const textOf = (answer: unknown) =>
+  JSON.stringify(answer, (_key, value) => (typeof value === 'bigint' ? String(value) : value));
+
 test('values of variables are for root and the user of the agent alone', async () => {
   const [own, other, ofAdminSocket] = [
     await ask({}, 0),
     await ask({ uid: NOBODY, gid: NOBODY }, 0),
     await ask({ uid: NOBODY, gid: NOBODY }, 0, { mayAskAll: () => true }),
   ];
-  expect(JSON.stringify(own, (_key, value) => (typeof value === 'bigint' ? String(value) : value))).toContain('hidden');
+  expect(textOf(own)).toContain('hidden');
   for (const answer of [other, ofAdminSocket]) {
-    const text = JSON.stringify(answer, (_key, value) => (typeof value === 'bigint' ? String(value) : value));
+    const text = textOf(answer);
     expect(text).not.toContain('hidden');
     expect(answer.workload?.selectors).toContainEqual({ type: 'docker', value: 'env:TOKEN=…' });
     expect(answer.entries[0]?.selectors).toContainEqual({ type: 'docker', value: 'env:TOKEN=…' });
