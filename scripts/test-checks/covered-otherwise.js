@@ -35,6 +35,7 @@ export const REQUIRED_CHECKS = [
   ...numbered('D', 25, 32),
   ...numbered('E', 35, 39),
   ...numbered('F', 42, 44),
+  ...numbered('G', 45, 50),
 ];
 
 /**

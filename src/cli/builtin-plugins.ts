@@ -7,6 +7,7 @@ import { k8sManifest } from '../plugins/k8s/manifest.ts';
 import { memoryManifest } from '../plugins/memory/manifest.ts';
 import { systemdManifest } from '../plugins/systemd/manifest.ts';
 import { tpmAgentManifest, tpmServerManifest } from '../plugins/tpm/manifest.ts';
+import { devidServerManifest } from '../plugins/tpm-devid/manifest.ts';
 import { tpmKeysManifest } from '../plugins/tpm-keys/manifest.ts';
 import { unixManifest } from '../plugins/unix/manifest.ts';
 import { upstreamDiskManifest } from '../plugins/upstream-disk/manifest.ts';
@@ -18,6 +19,7 @@ const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['server KeyManager disk', diskManifest],
   ['server KeyManager tpm', tpmKeysManifest],
   ['server NodeAttestor tpm', tpmServerManifest],
+  ['server NodeAttestor tpm_devid', devidServerManifest],
   ['server UpstreamAuthority disk', upstreamDiskManifest],
   ['server UpstreamAuthority spire', upstreamSpireManifest],
   ['agent KeyManager memory', memoryManifest],
@@ -30,11 +32,12 @@ const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['agent WorkloadAttestor k8s', k8sManifest],
 ]);
 
-/** Of plugins whose name one of another type has too. */
+/** Of plugins whose name one of another type has too, or is written in another way. */
 const FOLDERS: Readonly<Record<string, string>> = {
   'UpstreamAuthority disk': 'upstream-disk',
   'UpstreamAuthority spire': 'upstream-spire',
   'KeyManager tpm': 'tpm-keys',
+  'NodeAttestor tpm_devid': 'tpm-devid',
 };
 
 /** A plugin keeps little: V8 is to collect garbage sooner, so that it grows less under load. */

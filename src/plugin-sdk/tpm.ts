@@ -1,9 +1,9 @@
 // What the attestor `tpm` verifies with: evidence of a TPM as bytes, for attestors of others that judge a TPM in their own way.
 
 export { AK_TEMPLATES, type AkTemplateName, encodeAkTemplate } from '../tpm/ak-templates.ts';
-export { hashOfId, isStrongHash, TPM_HASHES } from '../tpm/algorithms.ts';
+export { hashOfId, isStrongHash, type StrongHash, TPM_HASHES } from '../tpm/algorithms.ts';
 export { type ClockInfo, parseQuoteAttest } from '../tpm/attest.ts';
-export { requireAttestationKey } from '../tpm/attestation-key.ts';
+export { type AttestationKey, requireAttestationKey } from '../tpm/attestation-key.ts';
 export {
   type BootAuthority,
   type BootFacts,
@@ -15,6 +15,7 @@ export {
   type Unknown,
 } from '../tpm/boot/boot-facts.ts';
 export { type BootEvidence, type QuotedPcrs, readBootFacts } from '../tpm/boot/read-boot-facts.ts';
+export { verifyCertification } from '../tpm/certification.ts';
 export {
   EK_TEMPLATES,
   type EkTemplate,
@@ -24,7 +25,9 @@ export {
 } from '../tpm/ek-templates.ts';
 export { type EndorsementKey, requireEndorsementKey } from '../tpm/endorsement-key.ts';
 export { credentialEntropyBytes, makeCredential } from '../tpm/make-credential.ts';
+export { nameOf } from '../tpm/names.ts';
 export { cutNvCertificate } from '../tpm/nv-certificate.ts';
+export { hasObjectAttribute, type ObjectAttribute } from '../tpm/object-attributes.ts';
 export {
   encodePcrSelections,
   MAX_PCR_INDEX,
@@ -35,11 +38,13 @@ export {
 export type { BootPolicy } from '../tpm/policy/boot-policy.ts';
 export { bootSelectors } from '../tpm/policy/boot-selectors.ts';
 export { judge, type PolicyRefusal, REFUSAL_FOR_PEER, type Verdict } from '../tpm/policy/judge.ts';
-export { type PublicArea, parsePublic } from '../tpm/public-area.ts';
+export { type PublicArea, parsePublic, parsePublicArea } from '../tpm/public-area.ts';
 export { spkiOfPublicArea } from '../tpm/public-key.ts';
 export { qualifyingData } from '../tpm/qualifying-data.ts';
 export { type VerifiedQuote, verifyQuote } from '../tpm/quote.ts';
+export { hasRocaFingerprint } from '../tpm/roca.ts';
 export { TpmReader } from '../tpm/tpm-reader.ts';
+export { sized } from '../tpm/tpm-writer.ts';
 export {
   type EkCertificateFacts,
   type EkTrust,
@@ -48,5 +53,5 @@ export {
   parseEkCertificates,
   requireEkCertificate,
 } from '../x509/ek-certificate.ts';
-export { type EkRevocation, requireUnrevokedKey } from '../x509/ek-revocation.ts';
+export { type EkRevocation, requireUnrevokedChain, requireUnrevokedKey } from '../x509/ek-revocation.ts';
 export { type CheckId, requireCheck } from '../x509/require-check.ts';

@@ -1,16 +1,8 @@
 import { z } from 'zod';
 import { choice, durationMs, flag, optionalText } from '../../config/fields.ts';
 import { MAX_PCR_INDEX } from '../../tpm/pcr-selection.ts';
+import { SOFTWARE_TPM_MANUFACTURERS } from '../tpm-trust/software-tpm-manufacturers.ts';
 
-/** Makers whose TPMs are all software: swtpm and IBM's reference TPM, Google, Amazon, Microsoft's hypervisor, VMware. */
-const SOFTWARE_TPM_MANUFACTURERS = [
-  'id:00001014',
-  'id:49424D00',
-  'id:474F4F47',
-  'id:414D5A4E',
-  'id:4D534654',
-  'id:564D5700',
-];
 const RESETTABLE_PCRS: readonly number[] = [16, 23];
 
 const pcrIndex = z
@@ -31,7 +23,7 @@ export const tpmServerConfig = z
     crl_path: optionalText,
     virtual_manufacturers: z
       .array(z.string().regex(/^id:[0-9a-f]{8}$/i, { error: 'must be "id:" and 8 hex digits, such as "id:474F4F47"' }))
-      .default(SOFTWARE_TPM_MANUFACTURERS),
+      .default([...SOFTWARE_TPM_MANUFACTURERS]),
     tolerate_missing_eku: flag,
     pcr_bank: choice(['sha256', 'sha384', 'sha512']).prefault('sha256'),
     pcrs: z
