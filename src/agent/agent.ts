@@ -291,7 +291,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       trustDomain,
       stores: catalog.svidStores,
       cache,
-      isConfirmed: () => synchronizer.isConfirmed,
+      isWhole: () => synchronizer.isWhole,
       dataDir,
       log,
       clock,

@@ -3,6 +3,8 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { sendEntries } from '../../src/cli/apply/send-entries.ts';
+import { ApplyDefinition } from '../../src/gen/assayer/server/apply/v1/apply.ts';
 import { BundleDefinition } from '../../src/gen/spire/api/server/bundle/v1/bundle.ts';
 import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.ts';
 import { Bundle, Entry, EntryMask } from '../../src/gen/spire/api/types/types.ts';
@@ -158,6 +160,30 @@ function describeStore(what: string, command: () => Promise<string>): void {
       await expect.poll(() => folder.names(), WAIT).toEqual(['elsewhere.json']);
       await domain.deleteEntry(id);
       await expect.poll(() => folder.names(), WAIT).toEqual([]);
+    });
+
+    test('keeps a place whose entry gives way to another one at once', async () => {
+      const replaceBy = async (...paths: readonly string[]) => {
+        const entries = paths.map((path) =>
+          Entry.fromPartial({
+            spiffeId: { trustDomain: domain.trustDomain, path },
+            parentId: { trustDomain: domain.trustDomain, path: '/node' },
+            selectors: [{ type: 'vault', value: 'name:place' }],
+            storeSvid: true,
+          }),
+        );
+        const options = { set: 'store', prune: true, dryRun: false, adopt: false };
+        const { problems } = await sendEntries(domain.server.admin(ApplyDefinition), options, entries);
+        expect(problems).toEqual([]);
+      };
+      await replaceBy('/before');
+      await expect.poll(() => valid('place'), WAIT).toBe('spiffe://example.org/before');
+      await replaceBy('/after');
+      await expect.poll(() => valid('place'), WAIT).toBe('spiffe://example.org/after');
+      expect(await callsOf('delete name:place')).toBe(0);
+      await replaceBy();
+      await expect.poll(() => folder.names(), WAIT).toEqual([]);
+      expect(await callsOf('delete name:place')).toBe(1);
     });
 
     test('that fails is asked again, with what is wanted by then; a deletion that comes late takes nothing with it', async () => {

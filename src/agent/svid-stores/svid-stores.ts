@@ -11,8 +11,8 @@ export interface SvidStoresOptions {
   readonly trustDomain: TrustDomain;
   readonly stores: readonly SvidStore[];
   readonly cache: Pick<WorkloadCache, 'content' | 'changes'>;
-  /** Whether the cache has what the server said in this run: before, nothing is deleted. */
-  readonly isConfirmed: () => boolean;
+  /** Whether the cache has all entries that the server named last, in this run: without, nothing is deleted. */
+  readonly isWhole: () => boolean;
   readonly dataDir: string;
   readonly log: Logger;
   readonly clock: () => Date;
@@ -64,10 +64,10 @@ export class SvidStores implements AsyncDisposable {
   }
 
   async #update(): Promise<void> {
-    const { cache, trustDomain, clock, isConfirmed } = this.#options;
+    const { cache, trustDomain, clock, isWhole } = this.#options;
     const { content } = cache;
     if (content === undefined) return;
-    const mayDelete = isConfirmed();
+    const mayDelete = isWhole();
     const { places, unusable } = wantedPlaces(content, trustDomain, clock());
     this.#complain(places, unusable);
     const ready = [...places.values()].filter(

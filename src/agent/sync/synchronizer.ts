@@ -48,7 +48,7 @@ const NOTHING: CacheContent = { entries: new Map(), svids: new Map(), bundles: n
 export class Synchronizer {
   readonly #options: SynchronizerOptions;
   #lastSyncAt: Date | undefined;
-  #isConfirmed = false;
+  #isWhole = false;
   /** What the X.509-SVIDs in the cache were last verified by; undefined: those of the last run were not yet. */
   #verifiedBy: Bundle | undefined;
   /** What the JWT-SVIDs that are kept were last looked at by. */
@@ -97,7 +97,7 @@ export class Synchronizer {
     const [issuing] = await Promise.allSettled([this.#issue(wanted, signal)]);
     status.signed();
     const issued = issuing.status === 'fulfilled' ? issuing.value : [];
-    const hasChanged = this.#publish({ entries, svids: withIssued(kept, issued), bundles }) || isTakenBack;
+    const hasChanged = this.#publish({ entries, svids: withIssued(kept, issued), bundles }, true) || isTakenBack;
     this.#verifiedBy = verifiedBy;
     if (issuing.status === 'rejected') throw issuing.reason;
     this.#lastSyncAt = clock();
@@ -128,9 +128,9 @@ export class Synchronizer {
     return this.#lastSyncAt;
   }
 
-  /** Whether the cache has what the server said in this run. */
-  get isConfirmed(): boolean {
-    return this.#isConfirmed;
+  /** Whether the cache has all entries that the server named last, in this run. */
+  get isWhole(): boolean {
+    return this.#isWhole;
   }
 
   /** How long until the next X.509-SVID is due, in milliseconds; those that are overdue wait for the next sync. */
@@ -207,10 +207,10 @@ export class Synchronizer {
     const before = this.#options.cache.content?.entries ?? NOTHING.entries;
     const isTakenBack = [...before].some(([id, known]) => !asksForNoMore(known, entries.get(id)));
     if (!isTakenBack) return false;
-    return this.#publish({ entries: new Map([...entries].filter(([id]) => before.has(id))), svids, bundles });
+    return this.#publish({ entries: new Map([...entries].filter(([id]) => before.has(id))), svids, bundles }, false);
   }
 
-  #publish(content: CacheContent): boolean {
+  #publish(content: CacheContent, isWhole: boolean): boolean {
     const { cache, log } = this.#options;
     const before = cache.content;
     const hasChanged =
@@ -218,9 +218,9 @@ export class Synchronizer {
       content.entries !== before.entries ||
       !isSameMap(content.svids, before.svids) ||
       !isSameMap(content.bundles, before.bundles);
-    const isFirst = !this.#isConfirmed;
-    this.#isConfirmed = true;
-    if (hasChanged || isFirst) {
+    const wasWhole = this.#isWhole;
+    this.#isWhole = isWhole;
+    if (hasChanged || !wasWhole) {
       cache.replace(content);
       log.debug('workload cache updated', { entries: content.entries.size, svids: content.svids.size });
     }
