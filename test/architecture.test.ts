@@ -12,7 +12,7 @@ const mechanisms = ['rpc', 'config', 'log', 'files', 'addon', 'http', 'telemetry
 
 /** What a folder of src, or that of one plugin, may import besides itself; `datastore` is the server's alone. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
-  cli: ['server', 'agent', 'helper', 'authoring', 'tpm-device', ...mechanisms, ...values],
+  cli: ['server', 'agent', 'helper', 'authoring', 'testing', 'tpm-device', ...mechanisms, ...values],
   server: ['datastore', 'plugin-host', ...mechanisms, ...values],
   agent: ['plugin-host', ...mechanisms, ...values],
   helper: [...mechanisms, ...values],
@@ -92,7 +92,8 @@ describe('imports', () => {
   });
 
   test('reach the programs and the author’s tools through their index.ts only', () => {
-    const deep = (target: string) => /^src\/(server|agent|helper|authoring\/[a-z-]+)\/(?!index\.ts$)/.test(target);
+    const deep = (target: string) =>
+      /^src\/(server|agent|helper|testing|authoring\/[a-z-]+)\/(?!index\.ts$)/.test(target);
     const cli = written.filter((path) => path.startsWith('src/cli/'));
     expect(cli.flatMap((path) => importsOf(path).filter(deep).map(arrow(path)))).toEqual([]);
   });

@@ -107,6 +107,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['agent logger reset', async () => (await import('./commands/agent/logger-reset.ts')).agentLoggerReset],
   ['agent why', async () => (await import('./commands/agent/why.ts')).agentWhy],
   ['agent debug getinfo', async () => (await import('./commands/agent/debug-getinfo.ts')).agentDebugGetinfo],
+  ['tpm simulate', async () => (await import('./commands/tpm/simulate.ts')).tpmSimulate],
   ['tpm eventlog', async () => (await import('./commands/tpm/eventlog.ts')).tpmEventlog],
   ['tpm ima', async () => (await import('./commands/tpm/ima.ts')).tpmIma],
   ['plugin inspect', async () => (await import('./commands/plugin/inspect.ts')).pluginInspect],

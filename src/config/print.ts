@@ -10,7 +10,7 @@ export function printHcl(node: ObjectNode): string {
 
 function printItem({ keys, value }: ObjectItem, indent: string): string {
   const [first, ...labels] = keys;
-  const name = [printKey(first), ...labels.map(quote)].join(' ');
+  const name = [printKey(first), ...labels.map(printText)].join(' ');
   return value.kind === 'object'
     ? `${indent}${name} ${printValue(value, indent)}`
     : `${indent}${name} = ${printValue(value, indent)}`;
@@ -19,7 +19,7 @@ function printItem({ keys, value }: ObjectItem, indent: string): string {
 function printValue(node: ConfigNode, indent: string): string {
   switch (node.kind) {
     case 'literal':
-      return node.type === 'string' ? quote(node.text) : node.text;
+      return node.type === 'string' ? printText(node.text) : node.text;
     case 'list':
       return `[${node.items.map((item) => printValue(item, indent)).join(', ')}]`;
     case 'object': {
@@ -31,11 +31,11 @@ function printValue(node: ConfigNode, indent: string): string {
 }
 
 function printKey(key: string): string {
-  return IDENTIFIER.test(key) ? key : quote(key);
+  return IDENTIFIER.test(key) ? key : printText(key);
 }
 
-/** Escapes what would end the string, and `${`, which would start an interpolation. */
-function quote(text: string): string {
+/** A string of HCL: escapes what would end it, and `${`, which would start an interpolation. */
+export function printText(text: string): string {
   let quoted = '';
   for (const character of text) {
     const code = character.codePointAt(0) ?? 0;
