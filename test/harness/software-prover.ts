@@ -6,16 +6,27 @@ import {
   encodePayload,
   encodeResponse,
 } from '../../src/plugins/tpm/codec.ts';
+import type { BootLog, LogChunk, LogRequest } from '../../src/plugins/tpm/log-codec.ts';
 import type { SoftwareTpm } from '../../src/testing/software-tpm.ts';
 import { qualifyingData } from '../../src/tpm/qualifying-data.ts';
 
+/** What a node has of its logs. */
+export type ProverLogs = Readonly<Partial<Record<BootLog, Uint8Array>>>;
+
 /** The agent's half of TPM attestation over a {@link SoftwareTpm}. */
 export class SoftwareProver {
+  readonly #logs: ProverLogs;
   readonly #tpm: SoftwareTpm;
   readonly #csrPublicKey: Uint8Array;
   readonly #ekCertificates: readonly Uint8Array[];
 
-  constructor(tpm: SoftwareTpm, csrPublicKey: Uint8Array, ekCertificates: readonly Uint8Array[]) {
+  constructor(
+    tpm: SoftwareTpm,
+    csrPublicKey: Uint8Array,
+    ekCertificates: readonly Uint8Array[],
+    logs: ProverLogs = {},
+  ) {
+    this.#logs = logs;
     this.#tpm = tpm;
     this.#csrPublicKey = csrPublicKey;
     this.#ekCertificates = ekCertificates;
@@ -47,5 +58,13 @@ export class SoftwareProver {
 
   answer(challenge: Uint8Array): Uint8Array {
     return encodeResponse(this.response(decodeChallenge(challenge)));
+  }
+
+  /** A part of a log, as much as was asked for. */
+  chunk({ log, offset, length }: LogRequest): LogChunk {
+    const bytes = this.#logs[log];
+    if (bytes === undefined) return { log, offset, state: 'absent', bytes: new Uint8Array(0) };
+    const state = offset + length > bytes.length ? 'end' : 'more';
+    return { log, offset, state, bytes: bytes.subarray(offset, offset + length) };
   }
 }

@@ -10,6 +10,8 @@ import {
   encodePayload,
   encodeResponse,
 } from '../../src/plugins/tpm/codec.ts';
+import { decodeLogChunk, decodeLogRequest, encodeLogChunk, encodeLogRequest } from '../../src/plugins/tpm/log-codec.ts';
+import { MessageReader } from '../../src/plugins/tpm/message.ts';
 import { deniedBy } from '../harness/denied.ts';
 import { toHex } from '../tpm/vectors.ts';
 
@@ -47,7 +49,22 @@ describe('each message is written as documented, and read back', () => {
 
   test('challenge', () => {
     expect(toHex(encodeChallenge(challenge))).toBe(CHALLENGE.replaceAll(' ', ''));
-    expect(decodeChallenge(encodeChallenge(challenge))).toEqual(challenge);
+    expect(decodeChallenge(encodeChallenge(challenge))).toEqual({ ...challenge, logs: [] });
+  });
+
+  test('challenge that wants logs, of the second version', () => {
+    const wanting = { ...challenge, logs: ['event', 'ima'] as const };
+    expect(toHex(encodeChallenge(wanting))).toBe(`${CHALLENGE.replace(' 01 02 ', ' 02 02 ')} 03`.replaceAll(' ', ''));
+    expect(decodeChallenge(encodeChallenge(wanting))).toEqual(wanting);
+  });
+
+  test('request for a part of a log, and the part', () => {
+    const request = { log: 'ima', offset: 0x1234, length: 0x100000 } as const;
+    expect(toHex(encodeLogRequest(request))).toBe('4154504d02040200001234' + '00100000');
+    expect(decodeLogRequest(encodeLogRequest(request))).toEqual(request);
+    const chunk = { log: 'event', offset: 0x1234, state: 'end', bytes: bytes(3, 9) } as const;
+    expect(toHex(encodeLogChunk(chunk))).toBe('4154504d02050100001234' + '01090909');
+    expect(decodeLogChunk(encodeLogChunk(chunk))).toEqual(chunk);
   });
 
   test('response', () => {
@@ -72,7 +89,7 @@ describe.each(messages)('a %s', (_kind, good, decode) => {
   test.each([
     ['that has a byte behind it', Uint8Array.from([...good, 0]), /1 bytes follow/],
     ['of another magic', good.with(0, 0x42), /does not begin with "ATPM"/],
-    ['of another version', good.with(4, 2), /version 2, version 1 is spoken here/],
+    ['of another version', good.with(4, 3), /version 3, version 1( or 2)? is spoken here: update the older side/],
     ['of another kind', good.with(5, 9), /kind 9/],
     ['with a field that is too long', good.with(6, 0xff), /allowed/],
     ['with an empty first field', good.with(6, 0).with(7, 0), /has 0 bytes/],
@@ -91,6 +108,39 @@ test.each([
   ['a short nonce', { ...challenge, nonce: bytes(15) }, /the nonce has 15 bytes/],
 ] as const)('a challenge with %s is refused', (_what, bad, message) => {
   expect(() => decodeChallenge(encodeChallenge(bad))).toThrow(message);
+});
+
+test.each([
+  ['cut', (good: Uint8Array) => good.subarray(0, -1), /cut off/],
+  ['with a byte behind it', (good: Uint8Array) => Uint8Array.from([...good, 0]), /1 bytes follow/],
+  ['of the first version', (good: Uint8Array) => good.with(4, 1), /version 1, version 2 is spoken here/],
+  ['for a log that is not known', (good: Uint8Array) => good.with(6, 8), /there is no log 8/],
+  ['for nothing', (good: Uint8Array) => good.with(14, 0), /asks for 0 bytes/],
+  ['for too much at once', (good: Uint8Array) => good.with(11, 1), /asks for 16777217 bytes/],
+])('a request for a part of a log that is %s is refused', (_what, change, message) => {
+  const good = encodeLogRequest({ log: 'event', offset: 0, length: 1 });
+  expect(() => decodeLogRequest(change(good))).toThrow(message);
+});
+
+test.each([
+  ['of no log', (good: Uint8Array) => good.with(6, 0), /there is no log 0/],
+  ['in an unknown state', (good: Uint8Array) => good.with(11, 7), /the unknown state 7/],
+  ['cut', (good: Uint8Array) => good.subarray(0, 10), /cut off at the offset/],
+])('a part of a log %s is refused', (_what, change, message) => {
+  const good = encodeLogChunk({ log: 'event', offset: 0, state: 'end', bytes: bytes(1) });
+  expect(() => decodeLogChunk(change(good))).toThrow(message);
+});
+
+test.each([[0], [8], [0x81]])('a challenge that wants logs which are not known, %d, is refused', (bits) => {
+  const good = encodeChallenge({ ...challenge, logs: ['event'] });
+  expect(() => decodeChallenge(good.with(good.length - 1, bits))).toThrow(/update the agent/);
+});
+
+test('an agent that knows no logs tells which side to update', () => {
+  const wanting = encodeChallenge({ ...challenge, logs: ['event'] });
+  expect(() => new MessageReader(wanting, 'challenge')).toThrow(
+    'the tpm challenge has version 2, version 1 is spoken here: update the older side',
+  );
 });
 
 test('more certificates than a TPM has are refused', () => {

@@ -10,11 +10,13 @@ import {
   encodeResponse,
 } from '../../src/plugins/tpm/codec.ts';
 import { tpmServerConfig } from '../../src/plugins/tpm/config.ts';
+import { decodeLogRequest, encodeLogChunk, type LogChunk, type LogRequest } from '../../src/plugins/tpm/log-codec.ts';
+import { Slots } from '../../src/plugins/tpm/slots.ts';
 import type { TrustStore } from '../../src/plugins/tpm/trust-store.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
 import { EkAuthority } from '../../src/testing/ek-authority.ts';
 import { SoftwareTpm } from '../../src/testing/software-tpm.ts';
-import { SoftwareProver } from '../harness/software-prover.ts';
+import { type ProverLogs, SoftwareProver } from '../harness/software-prover.ts';
 
 export const TRUST_DOMAIN = parseTrustDomain('example.org');
 export const NOW = new Date('2026-11-22T12:00:00Z');
@@ -39,6 +41,12 @@ export interface Attestation {
   readonly challenge?: (challenge: AttestationChallenge) => AttestationChallenge;
   readonly response?: (response: AttestationResponse, prover: SoftwareProver) => AttestationResponse;
   readonly responseBytes?: (bytes: Uint8Array) => Uint8Array;
+  /** What the node has of its logs. */
+  readonly logs?: ProverLogs;
+  readonly chunk?: (chunk: LogChunk, request: LogRequest) => LogChunk;
+  readonly chunkBytes?: (bytes: Uint8Array) => Uint8Array;
+  /** Told of every request for a part of a log. */
+  readonly onRequest?: (request: LogRequest) => void;
   readonly now?: () => Date;
 }
 
@@ -55,6 +63,7 @@ export function stateOf({ config = {}, trust = {}, clocks = new ClockMemory() }:
       ...trust,
     },
     clocks,
+    slots: new Slots(1),
   };
 }
 
@@ -64,8 +73,10 @@ const same = <T>(value: T): T => value;
 export async function attest(attestation: Attestation = {}): Promise<TpmAgentAttributes> {
   const { tpm = new SoftwareTpm(), now = () => NOW, csrPublicKey = AGENT_KEY } = attestation;
   const ekCertificates = attestation.ekCertificates ?? [root.issueEkCertificate(tpm.ekSpki)];
-  const prover = new SoftwareProver(tpm, csrPublicKey === 'unknown' ? new Uint8Array(0) : AGENT_KEY, ekCertificates);
+  const shownKey = csrPublicKey === 'unknown' ? new Uint8Array(0) : AGENT_KEY;
+  const prover = new SoftwareProver(tpm, shownKey, ekCertificates, attestation.logs);
   const { payload = same, payloadBytes = same, challenge = same, response = same, responseBytes = same } = attestation;
+  const { chunk = same, chunkBytes = same, onRequest = same } = attestation;
   const server = attestTpm(payloadBytes(encodePayload(payload(prover.payload()))), stateOf(attestation), {
     trustDomain: TRUST_DOMAIN,
     now,
@@ -77,9 +88,11 @@ export async function attest(attestation: Attestation = {}): Promise<TpmAgentAtt
   }
   const asked = challenge(decodeChallenge(step.value));
   const answer = responseBytes(encodeResponse(response(prover.response(asked), prover)));
-  const verdict = await server.next(answer);
-  if (verdict.done !== true) {
-    throw new RangeError('a second challenge');
+  let verdict = await server.next(answer);
+  while (verdict.done !== true) {
+    const request = decodeLogRequest(verdict.value);
+    onRequest(request);
+    verdict = await server.next(chunkBytes(encodeLogChunk(chunk(prover.chunk(request), request))));
   }
   return verdict.value;
 }

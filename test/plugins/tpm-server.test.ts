@@ -41,6 +41,7 @@ test.each([
     `ca:fingerprint:${sha256(root.certificate.der)}`,
     'csr:bound',
     'firmware:2024010200030004',
+    'reset_count:3',
     ...[0, 1, 2, 3, 4, 5, 6, 7].map((index) => `pcr:sha256:${index}:${toHex(honest.readPcr('sha256', index))}`),
   ]);
 });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { choice, durationMs, optionalText } from '../../config/fields.ts';
+import { DEFAULT_LOG_PATHS } from './log-paths.ts';
 
 /** Configuration of the attestor's half that runs beside the TPM. */
 export const tpmAgentConfig = z.strictObject({
@@ -10,6 +11,12 @@ export const tpmAgentConfig = z.strictObject({
   ak_algorithm: choice(['ec-p256', 'rsa-2048']).default('ec-p256'),
   /** A file whose bytes, without a line end, authorize the endorsement hierarchy. */
   endorsement_auth_path: optionalText,
+  /** What firmware and boot loader measured, as the kernel kept it. */
+  event_log_path: optionalText.transform((path) => path ?? DEFAULT_LOG_PATHS.event),
+  /** What the kernel's IMA measured. */
+  ima_log_path: optionalText.transform((path) => path ?? DEFAULT_LOG_PATHS.ima),
+  /** What the kernel was started with: a hint, believed where a digest of it was measured. */
+  command_line_path: optionalText.transform((path) => path ?? DEFAULT_LOG_PATHS['command line']),
   /** How long to wait for a TPM that serves somebody else. */
   lock_timeout: durationMs.prefault('10s'),
 });

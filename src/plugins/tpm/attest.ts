@@ -18,25 +18,40 @@ import {
 import { requireUnrevokedKey } from '../../x509/ek-revocation.ts';
 import { formatName } from '../../x509/name.ts';
 import { requireCheck } from '../../x509/require-check.ts';
+import { AnswerDeadline } from './answer-deadline.ts';
 import type { ClockMemory } from './clock-memory.ts';
 import { decodePayload, decodeResponse, encodeChallenge } from './codec.ts';
 import type { TpmServerConfig } from './config.ts';
+import type { BootLog } from './log-codec.ts';
+import { pcrsOf } from './measured-boot.ts';
+import type { Slots } from './slots.ts';
 import type { EkKind, TrustStore } from './trust-store.ts';
+import { logsOf, verifyBoot } from './verify-boot.ts';
 
 /** What the server half knows: a value that a new configuration replaces, but for the memory of clocks. */
 export interface TpmAttestorState {
   readonly config: Pick<
     TpmServerConfig,
-    'pcr_bank' | 'pcrs' | 'allow_unmeasured' | 'challenge_timeout' | 'allow_unbound'
+    | 'pcr_bank'
+    | 'pcrs'
+    | 'allow_unmeasured'
+    | 'challenge_timeout'
+    | 'allow_unbound'
+    | 'event_log'
+    | 'ima_log'
+    | 'ima_padded_sha1'
   >;
   readonly trust: TrustStore;
   readonly clocks: ClockMemory;
+  /** For those whose logs are received: what they hold of memory is bounded. */
+  readonly slots: Slots;
 }
 
 export interface TpmAttestContext {
   readonly trustDomain: TrustDomain;
   /** SubjectPublicKeyInfo (DER) of the agent's CSR; absent under a host that does not tell it. */
   readonly csrPublicKey?: Uint8Array;
+  readonly signal?: AbortSignal;
   readonly now: () => Date | Promise<Date>;
   /** node:crypto's where absent. */
   readonly randomBytes?: (size: number) => Uint8Array | Promise<Uint8Array>;
@@ -65,7 +80,8 @@ const FIRMWARE_PCRS = [0, 1, 2, 3, 4, 5, 6, 7];
 const NO_KEY = new Uint8Array(0);
 
 /**
- * The server's half of TPM attestation: takes the payload, yields one challenge, receives the response.
+ * The server's half of TPM attestation: takes the payload, yields one challenge, receives the response, and yields requests for
+ * the node's logs where the configuration wants them.
  *
  * @throws SpiffeError `ATTESTATION_DENIED` with the number of the check that failed, `TPM_DATA_INVALID`,
  * `CERTIFICATE_INVALID` or `DER_INVALID` for bytes that cannot be read
@@ -86,9 +102,11 @@ export async function* attestTpm(
 
 async function* attestEvidence(
   payload: Uint8Array,
-  { config, trust, clocks }: TpmAttestorState,
-  { trustDomain, csrPublicKey, now, randomBytes = drawRandomBytes, onProof = () => {} }: TpmAttestContext,
+  state: TpmAttestorState,
+  context: TpmAttestContext,
 ): AsyncGenerator<Uint8Array, TpmAgentAttributes, Uint8Array> {
+  const { config, trust, clocks } = state;
+  const { trustDomain, csrPublicKey, now, randomBytes = drawRandomBytes, onProof = () => {} } = context;
   const { ekPublic, akPublic, ekCertificates } = decodePayload(payload);
   requireCheck(
     'C20',
@@ -108,14 +126,12 @@ async function* attestEvidence(
   const secret = await randomBytes(SECRET_BYTES);
   const nonce = await randomBytes(NONCE_BYTES);
   const credential = makeCredential(ek, ak.name, secret, await randomBytes(credentialEntropyBytes(ek)));
-  const pcrs = pcrRequest(config);
-  const issuedAt = await now();
-  const answer = yield encodeChallenge({ ...credential, nonce, pcrs });
-  requireCheck(
-    'F43',
-    (await now()).getTime() - issuedAt.getTime() <= config.challenge_timeout,
-    `the challenge was not answered within ${config.challenge_timeout / 1000} s`,
-  );
+  const logs = logsOf(config);
+  const pcrs = pcrRequest(config, logs);
+  const deadline = new AnswerDeadline(config.challenge_timeout, now);
+  await deadline.begin();
+  const answer = yield encodeChallenge({ ...credential, nonce, pcrs, logs });
+  await deadline.requireInTime();
 
   const response = decodeResponse(answer);
   requireCheck(
@@ -129,10 +145,11 @@ async function* attestEvidence(
     ak,
     qualifyingData: qualifyingData({ nonce, csrPublicKey: csrPublicKey ?? NO_KEY, ekName: ek.name, akName: ak.name }),
     pcrs,
-    allowUnmeasured: config.allow_unmeasured ?? config.pcrs === undefined,
+    allowUnmeasured: config.allow_unmeasured ?? (config.pcrs === undefined && logs.length === 0),
   });
   clocks.requireForward(ek.pubHash, quote.clockInfo);
   onProof('quote verified', { bank: config.pcr_bank, pcrs: pcrs.indices.join(',') });
+  const boot = logs.length === 0 ? undefined : yield* verifyBoot(quote, { logs, deadline, state, context });
   return {
     spiffeId: agentId(trustDomain, 'tpm', ek.pubHash),
     selectorValues: [
@@ -140,6 +157,7 @@ async function* attestEvidence(
       ...ekSelectors(verdict),
       ...(csrPublicKey === undefined ? [] : ['csr:bound']),
       ...quoteSelectors(quote, config),
+      ...(boot?.selectorValues ?? []),
     ],
     canReattest: true,
   };
@@ -170,8 +188,8 @@ function requireTrustedEk(
   return { kind: facts.kind, facts };
 }
 
-function pcrRequest({ pcr_bank, pcrs }: TpmAttestorState['config']): PcrRequest {
-  const indices = new Set([...FIRMWARE_PCRS, ...(pcrs ?? [])]);
+function pcrRequest({ pcr_bank, pcrs }: TpmAttestorState['config'], logs: readonly BootLog[]): PcrRequest {
+  const indices = new Set([...FIRMWARE_PCRS, ...(pcrs ?? []), ...pcrsOf(logs)]);
   return { bank: pcr_bank, indices: [...indices].toSorted((a, b) => a - b) };
 }
 
@@ -187,13 +205,14 @@ function ekSelectors({ kind, facts }: EkVerdict): readonly string[] {
 
 /** An unmeasured bank gives no `pcr` selectors, whatever its values. */
 function quoteSelectors(
-  { firmwareVersion, isMeasured, pcrs }: VerifiedQuote,
+  { firmwareVersion, clockInfo, isMeasured, pcrs }: VerifiedQuote,
   config: TpmAttestorState['config'],
 ): readonly string[] {
   const wanted = isMeasured ? (config.pcrs ?? FIRMWARE_PCRS) : [];
   const covered = [...pcrs].filter(([index]) => wanted.includes(index));
   return [
     `firmware:${firmwareVersion.toString(16).padStart(16, '0')}`,
+    `reset_count:${clockInfo.resetCount}`,
     ...covered.map(([index, value]) => `pcr:${config.pcr_bank}:${index}:${Buffer.from(value).toString('hex')}`),
   ];
 }

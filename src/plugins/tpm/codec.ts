@@ -3,6 +3,7 @@ import { hashOfId, isStrongHash, TPM_HASHES } from '../../tpm/algorithms.ts';
 import { MAX_PCR_INDEX, type PcrRequest } from '../../tpm/pcr-selection.ts';
 
 import { requireCheck } from '../../x509/require-check.ts';
+import { BOOT_LOGS, type BootLog, bootLogs } from './log-codec.ts';
 import { MessageReader, MessageWriter } from './message.ts';
 
 export type { PcrRequest };
@@ -26,6 +27,8 @@ export interface AttestationChallenge {
   /** Goes into the quote's qualifying data: src/tpm/qualifying-data.ts. */
   readonly nonce: Uint8Array;
   readonly pcrs: PcrRequest;
+  /** What the server will ask for once it has the quote; none by default. */
+  readonly logs?: readonly BootLog[];
 }
 
 /** Agent to server, last. */
@@ -46,6 +49,7 @@ const MAX_CERTIFICATES = 8;
 const MAX_CERTIFICATE_BYTES = 8192;
 const MAX_PUBLIC_BYTES = 1026;
 const NONCE_BYTES = { min: 16, max: 64 };
+const ALL_LOGS = Object.values(BOOT_LOGS).reduce((sum, bit) => sum | bit, 0);
 
 export function encodePayload(payload: AttestationPayload): Uint8Array {
   return new MessageWriter('payload')
@@ -70,14 +74,16 @@ export function decodePayload(bytes: Uint8Array): AttestationPayload {
   return { ekPublic, akPublic, ekCertificates };
 }
 
-export function encodeChallenge(challenge: AttestationChallenge): Uint8Array {
-  return new MessageWriter('challenge')
+/** Of the second version only where logs are wanted, so that an agent which knows none of them can answer all the others. */
+export function encodeChallenge({ logs = [], ...challenge }: AttestationChallenge): Uint8Array {
+  const writer = new MessageWriter('challenge', logs.length === 0 ? 1 : 2)
     .field(challenge.credentialBlob)
     .field(challenge.encryptedSecret)
     .field(challenge.nonce)
     .u8(TPM_HASHES[challenge.pcrs.bank].id)
-    .field(Uint8Array.from(challenge.pcrs.indices))
-    .finish();
+    .field(Uint8Array.from(challenge.pcrs.indices));
+  if (logs.length > 0) writer.u8(logs.reduce((bits, log) => bits | BOOT_LOGS[log], 0));
+  return writer.finish();
 }
 
 /** @throws SpiffeError `TPM_DATA_INVALID` */
@@ -85,12 +91,13 @@ export function decodeChallenge(bytes: Uint8Array): AttestationChallenge {
   if (bytes.length > MAX_MESSAGE_BYTES.challenge) {
     throw new SpiffeError('TPM_DATA_INVALID', `the tpm challenge has ${bytes.length} bytes, too many`);
   }
-  const reader = new MessageReader(bytes, 'challenge');
+  const reader = new MessageReader(bytes, 'challenge', [1, 2]);
   const credentialBlob = reader.field('the credential blob', { max: 256 });
   const encryptedSecret = reader.field('the encrypted secret', { max: 1024 });
   const nonce = reader.field('the nonce', NONCE_BYTES);
   const bank = hashOfId(reader.u8('the PCR bank'));
   const indices = [...reader.field('the PCR indices', { max: MAX_PCR_INDEX + 1 })];
+  const logs = reader.version === 1 ? [] : readLogs(reader);
   reader.end();
   if (!isStrongHash(bank)) {
     throw new SpiffeError(
@@ -104,7 +111,18 @@ export function decodeChallenge(bytes: Uint8Array): AttestationChallenge {
       `PCR indices ${indices.join(', ')} are not ascending numbers from 0 to 23`,
     );
   }
-  return { credentialBlob, encryptedSecret, nonce, pcrs: { bank, indices } };
+  return { credentialBlob, encryptedSecret, nonce, pcrs: { bank, indices }, logs };
+}
+
+function readLogs(reader: MessageReader): readonly BootLog[] {
+  const bits = reader.u8('the logs that are wanted');
+  if (bits === 0 || (bits & ~ALL_LOGS) !== 0) {
+    throw new SpiffeError(
+      'TPM_DATA_INVALID',
+      `the server wants logs that are not known here (${bits}): update the agent`,
+    );
+  }
+  return [...bootLogs()].filter((log) => (bits & BOOT_LOGS[log]) !== 0);
 }
 
 export function encodeResponse(response: AttestationResponse): Uint8Array {

@@ -31,6 +31,9 @@ export const tpmServerConfig = z
       .refine((indices) => new Set(indices).size === indices.length, { error: 'must name each PCR once' })
       .optional(),
     allow_unmeasured: z.boolean().optional(),
+    event_log: flag,
+    ima_log: flag,
+    ima_padded_sha1: flag,
     challenge_timeout: durationMs.prefault('30s'),
     allow_unbound: flag,
   })

@@ -2,6 +2,8 @@ import { resolve } from 'node:path';
 import { findSettings } from '../../config/read-setting.ts';
 import type { SandboxManifest } from '../../config/sandbox-config.ts';
 import { wayToTpm } from '../../tpm-device/way-to-tpm.ts';
+import { bootLogs } from './log-codec.ts';
+import { DEFAULT_LOG_PATHS, LOG_PATH_KEYS } from './log-paths.ts';
 
 /** The half that verifies reads its lists; it needs no TPM. */
 export function tpmServerManifest(data: string): SandboxManifest {
@@ -12,10 +14,13 @@ export function tpmServerManifest(data: string): SandboxManifest {
 
 /** The half beside the TPM: the way to it that its TCTI names. Undefined for a TCTI of which nothing is known. */
 export function tpmAgentManifest(data: string): SandboxManifest | undefined {
-  const settings = findSettings(data, ['tcti', 'endorsement_auth_path', 'owner_auth_path', 'keys_path']);
+  const names = ['endorsement_auth_path', 'owner_auth_path', 'keys_path'] as const;
+  const settings = findSettings(data, ['tcti', ...names, ...Object.values(LOG_PATH_KEYS)]);
   const way = wayToTpm(settings.get('tcti'));
   if (way === undefined) return undefined;
-  const names = ['endorsement_auth_path', 'owner_auth_path', 'keys_path'] as const;
-  const files = names.flatMap((name) => settings.get(name) ?? []).map((path) => resolve(path));
-  return { ...way, readable: [...files, ...way.readable] };
+  const files = names.flatMap((name) => settings.get(name) ?? []);
+  const logs = [...bootLogs()]
+    .map((log) => settings.get(LOG_PATH_KEYS[log]) ?? DEFAULT_LOG_PATHS[log])
+    .filter((path) => !path.startsWith('/proc/')); // which every plugin sees
+  return { ...way, readable: [...[...files, ...logs].map((path) => resolve(path)), ...way.readable] };
 }

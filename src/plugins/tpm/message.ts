@@ -1,23 +1,38 @@
 import { SpiffeError } from '../../spiffe/error.ts';
 
 /** The kinds of message that the two halves of the `tpm` attestor exchange: docs/plugins/tpm.md, "On the wire". */
-export const MESSAGE_KINDS = { payload: 1, challenge: 2, response: 3 } as const;
+export const MESSAGE_KINDS = { payload: 1, challenge: 2, response: 3, 'log request': 4, 'log chunk': 5 } as const;
 export type MessageKind = keyof typeof MESSAGE_KINDS;
 
+/** The first is what every half speaks; the second came with the logs of a measured boot, and is used where they are wanted. */
+export type MessageVersion = 1 | 2;
+
 const MAGIC = Buffer.from('ATPM', 'ascii');
-const VERSION = 1;
 const HEADER_BYTES = MAGIC.length + 2;
 
 /** Writes one message: magic, version, kind, then fields and lists in the order of the calls. */
 export class MessageWriter {
   readonly #parts: Uint8Array[];
 
-  constructor(kind: MessageKind) {
-    this.#parts = [MAGIC, Uint8Array.of(VERSION, MESSAGE_KINDS[kind])];
+  constructor(kind: MessageKind, version: MessageVersion = 1) {
+    this.#parts = [MAGIC, Uint8Array.of(version, MESSAGE_KINDS[kind])];
   }
 
   u8(value: number): this {
     this.#parts.push(Uint8Array.of(value));
+    return this;
+  }
+
+  u32(value: number): this {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32BE(value);
+    this.#parts.push(bytes);
+    return this;
+  }
+
+  /** Bytes without a length: the last of a message. */
+  rest(bytes: Uint8Array): this {
+    this.#parts.push(bytes);
     return this;
   }
 
@@ -47,9 +62,11 @@ export class MessageWriter {
 export class MessageReader {
   readonly #bytes: Uint8Array;
   readonly #kind: MessageKind;
+  readonly version: MessageVersion;
   #offset = HEADER_BYTES;
 
-  constructor(bytes: Uint8Array, kind: MessageKind) {
+  /** @param versions of this kind that are spoken here */
+  constructor(bytes: Uint8Array, kind: MessageKind, versions: readonly MessageVersion[] = [1]) {
     this.#bytes = bytes;
     this.#kind = kind;
     if (Buffer.compare(bytes.subarray(0, MAGIC.length), MAGIC) !== 0) {
@@ -58,13 +75,15 @@ export class MessageReader {
         `the tpm ${kind} does not begin with "ATPM": is it another attestor's?`,
       );
     }
-    const [version, sentKind] = bytes.subarray(MAGIC.length, HEADER_BYTES);
-    if (version !== VERSION) {
+    const [sentVersion, sentKind] = bytes.subarray(MAGIC.length, HEADER_BYTES);
+    const version = versions.find((spoken) => spoken === sentVersion);
+    if (version === undefined) {
       throw new SpiffeError(
         'TPM_DATA_INVALID',
-        `the tpm ${kind} has version ${version ?? 'none'}, version ${VERSION} is spoken here: update the older side`,
+        `the tpm ${kind} has version ${sentVersion ?? 'none'}, version ${versions.join(' or ')} is spoken here: update the older side`,
       );
     }
+    this.version = version;
     if (sentKind !== MESSAGE_KINDS[kind]) {
       throw new SpiffeError('TPM_DATA_INVALID', `a message of kind ${sentKind ?? 'none'} where the tpm ${kind} is due`);
     }
@@ -73,6 +92,17 @@ export class MessageReader {
   u8(what: string): number {
     const [value] = this.#take(1, what);
     return value ?? 0;
+  }
+
+  u32(what: string): number {
+    return Buffer.from(this.#take(4, what)).readUInt32BE();
+  }
+
+  /** All that is left, which shares memory with the message. */
+  rest(): Uint8Array {
+    const taken = this.#bytes.subarray(this.#offset);
+    this.#offset = this.#bytes.length;
+    return taken;
   }
 
   /** @param limits `min` and `max` length in bytes */

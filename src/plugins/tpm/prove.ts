@@ -1,10 +1,15 @@
+import { SpiffeError } from '../../spiffe/error.ts';
 import type { AkTemplateName } from '../../tpm/ak-templates.ts';
 import { qualifyingData } from '../../tpm/qualifying-data.ts';
 import { AttestationKeys } from '../../tpm-device/attestation-keys.ts';
 import { TpmDevice } from '../../tpm-device/device.ts';
 import { quotePcrs, requirePcrs } from '../../tpm-device/quote-pcrs.ts';
 import type { TpmAgentConfig } from './agent-config.ts';
+
 import { decodeChallenge, encodePayload, encodeResponse } from './codec.ts';
+import { type BootLog, decodeLogRequest, encodeLogChunk } from './log-codec.ts';
+import { LOG_PATH_KEYS } from './log-paths.ts';
+import { MeasuredLog } from './measured-log.ts';
 
 const AK_TEMPLATE_NAMES: Readonly<Record<TpmAgentConfig['ak_algorithm'], AkTemplateName>> = {
   'ec-p256': 'ecc-p256',
@@ -18,8 +23,9 @@ export interface ProofOptions {
 }
 
 /**
- * Proves to a server which TPM this is: yields the payload, receives the challenge, yields the response.
- * The TPM is held until the generator ends.
+ * Proves to a server which TPM this is: yields the payload, receives the challenge, yields the response, and then what the
+ * server asks for of the logs that it wants. The TPM is held until the response is made: logs are read after the quote, so
+ * that they have all that the quote has.
  *
  * @param csrPublicKey SubjectPublicKeyInfo (DER) of the key that is to be certified; empty under a host that does not tell
  * @throws SpiffeError `TPM_UNAVAILABLE`, `TPM_DATA_INVALID` for a challenge that is malformed
@@ -27,8 +33,24 @@ export interface ProofOptions {
 export async function* aidTpmAttestation(
   config: TpmAgentConfig,
   csrPublicKey: Uint8Array,
-  { signal, onKeys }: ProofOptions = {},
+  proofOptions: ProofOptions = {},
 ): AsyncGenerator<Uint8Array, void, Uint8Array> {
+  const { response, logs } = yield* proveKeys(config, csrPublicKey, proofOptions);
+  const request = yield response;
+  if (logs.length > 0) yield* sendLogs(config, logs, request);
+}
+
+interface Answer {
+  readonly response: Uint8Array;
+  /** What the server will ask for. */
+  readonly logs: readonly BootLog[];
+}
+
+async function* proveKeys(
+  config: TpmAgentConfig,
+  csrPublicKey: Uint8Array,
+  { signal, onKeys }: ProofOptions,
+): AsyncGenerator<Uint8Array, Answer, Uint8Array> {
   const options = { lockTimeoutMs: config.lock_timeout, ...(signal && { signal }) };
   await using tpm = await TpmDevice.open(config.tcti, options);
   await using keys = await AttestationKeys.load(tpm, {
@@ -38,7 +60,28 @@ export async function* aidTpmAttestation(
   });
   onKeys?.(keys);
   const challenge = yield attestationPayload(keys);
-  yield await answerChallenge(tpm, keys, { challenge, csrPublicKey });
+  const response = await answerChallenge(tpm, keys, { challenge, csrPublicKey });
+  return { response, logs: decodeChallenge(challenge).logs ?? [] };
+}
+
+/** Answers requests for parts of the logs for as long as they come. */
+async function* sendLogs(
+  config: Pick<TpmAgentConfig, (typeof LOG_PATH_KEYS)[BootLog]>,
+  wanted: readonly BootLog[],
+  first: Uint8Array,
+): AsyncGenerator<Uint8Array, void, Uint8Array> {
+  await using open = new AsyncDisposableStack();
+  const logs = new Map(
+    wanted.map((log) => [log, open.use(new MeasuredLog(config[LOG_PATH_KEYS[log]], LOG_PATH_KEYS[log]))]),
+  );
+  for (let message = first; ; ) {
+    const request = decodeLogRequest(message);
+    const log = logs.get(request.log);
+    if (log === undefined) {
+      throw new SpiffeError('TPM_DATA_INVALID', `the server asks for the ${request.log}, and did not announce that`);
+    }
+    message = yield encodeLogChunk(await log.read(request));
+  }
 }
 
 export function attestationPayload({ ek, ak }: AttestationKeys): Uint8Array {

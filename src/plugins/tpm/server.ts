@@ -2,19 +2,30 @@ import { defineServerNodeAttestor } from '../../plugin-sdk/index.ts';
 import { attestTpm, type TpmAttestorState } from './attest.ts';
 import { ClockMemory } from './clock-memory.ts';
 import { tpmServerConfig } from './config.ts';
+import { Slots } from './slots.ts';
 import { readTrustStore } from './trust-store.ts';
+
+/** Each may hold an event log and two parts of an IMA log: 3 MiB. */
+const RECEIVING_AT_ONCE = 16;
 
 /** Outlives a configuration: a TPM that went back is no better for a changed setting. */
 const clocks = new ClockMemory();
+const slots = new Slots(RECEIVING_AT_ONCE);
 
 /** Admits nodes by their TPM. No TPM is needed on this side. */
 export const tpmServerNodeAttestor = defineServerNodeAttestor({
   name: 'tpm',
   config: tpmServerConfig,
-  configure: async (config): Promise<TpmAttestorState> => ({ config, trust: await readTrustStore(config), clocks }),
-  attest: (payload, state, { trustDomain, csrPublicKey, log, now, randomBytes }) =>
+  configure: async (config): Promise<TpmAttestorState> => ({
+    config,
+    trust: await readTrustStore(config),
+    clocks,
+    slots,
+  }),
+  attest: (payload, state, { trustDomain, csrPublicKey, log, signal, now, randomBytes }) =>
     attestTpm(payload, state, {
       trustDomain,
+      signal,
       now,
       randomBytes,
       onProof: (message, facts) => log.info(message, facts),

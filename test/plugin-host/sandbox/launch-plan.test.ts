@@ -64,11 +64,23 @@ describe('the launcher’s command line', () => {
   });
 });
 
+const KERNEL_LOGS = [
+  '/sys/kernel/security/tpm0/binary_bios_measurements',
+  '/sys/kernel/security/ima/binary_runtime_measurements',
+];
+
 describe('what the tpm attestor needs', () => {
   test.each([
-    ['', { devices: ['/dev/tpmrm0'], network: 'none', user: 'own' }],
+    ['', { devices: ['/dev/tpmrm0'], network: 'none', user: 'own', readable: KERNEL_LOGS }],
     ['tcti = "device:/dev/tpm1"', { devices: ['/dev/tpm1'], network: 'none' }],
-    ['tcti = "swtpm:path=/run/swtpm/socket"', { readable: ['/run/swtpm'], network: 'none', user: 'host' }],
+    [
+      'tcti = "swtpm:path=/run/swtpm/socket"',
+      { readable: [...KERNEL_LOGS, '/run/swtpm'], network: 'none', user: 'host' },
+    ],
+    [
+      'event_log_path = "/a/events"\nima_log_path = "/a/ima"\ncommand_line_path = "/a/line"',
+      { readable: ['/a/events', '/a/ima', '/a/line'] },
+    ],
     ['tcti = "swtpm:host=10.0.0.1,port=2321"', { network: 'all' }],
     ['tcti = "tabrmd:bus_type=system"', { network: 'unix' }],
   ])('with %j', (data, expected) => {

@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'vitest';
+import { MAX_CHUNK_BYTES } from '../../src/plugins/tpm/log-codec.ts';
+import { MAX_LOG_BYTES } from '../../src/plugins/tpm/measured-boot.ts';
+import { deniedBy } from '../harness/denied.ts';
+import { MACHINES } from '../tpm/vectors.ts';
+import { bootedTpm, logsOf } from './recorded-boot.ts';
+import { type Attestation, attest } from './tpm-server-fixture.ts';
+
+const BOTH = { event_log: true, ima_log: true };
+const [machine, other] = MACHINES;
+const logs = logsOf(machine);
+const tpm = bootedTpm(machine);
+
+describe.each(MACHINES)('a machine as it was captured: %s', (name) => {
+  test.each([
+    ['the log has gone on since the quote', 'before'],
+    ['the quote has all of the log', 'after'],
+  ] as const)('is admitted where %s', async (_what, when) => {
+    const attestation = { tpm: bootedTpm(name, when), logs: logsOf(name), config: BOTH };
+    const { selectorValues } = await attest(attestation);
+    expect(selectorValues).toContain('reset_count:3');
+  });
+
+  test('is admitted with the log of events alone, and with that of IMA alone', async () => {
+    const booted = bootedTpm(name);
+    await attest({ tpm: booted, logs: logsOf(name), config: { event_log: true } });
+    await attest({ tpm: booted, logs: logsOf(name), config: { ima_log: true } });
+  });
+
+  test('in a bank that its kernel extends by padded SHA-1, where that was asked for alone', async () => {
+    const booted = bootedTpm(name);
+    const config = { event_log: true, pcr_bank: 'sha384' };
+    await attest({ tpm: booted, logs: logsOf(name), config });
+    const withIma = { ...config, ima_log: true };
+    await expect(attest({ tpm: booted, logs: logsOf(name), config: withIma })).rejects.toEqual(deniedBy('E38'));
+  });
+});
+
+test('an agent is asked for no log that the configuration does not want', async () => {
+  const asked: unknown[] = [];
+  await attest({ tpm, logs, onRequest: (request) => asked.push(request) });
+  expect(asked).toEqual([]);
+});
+
+test('a log is asked for in parts, up to the entry that the quote has', async () => {
+  const offsets: number[] = [];
+  const chunk: Attestation['chunk'] = (part, { length }) => {
+    const bytes = part.bytes.subarray(0, Math.min(length, 100));
+    return { ...part, bytes, state: bytes.length < part.bytes.length ? 'more' : part.state };
+  };
+  const onRequest: Attestation['onRequest'] = ({ log, offset }) => {
+    if (log === 'ima') offsets.push(offset);
+  };
+  await attest({ tpm, logs, config: BOTH, chunk, onRequest });
+  expect(offsets.length).toBeGreaterThan(20);
+  expect(offsets).toEqual(offsets.map((_offset, index) => index * 100));
+  expect(offsets.length * 100).toBeLessThan(logs.ima.length - 200);
+});
+
+/** A machine whose kernel measured nothing. */
+const withoutIma = bootedTpm(machine);
+withoutIma.setPcr('sha256', 10, new Uint8Array(32));
+
+const ofIma = (change: (bytes: Uint8Array) => Uint8Array): Attestation => ({
+  tpm,
+  logs: { ...logs, ima: change(logs.ima) },
+  config: BOTH,
+});
+const ofEvents = (change: (bytes: Uint8Array) => Uint8Array): Attestation => ({
+  tpm,
+  logs: { ...logs, event: change(logs.event) },
+  config: BOTH,
+});
+
+const REFUSED: readonly (readonly [string, string, Attestation])[] = [
+  ['D25', 'a log of events that is none', ofEvents(() => Buffer.alloc(100))],
+  ['D26', 'a log of events with a byte behind it', ofEvents((bytes) => Buffer.concat([bytes, Buffer.alloc(1)]))],
+  ['D28', 'the log of events of another machine', { tpm, logs: logsOf(other), config: { event_log: true } }],
+  ['E35', 'an entry of IMA that was edited', ofIma((bytes) => bytes.with(120, 1 ^ (bytes[120] ?? 0)))],
+  ['E38', 'the IMA log of another machine', { tpm, logs: { ...logs, ima: logsOf(other).ima }, config: BOTH }],
+  ['E38', 'an IMA log without entries', { tpm: withoutIma, logs: { ...logs, ima: new Uint8Array(0) }, config: BOTH }],
+  ['E39', 'an IMA log that is shorter than the quote', ofIma((bytes) => bytes.subarray(0, 400))],
+  [
+    'F42',
+    'a log that does not end',
+    { tpm, logs: { ...logs, event: Buffer.alloc(MAX_LOG_BYTES.event + 1) }, config: BOTH },
+  ],
+  [
+    'F42',
+    'more of a log than was asked for',
+    { ...ofIma(same), chunkBytes: (bytes) => Buffer.concat([bytes, Buffer.alloc(MAX_CHUNK_BYTES)]) },
+  ],
+  [
+    'F42',
+    'a few bytes of a log more than were asked for',
+    {
+      tpm,
+      logs: { ...logs, event: Buffer.alloc(MAX_LOG_BYTES.event) },
+      config: BOTH,
+      chunkBytes: (bytes) => Buffer.concat([bytes, Buffer.alloc(20)]),
+    },
+  ],
+  [
+    'F42',
+    'a part with nothing in it, though there is more',
+    { ...ofIma(same), chunk: (part) => ({ ...part, state: 'more', bytes: new Uint8Array(0) }) },
+  ],
+  ['F43', 'a part of another log', { ...ofIma(same), chunk: (part) => ({ ...part, log: 'ima' }) }],
+  ['F43', 'a part from elsewhere', { ...ofIma(same), chunk: (part) => ({ ...part, offset: 4 }) }],
+];
+
+test.each(REFUSED)('%s refuses %s', async (check, _what, attestation) => {
+  await expect(attest(attestation)).rejects.toEqual(deniedBy(check));
+});
+
+function same<T>(value: T): T {
+  return value;
+}
