@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { SoftwareTpm } from '../../src/testing/software-tpm.ts';
 import type { Swtpm } from '../../src/testing/swtpm.ts';
-import { imaEntryBytes, parseImaLog } from '../../src/tpm/ima/parse-ima-log.ts';
+import { parseImaLog } from '../../src/tpm/ima/parse-ima-log.ts';
 import type { ProverLogs } from '../harness/software-prover.ts';
 import { type Machine, readVector } from '../tpm/vectors.ts';
 
@@ -26,8 +26,11 @@ export function logsOf(machine: Machine): Required<Omit<ProverLogs, 'command lin
 /** The first entries of a captured IMA log, as bytes. */
 export function imaLogUpTo(machine: Machine, entryCount: number): Uint8Array {
   const bytes = readVector(machine, 'ima-binary.bin');
-  let end = 0;
-  for (let number = 0; number < entryCount; number++) end += imaEntryBytes(bytes.subarray(end), number) ?? 0;
+  const headerBytes = 4 + 20 + 4 + 4; // PCR, digest, two lengths
+  const lengths = parseImaLog(bytes).map(
+    ({ template, templateData }) => headerBytes + template.length + templateData.length,
+  );
+  const end = lengths.slice(0, entryCount).reduce((sum, length) => sum + length, 0);
   return bytes.subarray(0, end);
 }
 

@@ -275,6 +275,9 @@ describe('the configuration', () => {
       ek_algorithm: 'auto',
       ak_algorithm: 'ec-p256',
       endorsement_auth_path: undefined,
+      event_log_path: '/sys/kernel/security/tpm0/binary_bios_measurements',
+      ima_log_path: '/sys/kernel/security/ima/binary_runtime_measurements',
+      command_line_path: '/proc/cmdline',
       lock_timeout: 10_000,
     });
   });

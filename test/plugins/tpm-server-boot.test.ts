@@ -3,7 +3,7 @@ import { MAX_CHUNK_BYTES } from '../../src/plugins/tpm/log-codec.ts';
 import { MAX_LOG_BYTES } from '../../src/plugins/tpm/measured-boot.ts';
 import { deniedBy } from '../harness/denied.ts';
 import { MACHINES } from '../tpm/vectors.ts';
-import { bootedTpm, logsOf } from './recorded-boot.ts';
+import { bootedTpm, imaLogUpTo, logsOf } from './recorded-boot.ts';
 import { type Attestation, attest } from './tpm-server-fixture.ts';
 
 const BOTH = { event_log: true, ima_log: true };
@@ -18,7 +18,9 @@ describe.each(MACHINES)('a machine as it was captured: %s', (name) => {
   ] as const)('is admitted where %s', async (_what, when) => {
     const attestation = { tpm: bootedTpm(name, when), logs: logsOf(name), config: BOTH };
     const { selectorValues } = await attest(attestation);
-    expect(selectorValues).toContain('reset_count:3');
+    const isShim = name === 'shim-grub-secure-boot';
+    expect(selectorValues).toContain(isShim ? 'secure_boot:enabled' : 'secure_boot:disabled');
+    expect(selectorValues.some((value) => value.startsWith('kernel:cmdline:sha256:'))).toBe(isShim);
   });
 
   test('is admitted with the log of events alone, and with that of IMA alone', async () => {
@@ -42,7 +44,7 @@ test('an agent is asked for no log that the configuration does not want', async 
   expect(asked).toEqual([]);
 });
 
-test('a log is asked for in parts, up to the entry that the quote has', async () => {
+test('a log is asked for part by part until it ends', async () => {
   const offsets: number[] = [];
   const chunk: Attestation['chunk'] = (part, { length }) => {
     const bytes = part.bytes.subarray(0, Math.min(length, 100));
@@ -52,9 +54,8 @@ test('a log is asked for in parts, up to the entry that the quote has', async ()
     if (log === 'ima') offsets.push(offset);
   };
   await attest({ tpm, logs, config: BOTH, chunk, onRequest });
-  expect(offsets.length).toBeGreaterThan(20);
   expect(offsets).toEqual(offsets.map((_offset, index) => index * 100));
-  expect(offsets.length * 100).toBeLessThan(logs.ima.length - 200);
+  expect(offsets.length).toBe(Math.ceil(logs.ima.length / 100));
 });
 
 /** A machine whose kernel measured nothing. */
@@ -79,7 +80,7 @@ const REFUSED: readonly (readonly [string, string, Attestation])[] = [
   ['E35', 'an entry of IMA that was edited', ofIma((bytes) => bytes.with(120, 1 ^ (bytes[120] ?? 0)))],
   ['E38', 'the IMA log of another machine', { tpm, logs: { ...logs, ima: logsOf(other).ima }, config: BOTH }],
   ['E38', 'an IMA log without entries', { tpm: withoutIma, logs: { ...logs, ima: new Uint8Array(0) }, config: BOTH }],
-  ['E39', 'an IMA log that is shorter than the quote', ofIma((bytes) => bytes.subarray(0, 400))],
+  ['E39', 'an IMA log that is shorter than the quote', ofIma(() => imaLogUpTo(machine, 5))],
   [
     'F42',
     'a log that does not end',

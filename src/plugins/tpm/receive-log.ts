@@ -8,26 +8,23 @@ export interface ReceiveLogOptions {
   readonly offset?: number;
   /** Of the whole log, what is before `offset` included. */
   readonly maxBytes: number;
-  /** @returns whether more is wanted. */
-  readonly take: (part: Uint8Array) => Promise<boolean> | boolean;
+  readonly take: (part: Uint8Array) => void;
   /** Throws where an answer was too late. */
   readonly requireInTime: () => Promise<void>;
 }
 
-/** Whether the log ended, the receiver had enough, or the node keeps none. */
-export type Received = 'end' | 'enough' | 'absent';
-
 /**
  * Asks a node for a log, part by part: yields requests, receives parts. It is the server that says how much it takes, so
- * nothing larger is ever held than one part, nor more taken than `maxBytes`.
+ * nothing larger ever comes than one part, nor more than `maxBytes`.
  *
+ * @returns whether the node has that log.
  * @throws SpiffeError `ATTESTATION_DENIED` (F42 for a part or a log that is too large or never ends, F43 for a part that
- *   was not asked for), or what `take` refuses with
+ *   was not asked for)
  */
 export async function* receiveLog(
   log: BootLog,
   { offset: start = 0, maxBytes, take, requireInTime }: ReceiveLogOptions,
-): AsyncGenerator<Uint8Array, Received, Uint8Array> {
+): AsyncGenerator<Uint8Array, boolean, Uint8Array> {
   for (let offset = start; ; ) {
     requireCheck(
       'F42',
@@ -43,7 +40,7 @@ export async function* receiveLog(
       part.log === log && part.offset === offset,
       `a part of the ${NAMES[part.log]} from byte ${part.offset} came, where the ${NAMES[log]} from byte ${offset} was asked for`,
     );
-    if (part.state === 'absent') return 'absent';
+    if (part.state === 'absent') return false;
     const { length } = part.bytes;
     requireCheck(
       'F42',
@@ -52,8 +49,8 @@ export async function* receiveLog(
     );
     const isMoving = part.state === 'end' || length > 0;
     requireCheck('F42', isMoving, `an empty part of the ${NAMES[log]} came, and there is to be more`);
-    if (length > 0 && !(await take(part.bytes))) return 'enough';
-    if (part.state === 'end') return 'end';
+    take(part.bytes);
+    if (part.state === 'end') return true;
     offset += length;
   }
 }

@@ -5,8 +5,8 @@ import { tpmServerConfig } from './config.ts';
 import { Slots } from './slots.ts';
 import { readTrustStore } from './trust-store.ts';
 
-/** Each may hold an event log and two parts of an IMA log: 3 MiB. */
-const RECEIVING_AT_ONCE = 16;
+/** Each may hold an event log and an IMA log: 33 MiB, and what is read of them. */
+const RECEIVING_AT_ONCE = 4;
 
 /** Outlives a configuration: a TPM that went back is no better for a changed setting. */
 const clocks = new ClockMemory();

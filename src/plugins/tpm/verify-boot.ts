@@ -1,6 +1,8 @@
-import { judgeEvents } from '../../tpm/event-log/judge-events.ts';
-import { parseEventLog } from '../../tpm/event-log/parse-event-log.ts';
-import { replayEventLog, requireReplay } from '../../tpm/event-log/replay.ts';
+import { readBootFacts } from '../../tpm/boot/read-boot-facts.ts';
+import { parseImaLog } from '../../tpm/ima/parse-ima-log.ts';
+import { requireBootAggregate, requireImaPrefix } from '../../tpm/ima/replay-ima-log.ts';
+import { bootSelectors } from '../../tpm/policy/boot-selectors.ts';
+import { judge } from '../../tpm/policy/judge.ts';
 import type { VerifiedQuote } from '../../tpm/quote.ts';
 import type { AnswerDeadline } from './answer-deadline.ts';
 import type { TpmAttestContext, TpmAttestorState } from './attest.ts';
@@ -24,6 +26,8 @@ export interface VerifiedBoot {
   readonly selectorValues: readonly string[];
 }
 
+const POSITION = 10;
+
 /**
  * Receives the logs of a node whose quote has been verified, and replays them to it.
  *
@@ -36,21 +40,22 @@ export async function* verifyBoot(
   using _slot = await slots.take(signal);
   await deadline.begin();
   const bank = config.pcr_bank;
-  const received = yield* receiveBootLogs({
+  const { imaLog, ...received } = yield* receiveBootLogs({
     logs,
-    bank,
-    quote,
-    ima: { isPaddedSha1: config.ima_padded_sha1, onEntry: () => {} },
+    imaOffset: 0,
     requireInTime: () => deadline.requireInTime(),
   });
-  if (received.eventLog !== undefined) {
-    const log = parseEventLog(received.eventLog);
-    requireReplay(replayEventLog(log, bank), quote.pcrs);
-    judgeEvents(log, bank);
-    onProof('event log replays to the quote', { events: String(log.events.length) });
+  const facts = readBootFacts({ bank, quoted: new Map([[bank, quote.pcrs]]), ...received });
+  if (received.eventLog !== undefined)
+    onProof('event log replays to the quote', { bytes: String(received.eventLog.length) });
+  if (imaLog !== undefined) {
+    const entries = parseImaLog(imaLog);
+    requireBootAggregate(entries, (name) => (name === bank ? quote.pcrs : undefined));
+    const { entryCount } = requireImaPrefix(entries, quote.pcrs.get(POSITION) ?? new Uint8Array(0), {
+      bank,
+      isPaddedSha1: config.ima_padded_sha1,
+    });
+    onProof('IMA log replays to the quote', { entries: String(entryCount) });
   }
-  if (received.ima !== undefined) {
-    onProof('IMA log replays to the quote', { entries: String(received.ima.entryCount) });
-  }
-  return { selectorValues: [] };
+  return { selectorValues: bootSelectors(facts, judge([], facts)) };
 }

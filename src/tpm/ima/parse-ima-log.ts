@@ -20,9 +20,7 @@ export interface ImaEntry {
 
 /** A hundred thousand entries have 10 to 30 MiB. */
 export const MAX_IMA_LOG_BYTES = 64 * 1024 * 1024;
-export const MAX_IMA_ENTRIES = 500_000;
-/** PCR, digest and the length of the template's name. */
-const HEADER_BYTES = 4 + 20 + 4;
+const MAX_ENTRIES = 500_000;
 const MAX_TEMPLATE_NAME_BYTES = 64;
 const MAX_TEMPLATE_BYTES = 1024 * 1024;
 const SHA1_BYTES = 20;
@@ -45,34 +43,21 @@ export function parseImaLog(bytes: Uint8Array): readonly ImaEntry[] {
   const reader = new LogReader(bytes, 'the IMA log');
   const entries: ImaEntry[] = [];
   while (reader.remaining > 0) {
-    requireCheck('E37', entries.length < MAX_IMA_ENTRIES, `the IMA log has more than ${MAX_IMA_ENTRIES} entries`);
-    entries.push(readImaEntry(reader, entries.length));
+    requireCheck('E37', entries.length < MAX_ENTRIES, `the IMA log has more than ${MAX_ENTRIES} entries`);
+    entries.push(readEntry(reader, entries.length));
   }
   return entries;
 }
 
-/**
- * How many bytes the entry at the beginning of these has, as far as they tell: undefined where more of them are needed first.
- *
- * @throws SpiffeError `ATTESTATION_DENIED` (E37) for more than any entry has
- */
-export function imaEntryBytes(bytes: Uint8Array, number: number): number | undefined {
-  if (bytes.length < HEADER_BYTES) return undefined;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const nameBytes = requireNameLength(view.getUint32(HEADER_BYTES - 4, true), number);
-  const nameEnd = HEADER_BYTES + nameBytes;
-  if (bytes.length < nameEnd) return undefined;
-  const isLegacy = Buffer.from(bytes.subarray(HEADER_BYTES, nameEnd)).toString('latin1') === LEGACY_TEMPLATE;
-  const lengthAt = nameEnd + (isLegacy ? SHA1_BYTES : 0);
-  if (bytes.length < lengthAt + 4) return undefined;
-  return lengthAt + 4 + requireDataLength(view.getUint32(lengthAt, true), number);
-}
-
-/** @param reader stands at the beginning of an entry. @throws SpiffeError `ATTESTATION_DENIED` (D26, E35, E37) */
-export function readImaEntry(reader: LogReader, number: number): ImaEntry {
+function readEntry(reader: LogReader, number: number): ImaEntry {
   const pcr = reader.u32();
   const templateDigest = reader.take(SHA1_BYTES);
-  const nameLength = requireNameLength(reader.u32(), number);
+  const nameLength = reader.u32();
+  requireCheck(
+    'E37',
+    nameLength > 0 && nameLength <= MAX_TEMPLATE_NAME_BYTES,
+    `IMA entry ${number} has a template name of ${nameLength} bytes, 1 to ${MAX_TEMPLATE_NAME_BYTES} are allowed`,
+  );
   const template = Buffer.from(reader.take(nameLength)).toString('latin1');
   requireCheck('E37', /^[a-z0-9|-]+$/.test(template), `IMA entry ${number} has a template name that is none`);
   const templateData = template === LEGACY_TEMPLATE ? readLegacy(reader, number) : readSized(reader, number);
@@ -86,25 +71,13 @@ export function readImaEntry(reader: LogReader, number: number): ImaEntry {
 }
 
 function readSized(reader: LogReader, number: number): Uint8Array {
-  return reader.take(requireDataLength(reader.u32(), number));
-}
-
-function requireNameLength(length: number, number: number): number {
-  requireCheck(
-    'E37',
-    length > 0 && length <= MAX_TEMPLATE_NAME_BYTES,
-    `IMA entry ${number} has a template name of ${length} bytes, 1 to ${MAX_TEMPLATE_NAME_BYTES} are allowed`,
-  );
-  return length;
-}
-
-function requireDataLength(length: number, number: number): number {
+  const length = reader.u32();
   requireCheck(
     'E37',
     length <= MAX_TEMPLATE_BYTES,
     `IMA entry ${number} has ${length} bytes of data, at most ${MAX_TEMPLATE_BYTES} are read`,
   );
-  return length;
+  return reader.take(length);
 }
 
 /** What is hashed is the digest and the name, filled up with zeros. */

@@ -35,68 +35,24 @@ export function requireImaPrefix(
   value: Uint8Array,
   { bank, isPaddedSha1 = false }: ImaReplayOptions,
 ): ImaPrefix {
-  const replay = new ImaReplay({ bank, isPaddedSha1 });
+  const { size } = TPM_HASHES[bank];
+  const extended = Buffer.alloc(size * 2);
+  const violation = Buffer.alloc(size, 0xff);
+  let violationCount = 0;
   for (const entry of entries) {
-    if (replay.gives(value)) break;
-    replay.extend(entry);
-  }
-  replay.requireGiven(value);
-  return replay.prefix;
-}
-
-/** Extends PCR 10 entry by entry. */
-export class ImaReplay {
-  readonly #bank: ReplayedBank;
-  readonly #isPaddedSha1: boolean;
-  readonly #size: number;
-  /** The PCR's value, and room for what extends it. */
-  readonly #extended: Buffer;
-  readonly #violation: Buffer;
-  #entryCount: number;
-  #violationCount: number;
-
-  /** @param from where an earlier replay came to; the beginning of a boot by default. */
-  constructor(
-    { bank, isPaddedSha1 = false }: ImaReplayOptions,
-    from: ImaPrefix & { readonly value: Uint8Array } = { entryCount: 0, violationCount: 0, value: new Uint8Array(0) },
-  ) {
-    this.#bank = bank;
-    this.#isPaddedSha1 = isPaddedSha1;
-    this.#size = TPM_HASHES[bank].size;
-    this.#extended = Buffer.alloc(this.#size * 2);
-    this.#extended.set(from.value.subarray(0, this.#size));
-    this.#violation = Buffer.alloc(this.#size, 0xff);
-    this.#entryCount = from.entryCount;
-    this.#violationCount = from.violationCount;
-  }
-
-  get prefix(): ImaPrefix {
-    return { entryCount: this.#entryCount, violationCount: this.#violationCount };
-  }
-
-  gives(value: Uint8Array): boolean {
-    return this.#extended.compare(value, 0, value.length, 0, this.#size) === 0;
-  }
-
-  /** @throws SpiffeError `ATTESTATION_DENIED` (E37) for an entry of another PCR */
-  extend(entry: ImaEntry): void {
+    if (extended.compare(value, 0, value.length, 0, size) === 0) return { entryCount: entry.number, violationCount };
     requireCheck('E37', entry.pcr === IMA_PCR, `IMA entry ${entry.number} is for PCR ${entry.pcr}, not ${IMA_PCR}`);
-    const digest = entry.isViolation ? this.#violation : digestOf(entry, this.#bank, this.#isPaddedSha1);
-    this.#extended.fill(0, this.#size);
-    this.#extended.set(digest, this.#size);
-    this.#extended.set(hash(this.#bank, this.#extended, 'buffer'));
-    this.#entryCount += 1;
-    if (entry.isViolation) this.#violationCount += 1;
+    if (entry.isViolation) violationCount += 1;
+    extended.fill(0, size);
+    extended.set(entry.isViolation ? violation : digestOf(entry, bank, isPaddedSha1), size);
+    extended.set(hash(bank, extended, 'buffer'));
   }
-
-  /** Once there are no more entries. @throws SpiffeError `ATTESTATION_DENIED` (E39) */
-  requireGiven(value: Uint8Array): void {
-    requireCheck(
-      'E39',
-      this.gives(value),
-      `PCR ${IMA_PCR} is ${hex(value)} in bank ${this.#bank}, which no part of the IMA log from its beginning gives; all ${this.#entryCount} entries give ${hex(this.#extended.subarray(0, this.#size))}`,
-    );
-  }
+  requireCheck(
+    'E39',
+    extended.compare(value, 0, value.length, 0, size) === 0,
+    `PCR ${IMA_PCR} is ${hex(value)} in bank ${bank}, which no part of the IMA log from its beginning gives; all ${entries.length} entries give ${hex(extended.subarray(0, size))}`,
+  );
+  return { entryCount: entries.length, violationCount };
 }
 
 function digestOf({ templateDigest, templateData }: ImaEntry, bank: ReplayedBank, isPaddedSha1: boolean): Uint8Array {
