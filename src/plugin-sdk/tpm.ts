@@ -10,11 +10,24 @@ export {
   type CommandLineFacts,
   type EventReference,
   type Fact,
+  type FirmwareFacts,
+  type GrubFacts,
+  type ImaCheckpoint,
+  type ImaFacts,
+  type ImaFile,
   isKnown,
+  type LoaderFacts,
   type SecureBootFacts,
+  type UkiFacts,
   type Unknown,
 } from '../tpm/boot/boot-facts.ts';
-export { type BootEvidence, type QuotedPcrs, readBootFacts } from '../tpm/boot/read-boot-facts.ts';
+export type { ImaEvidence } from '../tpm/boot/ima-facts.ts';
+export {
+  type BootEvidence,
+  type QuotedPcrs,
+  readBootFacts,
+  readBootFactsInSlices,
+} from '../tpm/boot/read-boot-facts.ts';
 export { verifyCertification } from '../tpm/certification.ts';
 export {
   EK_TEMPLATES,
@@ -39,7 +52,17 @@ export {
 } from '../tpm/pcr-selection.ts';
 export type { BootPolicy } from '../tpm/policy/boot-policy.ts';
 export { bootSelectors } from '../tpm/policy/boot-selectors.ts';
-export { judge, type PolicyRefusal, REFUSAL_FOR_PEER, type Verdict } from '../tpm/policy/judge.ts';
+export {
+  judge,
+  judgeInSlices,
+  nextImaCheckpoint,
+  type PolicyRefusal,
+  REFUSAL_FOR_PEER,
+  type Verdict,
+} from '../tpm/policy/judge.ts';
+export type { JudgeContext } from '../tpm/policy/judge-context.ts';
+export { pcrsRead } from '../tpm/policy/pcrs-read.ts';
+export { policyDigest } from '../tpm/policy/policy-digest.ts';
 export { type PublicArea, parsePublic, parsePublicArea } from '../tpm/public-area.ts';
 export { spkiOfPublicArea } from '../tpm/public-key.ts';
 export { qualifyingData } from '../tpm/qualifying-data.ts';

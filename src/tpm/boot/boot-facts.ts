@@ -25,8 +25,86 @@ export interface BootFacts {
   readonly pcrs: ReadonlyMap<number, Uint8Array>;
   /** Separators by which the firmware says that it failed. */
   readonly failures: readonly EventReference[];
+  readonly firmware: Fact<FirmwareFacts>;
   readonly secureBoot: Fact<SecureBootFacts>;
+  readonly loaders: Fact<LoaderFacts>;
+  readonly grub: Fact<GrubFacts>;
+  readonly uki: Fact<UkiFacts>;
   readonly commandLine: Fact<CommandLineFacts>;
+  readonly ima: Fact<ImaFacts>;
+}
+
+/** PCR 0. */
+export interface FirmwareFacts {
+  /** EV_S_CRTM_VERSION, which may be empty. */
+  readonly version: string;
+  readonly event: EventReference;
+}
+
+/** PCR 4. */
+export interface LoaderFacts {
+  /** Every image that ran before the operating system, in order: shim, GRUB, a kernel. At least one. */
+  readonly images: readonly MeasuredDigest[];
+}
+
+/** PCR 8 and 9. */
+export interface GrubFacts {
+  /** Commands and command lines alike, in order. */
+  readonly commands: readonly MeasuredText[];
+  /** Files that GRUB read, and what the kernel's EFI stub was handed; but for a command line that is told apart. */
+  readonly files: readonly MeasuredDigest[];
+}
+
+/** A unified kernel image, started by systemd-stub: PCR 11, 12 and 13. */
+export interface UkiFacts {
+  /** By name, such as `.linux`, in canonical order. At least one. */
+  readonly sections: ReadonlyMap<string, MeasuredDigest>;
+  /** What it was given besides and is no command line: credentials, addons, system extensions. */
+  readonly extensions: readonly MeasuredDigest[];
+  /** How far systemd says the boot has come, such as `enter-initrd`. */
+  readonly phases: readonly string[];
+}
+
+/** PCR 10. */
+export interface ImaFacts {
+  /** Entries that the quote vouches for, from the first on. */
+  readonly entryCount: number;
+  /** Of these. */
+  readonly violationCount: number;
+  /** The last violation of those in {@link files}. */
+  readonly violation: EventReference | undefined;
+  /** Whether the bank is no better than SHA-1. */
+  readonly isPaddedSha1: boolean;
+  /** What was measured, but for `boot_aggregate`: all, or what came after {@link after}. */
+  readonly files: readonly ImaFile[];
+  /** Where an earlier reading ended that this one goes on from. */
+  readonly after: ImaCheckpoint | undefined;
+  /** PCR 10 after these entries. */
+  readonly pcr: Uint8Array;
+}
+
+export interface ImaFile {
+  /** From 0 in the log. */
+  readonly number: number;
+  readonly template: string;
+  /** The path; undefined for an entry that cannot be read, and for a violation, whose name is not authenticated. */
+  readonly name: string | undefined;
+  readonly isViolation: boolean;
+  /** `sha256:<hex>`, of fs-verity `verity:sha256:<hex>`; empty where nothing can be read. */
+  readonly digest: string;
+  /** Of `security.ima`; empty where there is none. */
+  readonly signature: Uint8Array;
+}
+
+/** How far an IMA log was read and judged, so that the next quote needs only what came after. */
+export interface ImaCheckpoint {
+  readonly entryCount: number;
+  readonly violationCount: number;
+  /** PCR 10 after these, in the bank. */
+  readonly pcr: Uint8Array;
+  readonly isPaddedSha1: boolean;
+  /** Digests of the policies whose rule on IMA held for every entry so far. */
+  readonly allowedBy: readonly string[];
 }
 
 /** PCR 7. */

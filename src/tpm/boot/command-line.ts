@@ -4,11 +4,14 @@ import { EVENT_TYPE } from '../event-log/event-types.ts';
 import type { JudgedEvent } from '../event-log/judge-events.ts';
 import { LogReader } from '../log-reader.ts';
 import type { CommandLine, CommandLineFacts, MeasuredDigest } from './boot-facts.ts';
-import { type MeasuredEvents, referenceTo } from './measured-events.ts';
+import { isSeparator, type MeasuredEvents, referenceTo } from './measured-events.ts';
+import { readSections } from './uki-sections.ts';
 
 /** A rule about the command line reads all of these: whoever may leave one out can hide another line in it. */
 export const COMMAND_LINE_PCRS: readonly number[] = [8, 9, 11, 12];
-const [GRUB_PCR, KERNEL_PCR, , SYSTEMD_PCR] = [8, 9, 11, 12] as const;
+export const GRUB_PCR = 8;
+export const KERNEL_PCR = 9;
+const SYSTEMD_PCR = 12;
 const KERNEL_COMMAND_LINE = 'kernel_cmdline: ';
 const GRUB_COMMAND = 'grub_cmd: ';
 /** GRUB's commands that say what a kernel is started with. */
@@ -26,82 +29,115 @@ const KERNEL_COMMANDS: ReadonlySet<string> = new Set([
 /** LOAD_OPTIONS_EVENT_TAG_ID of Linux's EFI stub. */
 const LOAD_OPTIONS_TAG = 0x8f3b_22ed;
 
+interface Reading {
+  readonly lines: readonly CommandLine[];
+  readonly unread: readonly MeasuredDigest[];
+}
+
 /**
  * Finds every text that may be the kernel's command line. Whether GRUB's text is a command or the command line is not
  * measured, so the arguments of its `linux` commands count as well: what was really used cannot be called a command and be
  * followed by a better one.
  *
- * @param hint believed where the EFI stub measured it
- * @throws SpiffeError `ATTESTATION_DENIED` (C22, D29)
+ * @param hint the text of /proc/cmdline, believed where a digest is of it
+ * @throws SpiffeError `ATTESTATION_DENIED` (C22, D29, D34)
  */
 export function readCommandLine(events: MeasuredEvents, hint: string | undefined): CommandLineFacts {
-  const unread: MeasuredDigest[] = [];
-  const lines = [...readGrub(events, unread), ...readEfiStub(events, hint), ...readSystemdStub(events, unread)];
+  const [grub, systemd] = [readGrub(events), readSystemdStub(events)];
+  const lines = [...grub.lines, ...readEfiStub(events, hint), ...readSection(events, hint), ...systemd.lines];
   requireCheck('D29', lines.length > 0, 'no event of PCR 8, 9, 11 or 12 is a command line of the kernel');
+  return { lines, unread: [...grub.unread, ...systemd.unread] };
+}
+
+function readGrub(events: MeasuredEvents): Reading {
+  const lines: CommandLine[] = [];
+  const unread: MeasuredDigest[] = [];
+  for (const judged of events.of(GRUB_PCR)) {
+    if (isSeparator(judged)) continue;
+    const found = readGrubText(judged);
+    if (found === undefined) unread.push(events.toDigest(judged.event));
+    else if (found.commandLine !== undefined) lines.push(toLine('grub', found.commandLine, judged, events));
+  }
   return { lines, unread };
 }
 
-function readGrub(events: MeasuredEvents, unread: MeasuredDigest[]): readonly CommandLine[] {
-  return events.of(GRUB_PCR).flatMap(({ event, isAuthenticated }) => {
-    if (event.type === EVENT_TYPE.EV_SEPARATOR) return [];
-    if (event.type !== EVENT_TYPE.EV_IPL || !isAuthenticated) {
-      unread.push(events.toDigest(event));
-      return [];
-    }
-    const text = findGrubLine(Buffer.from(event.data).toString('utf8').replace(/\0$/, ''));
-    return text === undefined
-      ? []
-      : [{ source: 'grub', text, digest: events.digestOf(event), event: referenceTo(event) } as const];
-  });
-}
-
-function findGrubLine(logged: string): string | undefined {
-  if (logged.startsWith(KERNEL_COMMAND_LINE)) return logged.slice(KERNEL_COMMAND_LINE.length);
-  const command = logged.slice(GRUB_COMMAND.length);
-  const end = command.indexOf(' ');
-  return end > 0 && KERNEL_COMMANDS.has(command.slice(0, end)) ? command.slice(end + 1) : undefined;
+/** Undefined for what is no text that was measured. */
+export function readGrubText({
+  event: { type, data },
+  isAuthenticated,
+}: JudgedEvent): { readonly text: string; readonly commandLine: string | undefined } | undefined {
+  const logged = Buffer.from(data).toString('utf8').replace(/\0$/, '');
+  if (type !== EVENT_TYPE.EV_IPL || !isAuthenticated || logged.includes('\ufffd')) return undefined;
+  if (logged.startsWith(KERNEL_COMMAND_LINE)) {
+    const text = logged.slice(KERNEL_COMMAND_LINE.length);
+    return { text, commandLine: text };
+  }
+  const text = logged.slice(GRUB_COMMAND.length);
+  const end = text.indexOf(' ');
+  const isKernel = end > 0 && KERNEL_COMMANDS.has(text.slice(0, end));
+  return { text, commandLine: isKernel ? text.slice(end + 1) : undefined };
 }
 
 /**
  * The stub measures before anything else that the kernel measures, so only the first event of PCR 9 can be its, and only
  * where no GRUB has measured files there: anything later may have been added by who is root.
  */
-function readEfiStub(events: MeasuredEvents, hint: string | undefined): readonly CommandLine[] {
+export function findEfiStubEvent(events: MeasuredEvents): JudgedEvent | undefined {
   const [first] = events.of(KERNEL_PCR);
-  if (first === undefined || events.of(GRUB_PCR).length > 0 || !isLoadOptions(first)) return [];
-  const digest = events.digestOf(first.event);
-  const isHinted = hint !== undefined && digestOfText(events, hint) === digest;
-  return [{ source: 'efi-stub', text: isHinted ? hint : undefined, digest, event: referenceTo(first.event) }];
+  return first !== undefined && events.of(GRUB_PCR).length === 0 && isLoadOptions(first) ? first : undefined;
+}
+
+function readEfiStub(events: MeasuredEvents, hint: string | undefined): readonly CommandLine[] {
+  const found = findEfiStubEvent(events);
+  if (found === undefined) return [];
+  const candidates = hint === undefined ? [] : [Buffer.from(`${hint}\0`, 'utf16le')];
+  const isHinted = hasDigest(candidates, events.digestOf(found.event), events);
+  return [toLine('efi-stub', isHinted ? hint : undefined, found, events)];
 }
 
 function isLoadOptions({ event: { type, data } }: JudgedEvent): boolean {
-  return (
-    type === EVENT_TYPE.EV_EVENT_TAG &&
-    data.length >= 4 &&
-    new LogReader(data, 'a tagged event').u32() === LOAD_OPTIONS_TAG
-  );
+  const isTagged = type === EVENT_TYPE.EV_EVENT_TAG && data.length >= 4;
+  return isTagged && new LogReader(data, 'a tagged event').u32() === LOAD_OPTIONS_TAG;
 }
 
-function digestOfText({ bank }: MeasuredEvents, text: string): string {
-  return createHash(bank)
-    .update(Buffer.from(`${text}\0`, 'utf16le'))
-    .digest('hex');
+/** Of a unified kernel image, which holds it as a file. */
+function readSection(events: MeasuredEvents, hint: string | undefined): readonly CommandLine[] {
+  const section = readSections(events).get('.cmdline');
+  if (section === undefined) return [];
+  const { digest, event } = section;
+  const candidates = hint === undefined ? [] : ['', '\0', '\n'].map((end) => Buffer.from(`${hint}${end}`));
+  return [{ source: 'uki', text: hasDigest(candidates, digest, events) ? hint : undefined, digest, event }];
 }
 
-function readSystemdStub(events: MeasuredEvents, unread: MeasuredDigest[]): readonly CommandLine[] {
-  return events.of(SYSTEMD_PCR).flatMap(({ event, isAuthenticated }) => {
-    if (event.type === EVENT_TYPE.EV_SEPARATOR) return [];
-    const text = isAuthenticated ? findUtf16(event.data) : undefined;
-    if (text === undefined) {
-      unread.push(events.toDigest(event));
-      return [];
-    }
-    return [{ source: 'systemd-stub', text, digest: events.digestOf(event), event: referenceTo(event) } as const];
-  });
+/** What systemd-stub was handed: command lines, and what else it measures into PCR 12. */
+export function readSystemdStub(events: MeasuredEvents): Reading {
+  const lines: CommandLine[] = [];
+  const unread: MeasuredDigest[] = [];
+  for (const judged of events.of(SYSTEMD_PCR)) {
+    if (isSeparator(judged)) continue;
+    const text = judged.isAuthenticated ? findUtf16(judged.event.data) : undefined;
+    if (text === undefined) unread.push(events.toDigest(judged.event));
+    else lines.push(toLine('systemd-stub', text, judged, events));
+  }
+  return { lines, unread };
 }
 
-/** UTF-16 with a NUL behind it, and none before. */
+/** With a NUL behind it, and none before. */
 function findUtf16(data: Uint8Array): string | undefined {
   const text = Buffer.from(data).toString('utf16le');
-  return data.length % 2 === 0 && text.indexOf('\0') === text.length - 1 ? text.slice(0, -1) : undefined;
+  const isExact = data.length % 2 === 0 && text.indexOf('\0') === text.length - 1 && text.isWellFormed();
+  return isExact ? text.slice(0, -1) : undefined;
+}
+
+function toLine(
+  source: CommandLine['source'],
+  text: string | undefined,
+  { event }: JudgedEvent,
+  events: MeasuredEvents,
+): CommandLine {
+  return { source, text, digest: events.digestOf(event), event: referenceTo(event) };
+}
+
+function hasDigest(candidates: readonly Uint8Array[], digest: string, { bank }: MeasuredEvents): boolean {
+  return candidates.some((bytes) => createHash(bank).update(bytes).digest('hex') === digest);
 }

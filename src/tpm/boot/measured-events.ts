@@ -6,14 +6,18 @@ import { type JudgedEvent, judgeEvents } from '../event-log/judge-events.ts';
 import { type LogEvent, parseEventLog } from '../event-log/parse-event-log.ts';
 import { replayEventLog, requireReplay } from '../event-log/replay.ts';
 import type { EventReference, MeasuredDigest } from './boot-facts.ts';
+import { findPhases, PHASE_PCR } from './boot-phases.ts';
 
 /** The events of a log whose replay a quote confirms, by PCR. */
 export class MeasuredEvents {
   readonly bank: StrongHash;
+  /** What systemd measured into PCR 11 after the log ended. */
+  readonly phases: readonly string[];
   readonly #pcrs: ReadonlyMap<number, readonly JudgedEvent[]>;
 
-  private constructor(bank: StrongHash, pcrs: ReadonlyMap<number, readonly JudgedEvent[]>) {
+  private constructor(bank: StrongHash, phases: readonly string[], pcrs: ReadonlyMap<number, readonly JudgedEvent[]>) {
     this.bank = bank;
+    this.phases = phases;
     this.#pcrs = pcrs;
   }
 
@@ -23,12 +27,19 @@ export class MeasuredEvents {
    */
   static read(bytes: Uint8Array, bank: StrongHash, quoted: ReadonlyMap<number, Uint8Array>): MeasuredEvents {
     const log = parseEventLog(bytes);
-    requireReplay(replayEventLog(log, bank), quoted);
+    const replayed = replayEventLog(log, bank);
+    const phased = replayed[PHASE_PCR];
+    const phases =
+      phased !== undefined && phased.eventCount > 0
+        ? findPhases(bank, phased.value, quoted.get(PHASE_PCR) ?? phased.value)
+        : undefined;
+    const others = new Map([...quoted].filter(([index]) => index !== PHASE_PCR));
+    requireReplay(replayed, phases === undefined ? quoted : others);
     const pcrs = new Map<number, JudgedEvent[]>([...quoted.keys()].map((index) => [index, []]));
     for (const judged of judgeEvents(log, bank)) {
       if (judged.event.type !== EVENT_TYPE.EV_NO_ACTION) pcrs.get(judged.event.pcr)?.push(judged);
     }
-    return new MeasuredEvents(bank, pcrs);
+    return new MeasuredEvents(bank, phases ?? [], pcrs);
   }
 
   /**
@@ -59,3 +70,6 @@ export class MeasuredEvents {
 export function referenceTo({ number, pcr, type }: LogEvent): EventReference {
   return { number, pcr, type: eventTypeName(type) };
 }
+
+export const isSeparator = ({ event: { type } }: JudgedEvent): boolean => type === EVENT_TYPE.EV_SEPARATOR;
+export const isText = (data: Uint8Array): boolean => data.every((byte) => byte >= 0x20 && byte < 0x7f);

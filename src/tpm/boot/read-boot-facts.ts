@@ -1,10 +1,16 @@
 import { isSpiffeError } from '../../spiffe/error.ts';
 import type { StrongHash } from '../algorithms.ts';
 import { isErrorSeparator } from '../event-log/judge-events.ts';
-import type { BootFacts, Fact } from './boot-facts.ts';
+import type { BootFacts, Fact, ImaFacts } from './boot-facts.ts';
 import { readCommandLine } from './command-line.ts';
+import { readFirmwareFacts } from './firmware-facts.ts';
+import { readGrubFacts } from './grub-facts.ts';
+import { type ImaEvidence, readImaFacts } from './ima-facts.ts';
+import { readLoaderFacts } from './loader-facts.ts';
 import { MeasuredEvents, referenceTo } from './measured-events.ts';
 import { readSecureBootFacts } from './secure-boot-facts.ts';
+import { runSlices } from './slices.ts';
+import { readUkiFacts } from './uki-facts.ts';
 
 /** Values of PCRs that a verified quote covers, by index. */
 export type QuotedPcrs = ReadonlyMap<number, Uint8Array>;
@@ -12,33 +18,52 @@ export type QuotedPcrs = ReadonlyMap<number, Uint8Array>;
 export interface BootEvidence {
   /** The bank to believe, which is one of those quoted. */
   readonly bank: StrongHash;
+  /** Others than `bank` are read for what `boot_aggregate` sums up alone. */
   readonly quoted: ReadonlyMap<StrongHash, QuotedPcrs>;
   /** As `/sys/kernel/security/tpm0/binary_bios_measurements` has it. Without, only PCR values are known. */
-  readonly eventLog?: Uint8Array;
-  /** The text of /proc/cmdline: believed where a digest is of it. */
-  readonly commandLineHint?: string;
+  readonly eventLog?: Uint8Array | undefined;
+  /** The text of /proc/cmdline without the line feed: believed where a digest is of it. */
+  readonly commandLineHint?: string | undefined;
+  readonly ima?: ImaEvidence | undefined;
 }
 
 /**
  * Reads what a machine booted out of its logs: what comes back rests on quoted PCRs alone.
  *
- * @throws SpiffeError `ATTESTATION_DENIED` for a log that is malformed or that the PCRs do not confirm (D25 to D30);
- *   what a sound log does not say is an `unknown` of its own
+ * @throws SpiffeError `ATTESTATION_DENIED` for an event log that is malformed or that the PCRs do not confirm (D25 to D30), and
+ *   for an IMA log of which that is so (E35 to E39); what sound logs do not say is an `unknown` of its own
  */
 export function readBootFacts(evidence: BootEvidence): BootFacts {
-  const { bank, eventLog } = evidence;
-  const pcrs = evidence.quoted.get(bank) ?? new Map<number, Uint8Array>();
+  return runSlices(readBootFactsInSlices(evidence));
+}
+
+/** The same, that yields every thousand entries of the IMA log. */
+export function* readBootFactsInSlices(evidence: BootEvidence): Generator<void, BootFacts> {
+  const { bank, quoted, ima } = evidence;
+  const pcrs = quoted.get(bank) ?? new Map<number, Uint8Array>();
+  const boot = readEventLog(evidence, pcrs);
+  return { bank, pcrs, ...boot, ima: ima === undefined ? NO_IMA : yield* readImaFacts(ima, bank, quoted) };
+}
+
+const NO_IMA: Fact<ImaFacts> = { unknown: 'no IMA log came with the quote' };
+
+function readEventLog(
+  { bank, eventLog, commandLineHint }: BootEvidence,
+  pcrs: QuotedPcrs,
+): Omit<BootFacts, 'bank' | 'pcrs' | 'ima'> {
   if (eventLog === undefined) {
-    const unknown = { unknown: 'no event log came with the quote' };
-    return { bank, pcrs, failures: [], secureBoot: unknown, commandLine: unknown };
+    const none = { unknown: 'no event log came with the quote' };
+    return { failures: [], firmware: none, secureBoot: none, loaders: none, grub: none, uki: none, commandLine: none };
   }
   const events = MeasuredEvents.read(eventLog, bank, pcrs);
   return {
-    bank,
-    pcrs,
     failures: [...events.all()].flatMap(({ event }) => (isErrorSeparator(event) ? [referenceTo(event)] : [])),
+    firmware: attempt(() => readFirmwareFacts(events)),
     secureBoot: attempt(() => readSecureBootFacts(events)),
-    commandLine: attempt(() => readCommandLine(events, evidence.commandLineHint)),
+    loaders: attempt(() => readLoaderFacts(events)),
+    grub: attempt(() => readGrubFacts(events)),
+    uki: attempt(() => readUkiFacts(events)),
+    commandLine: attempt(() => readCommandLine(events, commandLineHint)),
   };
 }
 

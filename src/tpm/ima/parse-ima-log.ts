@@ -35,18 +35,21 @@ const LEGACY_NAME_BYTES = 256;
  * @see Linux, Documentation/security/IMA-templates.rst and security/integrity/ima/ima_fs.c by what it writes
  */
 export function parseImaLog(bytes: Uint8Array): readonly ImaEntry[] {
+  return [...readImaEntries(bytes)];
+}
+
+/** The same, one after the other. */
+export function* readImaEntries(bytes: Uint8Array): Generator<ImaEntry, void> {
   requireCheck(
     'E37',
     bytes.length <= MAX_IMA_LOG_BYTES,
     `the IMA log has ${bytes.length} bytes, at most ${MAX_IMA_LOG_BYTES} are read`,
   );
   const reader = new LogReader(bytes, 'the IMA log');
-  const entries: ImaEntry[] = [];
-  while (reader.remaining > 0) {
-    requireCheck('E37', entries.length < MAX_ENTRIES, `the IMA log has more than ${MAX_ENTRIES} entries`);
-    entries.push(readEntry(reader, entries.length));
+  for (let number = 0; reader.remaining > 0; number++) {
+    requireCheck('E37', number < MAX_ENTRIES, `the IMA log has more than ${MAX_ENTRIES} entries`);
+    yield readEntry(reader, number);
   }
-  return entries;
 }
 
 function readEntry(reader: LogReader, number: number): ImaEntry {

@@ -1,14 +1,33 @@
 import { isSpiffeError } from '../../spiffe/error.ts';
-import type { BootFacts } from '../boot/boot-facts.ts';
+import { type BootFacts, type ImaCheckpoint, isKnown } from '../boot/boot-facts.ts';
+import { runSlices } from '../boot/slices.ts';
 import type { BootPolicy } from './boot-policy.ts';
+import type { JudgeContext } from './judge-context.ts';
+import { policyDigest } from './policy-digest.ts';
+import { requireBoot } from './require-policy.ts';
 import { BrokenRule, type Finding, type RuleId } from './require-rule.ts';
-import { requirePolicy } from './rules.ts';
+import { requireIma } from './rules/ima.ts';
 
-export type Verdict =
-  /** The first policy that holds. */
-  | { readonly isMet: true; readonly policy: string }
-  /** Why each does not, in the order of the policies: for the operator alone. */
-  | { readonly isMet: false; readonly refusals: readonly PolicyRefusal[] };
+export type Verdict = MetVerdict | RefusedVerdict;
+
+interface JudgedIma {
+  /** Goes into the next {@link ImaCheckpoint}: digests of the policies whose rule on IMA holds for every entry so far. */
+  readonly imaAllowedBy: readonly string[];
+}
+
+/** By the first policy that holds. */
+export interface MetVerdict extends JudgedIma {
+  readonly isMet: true;
+  readonly policy: string;
+  /** Whether it has a rule on what IMA measured. */
+  readonly isImaJudged: boolean;
+}
+
+/** Why no policy holds, in the order of the policies: for the operator alone. */
+export interface RefusedVerdict extends JudgedIma {
+  readonly isMet: false;
+  readonly refusals: readonly PolicyRefusal[];
+}
 
 /** Why a policy does not hold: its first rule that does not. */
 export interface PolicyRefusal extends Finding {
@@ -22,20 +41,55 @@ export interface PolicyRefusal extends Finding {
 export const REFUSAL_FOR_PEER = 'what the node booted meets no policy: the server has logged which rule failed on what';
 
 /** Finds the first policy that a machine meets. */
-export function judge(policies: readonly BootPolicy[], facts: BootFacts): Verdict {
-  const refusals: PolicyRefusal[] = [];
-  for (const policy of policies) {
-    const refusal = findRefusal(policy, facts);
-    if (refusal === undefined) return { isMet: true, policy: policy.name };
-    refusals.push(refusal);
-  }
-  return { isMet: false, refusals };
+export function judge(policies: readonly BootPolicy[], facts: BootFacts, context: JudgeContext = {}): Verdict {
+  return runSlices(judgeInSlices(policies, facts, context));
 }
 
-/** Why a policy does not hold for a machine; undefined where it does. */
-export function findRefusal(policy: BootPolicy, facts: BootFacts): PolicyRefusal | undefined {
+/** The same, that yields every thousand entries of the IMA log. */
+export function* judgeInSlices(
+  policies: readonly BootPolicy[],
+  facts: BootFacts,
+  context: JudgeContext = {},
+): Generator<void, Verdict> {
+  const refusals: PolicyRefusal[] = [];
+  const imaAllowedBy: string[] = [];
+  let met: BootPolicy | undefined;
+  for (const policy of policies) {
+    const boot = refusalOf(policy, () => requireBoot(policy, facts, context));
+    const ima = yield* judgeIma(policy, facts);
+    if (policy.ima !== undefined && ima === undefined) imaAllowedBy.push(policyDigest(policy));
+    const refusal = boot ?? ima;
+    if (refusal !== undefined) refusals.push(refusal);
+    else met ??= policy;
+  }
+  return met === undefined
+    ? { isMet: false, refusals, imaAllowedBy }
+    : { isMet: true, policy: met.name, isImaJudged: met.ima !== undefined, imaAllowedBy };
+}
+
+/** Goes on from here with what the IMA log gains. Undefined where no IMA log was read. */
+export function nextImaCheckpoint({ ima }: BootFacts, { imaAllowedBy }: Verdict): ImaCheckpoint | undefined {
+  if (!isKnown(ima)) return undefined;
+  const { entryCount, violationCount, pcr, isPaddedSha1 } = ima;
+  return { entryCount, violationCount, pcr, isPaddedSha1, allowedBy: imaAllowedBy };
+}
+
+function* judgeIma(policy: BootPolicy, facts: BootFacts): Generator<void, PolicyRefusal | undefined> {
+  if (policy.ima === undefined) return undefined;
+  const slices = requireIma(policy, policy.ima, facts);
+  for (;;) {
+    let isDone: boolean | undefined = false;
+    const refusal = refusalOf(policy, () => {
+      isDone = slices.next().done;
+    });
+    if (refusal !== undefined || isDone) return refusal;
+    yield;
+  }
+}
+
+function refusalOf(policy: BootPolicy, requireRules: () => void): PolicyRefusal | undefined {
   try {
-    requirePolicy(policy, facts);
+    requireRules();
     return undefined;
   } catch (error) {
     if (!isSpiffeError(error) || !(error.cause instanceof BrokenRule)) throw error;

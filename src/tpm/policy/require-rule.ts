@@ -1,8 +1,10 @@
 import { SpiffeError } from '../../spiffe/error.ts';
+import type { CheckId } from '../../x509/require-check.ts';
 import type { EventReference } from '../boot/boot-facts.ts';
+import { IMA_PCR } from '../ima/replay-ima-log.ts';
 
 /** A rule of a policy: docs/measured-boot.md. */
-export type RuleId = `P${number}` | 'C22';
+export type RuleId = CheckId;
 
 /** What a rule looked at. */
 export interface Finding {
@@ -32,6 +34,7 @@ export function requireRule(rule: RuleId, condition: boolean, finding: Finding):
 }
 
 function describeFinding(rule: RuleId, { subject, found, wanted, event }: Finding): string {
-  const where = event === undefined ? '' : `event ${event.number} (PCR ${event.pcr}, ${event.type}): `;
+  const log = event?.pcr === IMA_PCR ? 'IMA entry' : 'event';
+  const where = event === undefined ? '' : `${log} ${event.number} (PCR ${event.pcr}, ${event.type}): `;
   return `${where}${subject} is ${found}, wanted is ${wanted} (check ${rule})`;
 }

@@ -18,7 +18,7 @@ describe('a policy', () => {
     ['of a command line', { kernel_cmdline: ['/vmlinuz * ima_policy=tcb rootfstype=ramfs *'] }],
   ])('%s holds for the machine it is of, and for no other', (_what, rules) => {
     const policies = [{ name: 'web', ...rules }];
-    expect(judge(policies, grub)).toEqual({ isMet: true, policy: 'web' });
+    expect(judge(policies, grub)).toMatchObject({ isMet: true, policy: 'web' });
     expect(judge(policies, direct)).toMatchObject({ isMet: false });
   });
 });
@@ -31,12 +31,16 @@ test('a machine gets the selectors of what it booted', () => {
     expect.stringMatching(/^secure_boot:authority:[0-9a-f]{64}$/),
     'secure_boot:authority:CN=Debian Secure Boot CA',
     expect.stringMatching(/^dbx:version:[0-9a-f]{64}$/),
+    ...Array.from({ length: 3 }, () => expect.stringMatching(/^boot:loader:sha256:[0-9a-f]{64}$/)),
     expect.stringMatching(/^kernel:cmdline:sha256:[0-9a-f]{64}$/),
+    'ima:policy:tcb',
   ]);
-  expect(bootSelectors(direct, { isMet: true, policy: 'lab' })).toEqual([
+  expect(bootSelectors(direct, { isMet: true, policy: 'lab', isImaJudged: false, imaAllowedBy: [] })).toEqual([
     'secure_boot:disabled',
     expect.stringMatching(/^dbx:version:/),
+    expect.stringMatching(/^boot:loader:sha256:/),
     expect.stringMatching(/^kernel:cmdline:sha256:/),
+    'ima:policy:tcb',
     'policy:lab',
   ]);
 });

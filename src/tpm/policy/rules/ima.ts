@@ -1,0 +1,96 @@
+import type { BootFacts, ImaFacts, ImaFile } from '../../boot/boot-facts.ts';
+import { imaPoliciesOf } from '../../boot/kernel-parameters.ts';
+import { type ImaKey, isSignedBy, parseImaKey } from '../../ima/ima-signature.ts';
+import { IMA_PCR } from '../../ima/replay-ima-log.ts';
+import type { BootPolicy, ImaRule, UkiRule } from '../boot-policy.ts';
+import { matchesPattern } from '../pattern.ts';
+import { policyDigest } from '../policy-digest.ts';
+import { requireKnown } from '../require-known.ts';
+import { requireRule } from '../require-rule.ts';
+import { findHidden } from './command-line.ts';
+
+/** Entries that are judged before the caller may do something else. */
+const ENTRIES_A_SLICE = 1_000;
+
+/**
+ * Everything that was measured is allowed: by path and digest, by a signature over that digest, or because it does not matter.
+ *
+ * @throws SpiffeError `ATTESTATION_DENIED` (C22, E36, E40, E41, P13, P14)
+ */
+export function* requireIma(policy: BootPolicy, rule: ImaRule, facts: BootFacts): Generator<void, void> {
+  requireImaPolicies(rule.policies, policy.uki, facts);
+  const ima = requireKnown('the IMA log', 'known', facts.ima);
+  requireRule('P13', !ima.isPaddedSha1 || rule.allow_padded_sha1 === true, {
+    subject: `PCR ${IMA_PCR} of ${facts.bank}`,
+    found: 'filled with SHA-1 by the kernel',
+    wanted: 'by the hash of the bank, or "allow_padded_sha1"',
+  });
+  requireRule('E36', ima.violationCount <= (rule.violations ?? 0), {
+    subject: 'the number of violations',
+    found: String(ima.violationCount),
+    wanted: `${rule.violations ?? 0} or fewer`,
+    event: ima.violation,
+  });
+  requireRule('P14', ima.after === undefined || ima.after.allowedBy.includes(policyDigest(policy)), {
+    subject: `what was measured before entry ${ima.after?.entryCount}`,
+    found: 'not judged by this policy',
+    wanted: 'the whole IMA log',
+  });
+  yield* requireFiles(rule, ima);
+}
+
+/** What IMA measures is known by the measured command line alone: whichever was used turns it on. */
+function requireImaPolicies(policies: readonly string[], uki: UkiRule | undefined, facts: BootFacts): void {
+  const subject = 'what the measured command line says of IMA';
+  const wanted = policies.map((policy) => `ima_policy=${policy}`).join(' ');
+  const measured = requireKnown(subject, wanted, facts.commandLine);
+  for (const { text, event } of measured.lines) {
+    const found = imaPoliciesOf(text ?? '');
+    requireRule(
+      'E41',
+      policies.every((policy) => found.has(policy)),
+      { subject, found: [...found].map((policy) => `ima_policy=${policy}`).join(' ') || 'nothing', wanted, event },
+    );
+  }
+  const hidden = findHidden(measured, uki);
+  requireRule('E41', hidden === undefined, {
+    subject,
+    found: `hidden by ${hidden?.digest}, which cannot be read`,
+    wanted,
+    event: hidden?.event,
+  });
+}
+
+function* requireFiles(rule: ImaRule, { files }: ImaFacts): Generator<void, void> {
+  const isAllowed = allowanceOf(rule);
+  for (const [position, file] of files.entries()) {
+    requireRule('E40', file.isViolation || isAllowed(file), {
+      subject: `the file ${JSON.stringify(file.name ?? '(cannot be read)')}`,
+      found: file.digest || `an entry of the template ${file.template}`,
+      wanted: 'an allowed digest, or a signature by one of the keys',
+      event: { number: file.number, pcr: IMA_PCR, type: file.template },
+    });
+    if (position % ENTRIES_A_SLICE === ENTRIES_A_SLICE - 1) yield;
+  }
+}
+
+function allowanceOf({ allow = [], keys = [], ignore = [] }: ImaRule): (file: ImaFile) => boolean {
+  const exact = new Map<string, Set<string>>();
+  const patterns = allow.filter(({ path }) => path.includes('*'));
+  for (const { path, digests } of allow) {
+    if (path.includes('*')) continue;
+    exact.set(path, new Set([...(exact.get(path) ?? []), ...digests]));
+  }
+  const globs = patterns.map(({ path, digests }) => ({ path, digests: new Set(digests) }));
+  const parsed: readonly ImaKey[] = keys.flatMap(parseImaKey);
+  return (file) => {
+    const { name, digest } = file;
+    if (name === undefined) return false;
+    return (
+      exact.get(name)?.has(digest) === true ||
+      globs.some((glob) => glob.digests.has(digest) && matchesPattern(glob.path, name)) ||
+      ignore.some((pattern) => matchesPattern(pattern, name)) ||
+      parsed.some((key) => isSignedBy(key, file))
+    );
+  };
+}
