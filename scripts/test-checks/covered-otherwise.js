@@ -36,6 +36,7 @@ export const REQUIRED_CHECKS = [
   ...numbered('E', 35, 39),
   ...numbered('F', 42, 44),
   ...numbered('G', 45, 50),
+  ...numbered('H', 51, 55),
 ];
 
 /**

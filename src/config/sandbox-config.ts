@@ -22,6 +22,8 @@ export interface SandboxManifest {
   readonly user: SandboxUser;
   /** Files and folders that it reads. */
   readonly readable?: readonly string[];
+  /** Of those: folders that another plugin fills, made where they are missing, as it may start later. */
+  readonly filledByOthers?: readonly string[];
   /** Folders that it writes, which become its user's. */
   readonly writable?: readonly string[];
   readonly devices?: readonly string[];

@@ -5,6 +5,8 @@ import { concat, u32 } from './tpm-writer.ts';
 const CONTEXTS = {
   /** The quote of the attestor `tpm`. */
   tpm: Buffer.from('assayer tpm node attestation v1', 'ascii'),
+  /** The certification of the CSR's key, with the attestor `tpm`. */
+  tpm_key: Buffer.from('assayer tpm key certification v1', 'ascii'),
   /** The bound certification of the attestor `tpm_devid`. */
   tpm_devid: Buffer.from('assayer tpm_devid node attestation v1', 'ascii'),
 } as const;

@@ -4,7 +4,7 @@ import { SpiffeError } from '../spiffe/error.ts';
  * A numbered rule of the verifier: the section's letter and the number, such as `A4`. The lists are in docs/plugins/tpm.md,
  * docs/event-log.md, docs/plugins/tpm-devid.md (`G`, DevIDs) and docs/measured-boot.md (`P`, policies).
  */
-export type CheckId = `${'A' | 'B' | 'C' | 'D' | 'E' | 'F' | 'G' | 'P'}${number}`;
+export type CheckId = `${'A' | 'B' | 'C' | 'D' | 'E' | 'F' | 'G' | 'H' | 'P'}${number}`;
 
 /**
  * Refuses an attestation unless one numbered rule of the verifier holds.

@@ -31,6 +31,7 @@ test('an agent attests and syncs with a key that never left its TPM', async () =
   NodeAttestor "tpm" {
     plugin_data {
       tcti = "${tpm.tcti}"
+      keys_path = "${folder}/data/keys"
     }
   }
   WorkloadAttestor "unix" {}`,

@@ -17,7 +17,7 @@ export interface CheckSite {
 }
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
-const CALL = /\brequire(?:Check|Rule)\(\s*'([A-GP]\d+)'/g;
+const CALL = /\brequire(?:Check|Rule)\(\s*'([A-HP]\d+)'/g;
 
 export function listCheckSites(): readonly CheckSite[] {
   const counts = new Map<string, number>();

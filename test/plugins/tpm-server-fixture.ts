@@ -97,4 +97,4 @@ export async function attest(attestation: Attestation = {}): Promise<TpmAgentAtt
   return verdict.value;
 }
 
-const AGENT_KEY = csrKey();
+export const AGENT_KEY = csrKey();

@@ -2,7 +2,7 @@ import type { SandboxManifest } from '../../config/sandbox-config.ts';
 import type { PluginSide, PluginType } from '../../rpc/go-plugin.ts';
 
 /** A manifest with everything in it, and what goes with it. */
-export type SuggestedManifest = Required<Omit<SandboxManifest, 'variables' | keyof SuggestedLimits>>;
+export type SuggestedManifest = Required<Omit<SandboxManifest, 'variables' | 'filledByOthers' | keyof SuggestedLimits>>;
 
 export interface SuggestedLimits {
   readonly memoryBytes: number;

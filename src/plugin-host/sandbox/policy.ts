@@ -21,6 +21,8 @@ export interface SandboxPolicy {
   readonly places: VisiblePlaces | undefined;
   /** Of those that it reads: what is shown with no right to read what not everybody may. */
   readonly plainlyReadable: readonly string[];
+  /** Folders to be made before they are shown. */
+  readonly filledByOthers: readonly string[];
   readonly allProcesses: boolean;
   readonly network: SandboxNetwork;
   /** Numbers; undefined where it keeps the host's. */
@@ -66,6 +68,7 @@ export function toPolicy(
     ownUser,
     places: narrows ? { readable: both('readable'), writable: both('writable'), devices: both('devices') } : undefined,
     plainlyReadable: isHeldDown ? (manifest?.readable ?? []).filter((path) => !config.readable?.includes(path)) : [],
+    filledByOthers: manifest?.filledByOthers ?? [],
     allProcesses: seesAll && !(isOfOthers && narrowsFiles(config)),
     network,
     capabilities: capabilities?.map(numberOf) ?? (ownUser ? [] : undefined),

@@ -220,7 +220,7 @@ export class Sandbox {
     const follow = (path: string) => followOwnWay(path, { written: writable, isPluginUser });
     const followToWrite = (path: string) => followOwnWay(path, { written: [], isPluginUser }, true);
     await Promise.all(policy.places.writable.filter((path) => !writable.includes(path)).map(follow));
-    await Promise.all(writable.map((path) => this.#makeFolder(path)));
+    await Promise.all([...writable, ...policy.filledByOthers].map((path) => this.#makeFolder(path)));
     this.#system ??= systemPlaces();
     const shown = await Promise.all([
       ...[...program, ...readable].map((path) => placeAt('read-only', path, follow)),

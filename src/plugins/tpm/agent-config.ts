@@ -17,6 +17,10 @@ export const tpmAgentConfig = z.strictObject({
   ima_log_path: optionalText.transform((path) => path ?? DEFAULT_LOG_PATHS.ima),
   /** What the kernel was started with: a hint, believed where a digest of it was measured. */
   command_line_path: optionalText.transform((path) => path ?? DEFAULT_LOG_PATHS['command line']),
+  /** The folder of the key manager `tpm`: the key that is to be certified has to be one of its keys. */
+  keys_path: optionalText,
+  /** A file whose bytes, without a line end, authorize the owner hierarchy. */
+  owner_auth_path: optionalText,
   /** How long to wait for a TPM that serves somebody else. */
   lock_timeout: durationMs.prefault('10s'),
 });

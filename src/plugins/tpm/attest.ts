@@ -22,6 +22,7 @@ import { AnswerDeadline } from './answer-deadline.ts';
 import type { ClockMemory } from './clock-memory.ts';
 import { decodePayload, decodeResponse, encodeChallenge } from './codec.ts';
 import type { TpmServerConfig } from './config.ts';
+import { judgeKey } from './judge-key.ts';
 import type { BootLog } from './log-codec.ts';
 import { pcrsOf } from './measured-boot.ts';
 import type { Slots } from './slots.ts';
@@ -40,6 +41,7 @@ export interface TpmAttestorState {
     | 'event_log'
     | 'ima_log'
     | 'ima_padded_sha1'
+    | 'require_key_bound'
   >;
   readonly trust: TrustStore;
   readonly clocks: ClockMemory;
@@ -140,14 +142,20 @@ async function* attestEvidence(
     'the TPM that holds the endorsement key did not open the credential for this attestation key',
   );
   onProof('attestation key is in the same TPM', { ak: Buffer.from(ak.name).toString('hex') });
+  const binding = { nonce, csrPublicKey: csrPublicKey ?? NO_KEY, ekName: ek.name, akName: ak.name };
   const quote = verifyQuote(response, {
     ek,
     ak,
-    qualifyingData: qualifyingData({ nonce, csrPublicKey: csrPublicKey ?? NO_KEY, ekName: ek.name, akName: ak.name }),
+    qualifyingData: qualifyingData(binding),
     pcrs,
     allowUnmeasured: config.allow_unmeasured ?? (config.pcrs === undefined && logs.length === 0),
   });
   clocks.requireForward(ek.pubHash, quote.clockInfo);
+  const isKeyBound = judgeKey(response, {
+    csrPublicKey,
+    isRequired: config.require_key_bound,
+    expected: { ek, ak, quote, qualifyingData: qualifyingData(binding, 'tpm_key') },
+  });
   onProof('quote verified', { bank: config.pcr_bank, pcrs: pcrs.indices.join(',') });
   const boot = logs.length === 0 ? undefined : yield* verifyBoot(quote, { logs, deadline, state, context });
   return {
@@ -156,6 +164,7 @@ async function* attestEvidence(
       `pub_hash:${ek.pubHash}`,
       ...ekSelectors(verdict),
       ...(csrPublicKey === undefined ? [] : ['csr:bound']),
+      ...(isKeyBound ? ['key_bound'] : []),
       ...quoteSelectors(quote, config),
       ...(boot?.selectorValues ?? []),
     ],

@@ -1,7 +1,7 @@
 import { SpiffeError } from '../../spiffe/error.ts';
 import { hashOfId, isStrongHash, TPM_HASHES } from '../../tpm/algorithms.ts';
+import type { KeyBindingEvidence } from '../../tpm/key-binding.ts';
 import { MAX_PCR_INDEX, type PcrRequest } from '../../tpm/pcr-selection.ts';
-
 import { requireCheck } from '../../x509/require-check.ts';
 import { BOOT_LOGS, type BootLog, bootLogs } from './log-codec.ts';
 import { MessageReader, MessageWriter } from './message.ts';
@@ -41,6 +41,8 @@ export interface AttestationResponse {
   readonly signature: Uint8Array;
   /** One value per requested PCR, in ascending order of index. */
   readonly pcrValues: readonly Uint8Array[];
+  /** That the key of the CSR lives in this TPM, where the agent says so. */
+  readonly keyBinding?: KeyBindingEvidence | undefined;
 }
 
 /** Larger than any honest message, checked before one is parsed. */
@@ -125,13 +127,18 @@ function readLogs(reader: MessageReader): readonly BootLog[] {
   return [...bootLogs()].filter((log) => (bits & BOOT_LOGS[log]) !== 0);
 }
 
+/** Of the second version only with a certified key. */
 export function encodeResponse(response: AttestationResponse): Uint8Array {
-  return new MessageWriter('response')
+  const { keyBinding } = response;
+  const writer = new MessageWriter('response', keyBinding === undefined ? 1 : 2)
     .field(response.secret)
     .field(response.quote)
     .field(response.signature)
-    .list(response.pcrValues)
-    .finish();
+    .list(response.pcrValues);
+  if (keyBinding !== undefined) {
+    writer.field(keyBinding.publicArea).field(keyBinding.attest).field(keyBinding.signature);
+  }
+  return writer.finish();
 }
 
 /** @throws SpiffeError `TPM_DATA_INVALID`; `ATTESTATION_DENIED` when larger than {@link MAX_MESSAGE_BYTES} */
@@ -141,11 +148,19 @@ export function decodeResponse(bytes: Uint8Array): AttestationResponse {
     bytes.length <= MAX_MESSAGE_BYTES.response,
     `the response has ${bytes.length} bytes, at most ${MAX_MESSAGE_BYTES.response} are read`,
   );
-  const reader = new MessageReader(bytes, 'response');
+  const reader = new MessageReader(bytes, 'response', [1, 2]);
   const secret = reader.field('the activated secret', { max: 64 });
   const quote = reader.field('the quote', { max: 1024 });
   const signature = reader.field('the signature', { max: 1024 });
   const pcrValues = reader.list('PCR values', MAX_PCR_INDEX + 1, { max: 64 });
+  const keyBinding = reader.version === 1 ? undefined : readKeyBinding(reader);
   reader.end();
-  return { secret, quote, signature, pcrValues };
+  return { secret, quote, signature, pcrValues, keyBinding };
+}
+
+function readKeyBinding(reader: MessageReader): KeyBindingEvidence {
+  const publicArea = reader.field('the certified key', { max: MAX_PUBLIC_BYTES });
+  const attest = reader.field('the certification', { max: 1024 });
+  const signature = reader.field('the signature of the certification', { max: 1024 });
+  return { publicArea, attest, signature };
 }

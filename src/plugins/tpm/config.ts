@@ -36,6 +36,7 @@ export const tpmServerConfig = z
     ima_padded_sha1: flag,
     challenge_timeout: durationMs.prefault('30s'),
     allow_unbound: flag,
+    require_key_bound: flag,
   })
   .refine((config) => [config.ca_path, config.virtual_ca_path, config.hash_path].some((path) => path !== undefined), {
     error: 'needs "ca_path", "virtual_ca_path" or "hash_path": without one, no TPM would be trusted',

@@ -22,5 +22,10 @@ export function tpmAgentManifest(data: string): SandboxManifest | undefined {
   const logs = [...bootLogs()]
     .map((log) => settings.get(LOG_PATH_KEYS[log]) ?? DEFAULT_LOG_PATHS[log])
     .filter((path) => !path.startsWith('/proc/')); // which every plugin sees
-  return { ...way, readable: [...[...files, ...logs].map((path) => resolve(path)), ...way.readable] };
+  const keys = settings.get('keys_path');
+  return {
+    ...way,
+    readable: [...[...files, ...logs].map((path) => resolve(path)), ...way.readable],
+    filledByOthers: keys === undefined ? [] : [resolve(keys)], // by the key manager
+  };
 }

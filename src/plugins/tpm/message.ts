@@ -4,7 +4,7 @@ import { SpiffeError } from '../../spiffe/error.ts';
 export const MESSAGE_KINDS = { payload: 1, challenge: 2, response: 3, 'log request': 4, 'log chunk': 5 } as const;
 export type MessageKind = keyof typeof MESSAGE_KINDS;
 
-/** The first is what every half speaks; the second came with the logs of a measured boot, and is used where they are wanted. */
+/** The first is what every half speaks; the second has more in it, and is used where that is wanted. */
 export type MessageVersion = 1 | 2;
 
 const MAGIC = Buffer.from('ATPM', 'ascii');

@@ -10,6 +10,7 @@ import { decodeChallenge, encodePayload, encodeResponse } from './codec.ts';
 import { type BootLog, decodeLogRequest, encodeLogChunk } from './log-codec.ts';
 import { LOG_PATH_KEYS } from './log-paths.ts';
 import { MeasuredLog } from './measured-log.ts';
+import { type BoundKey, certifyBoundKey, findBoundKey } from './prove-key.ts';
 
 const AK_TEMPLATE_NAMES: Readonly<Record<TpmAgentConfig['ak_algorithm'], AkTemplateName>> = {
   'ec-p256': 'ecc-p256',
@@ -51,6 +52,8 @@ async function* proveKeys(
   csrPublicKey: Uint8Array,
   { signal, onKeys }: ProofOptions,
 ): AsyncGenerator<Uint8Array, Answer, Uint8Array> {
+  const { keys_path: keysPath, owner_auth_path: ownerAuthPath } = config;
+  const boundKey = keysPath === undefined ? undefined : await findBoundKey({ keysPath, ownerAuthPath }, csrPublicKey);
   const options = { lockTimeoutMs: config.lock_timeout, ...(signal && { signal }) };
   await using tpm = await TpmDevice.open(config.tcti, options);
   await using keys = await AttestationKeys.load(tpm, {
@@ -60,7 +63,7 @@ async function* proveKeys(
   });
   onKeys?.(keys);
   const challenge = yield attestationPayload(keys);
-  const response = await answerChallenge(tpm, keys, { challenge, csrPublicKey });
+  const response = await answerChallenge(tpm, keys, { challenge, csrPublicKey, boundKey });
   return { response, logs: decodeChallenge(challenge).logs ?? [] };
 }
 
@@ -96,17 +99,21 @@ export function attestationPayload({ ek, ak }: AttestationKeys): Uint8Array {
 export async function answerChallenge(
   tpm: TpmDevice,
   keys: AttestationKeys,
-  exchange: { challenge: Uint8Array; csrPublicKey: Uint8Array },
+  exchange: { challenge: Uint8Array; csrPublicKey: Uint8Array; boundKey?: BoundKey | undefined },
 ): Promise<Uint8Array> {
   const challenge = decodeChallenge(exchange.challenge);
   await requirePcrs(tpm, challenge.pcrs);
   const { ek, ak } = keys;
   const secret = await tpm.activateCredential({ ek: ek.key, ekTemplate: ek.template, ak }, challenge);
-  const binding = qualifyingData({
+  const binding = {
     nonce: challenge.nonce,
     csrPublicKey: exchange.csrPublicKey,
     ekName: ek.key.tpmName,
     akName: ak.tpmName,
-  });
-  return encodeResponse({ secret, ...(await quotePcrs(tpm, ak, binding, challenge.pcrs)) });
+  };
+  const quoted = await quotePcrs(tpm, ak, qualifyingData(binding), challenge.pcrs);
+  if (exchange.boundKey === undefined) return encodeResponse({ secret, ...quoted });
+  await ek.key[Symbol.asyncDispose](); // a TPM has three places at least: for the AK, the key and, a while, its parent
+  const keyBinding = await certifyBoundKey(tpm, ak, exchange.boundKey, qualifyingData(binding, 'tpm_key'));
+  return encodeResponse({ secret, ...quoted, keyBinding });
 }
