@@ -9,8 +9,8 @@ import { encodeLogRequest } from '../../src/plugins/tpm/log-codec.ts';
 import { MeasuredLog } from '../../src/plugins/tpm/measured-log.ts';
 import { aidTpmAttestation } from '../../src/plugins/tpm/prove.ts';
 import { Slots } from '../../src/plugins/tpm/slots.ts';
-import { readTrustStore } from '../../src/plugins/tpm/trust-store.ts';
 import { Swtpm } from '../../src/testing/swtpm.ts';
+import { readEkTrustStore } from '../../src/tpm-trust/ek-trust-store.ts';
 import { deniedBy } from '../harness/denied.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
 import { MACHINES, readVector } from '../tpm/vectors.ts';
@@ -42,7 +42,7 @@ async function attest(
   agentConfig: Readonly<Record<string, unknown>> = {},
 ): Promise<TpmAgentAttributes> {
   const config = tpmServerConfig.parse({ ca_path: tpm.caPath, ...serverConfig });
-  const state = { config, trust: await readTrustStore(config), clocks: new ClockMemory(), slots: new Slots(1) };
+  const state = { config, trust: await readEkTrustStore(config), clocks: new ClockMemory(), slots: new Slots(1) };
   const paths = { event_log_path: eventLog, ima_log_path: imaLog, command_line_path: '/proc/cmdline' };
   const agent = aidTpmAttestation(tpmAgentConfig.parse({ tcti: tpm.tcti, ...paths, ...agentConfig }), KEY);
   try {
@@ -93,7 +93,7 @@ test('the TPM is free for others while the logs are sent, and nothing is sent th
   timeout: 60_000,
 }, async () => {
   const config = tpmServerConfig.parse({ ca_path: tpm.caPath, event_log: true });
-  const state = { config, trust: await readTrustStore(config), clocks: new ClockMemory(), slots: new Slots(1) };
+  const state = { config, trust: await readEkTrustStore(config), clocks: new ClockMemory(), slots: new Slots(1) };
   const agent = aidTpmAttestation(tpmAgentConfig.parse({ tcti: tpm.tcti, event_log_path: eventLog }), KEY);
   const payload = await agent.next();
   const context = { trustDomain: TRUST_DOMAIN, csrPublicKey: KEY, now: () => new Date() };

@@ -2,8 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { tpmServerConfig } from '../../src/plugins/tpm/config.ts';
-import { readTrustStore, type TrustStore } from '../../src/plugins/tpm/trust-store.ts';
 import { EkAuthority } from '../../src/testing/ek-authority.ts';
+import { type EkTrustStore, readEkTrustStore } from '../../src/tpm-trust/ek-trust-store.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
 
@@ -38,7 +38,11 @@ test.each([
 });
 
 /** Writes files below a folder and reads them as one setting. */
-async function read(key: string, files: Readonly<Record<string, string | Uint8Array>>, path = ''): Promise<TrustStore> {
+async function read(
+  key: string,
+  files: Readonly<Record<string, string | Uint8Array>>,
+  path = '',
+): Promise<EkTrustStore> {
   await using folder = await createTemporaryFolder();
   for (const [name, content] of Object.entries(files)) {
     await mkdir(dirname(folder.join(name)), { recursive: true });
@@ -46,7 +50,7 @@ async function read(key: string, files: Readonly<Record<string, string | Uint8Ar
   }
   const config = { hash_path: folder.join('enrolled-hashes'), [key]: folder.join(path) };
   await writeFile(folder.join('enrolled-hashes'), '');
-  return await readTrustStore(tpmServerConfig.parse(config));
+  return await readEkTrustStore(tpmServerConfig.parse(config));
 }
 
 const PEM = encodePem('CERTIFICATE', root.certificate.der) + encodePem('CERTIFICATE', other.certificate.der);

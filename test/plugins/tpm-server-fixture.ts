@@ -12,10 +12,10 @@ import {
 import { tpmServerConfig } from '../../src/plugins/tpm/config.ts';
 import { decodeLogRequest, encodeLogChunk, type LogChunk, type LogRequest } from '../../src/plugins/tpm/log-codec.ts';
 import { Slots } from '../../src/plugins/tpm/slots.ts';
-import type { TrustStore } from '../../src/plugins/tpm/trust-store.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
 import { EkAuthority } from '../../src/testing/ek-authority.ts';
 import { SoftwareTpm } from '../../src/testing/software-tpm.ts';
+import type { EkTrustStore } from '../../src/tpm-trust/ek-trust-store.ts';
 import { type ProverLogs, SoftwareProver } from '../harness/software-prover.ts';
 
 export const TRUST_DOMAIN = parseTrustDomain('example.org');
@@ -32,7 +32,7 @@ export interface Attestation {
   readonly tpm?: SoftwareTpm;
   readonly ekCertificates?: readonly Uint8Array[];
   readonly config?: Readonly<Record<string, unknown>>;
-  readonly trust?: Partial<TrustStore>;
+  readonly trust?: Partial<EkTrustStore>;
   readonly clocks?: ClockMemory;
   /** The CSR's key as the server sees it; the agent's own by default. */
   readonly csrPublicKey?: Uint8Array | 'unknown';

@@ -5,14 +5,14 @@ import { ClockMemory } from '../../src/plugins/tpm/clock-memory.ts';
 import { tpmServerConfig } from '../../src/plugins/tpm/config.ts';
 import { aidTpmAttestation } from '../../src/plugins/tpm/prove.ts';
 import { Slots } from '../../src/plugins/tpm/slots.ts';
-import { readTrustStore } from '../../src/plugins/tpm/trust-store.ts';
 import { Swtpm } from '../../src/testing/swtpm.ts';
+import { readEkTrustStore } from '../../src/tpm-trust/ek-trust-store.ts';
 import { deniedBy } from '../harness/denied.ts';
 import { csrKey, TRUST_DOMAIN } from './tpm-server-fixture.ts';
 
 async function stateFor(config: Readonly<Record<string, unknown>>): Promise<TpmAttestorState> {
   const parsed = tpmServerConfig.parse(config);
-  return { config: parsed, trust: await readTrustStore(parsed), clocks: new ClockMemory(), slots: new Slots(1) };
+  return { config: parsed, trust: await readEkTrustStore(parsed), clocks: new ClockMemory(), slots: new Slots(1) };
 }
 
 /** Both halves, without a host between them. */

@@ -1,5 +1,5 @@
 import { durationMs, flag, optionalText, z } from '../../plugin-sdk/index.ts';
-import { SOFTWARE_TPM_MANUFACTURERS } from '../tpm-trust/software-tpm-manufacturers.ts';
+import { SOFTWARE_TPM_MANUFACTURERS } from '../../tpm-trust/software-tpm-manufacturers.ts';
 
 const path = z.string({ error: 'must be the path of PEM certificates' }).min(1, {
   error: 'must be the path of PEM certificates',

@@ -1,5 +1,5 @@
+import { readCertificates, readCrls, readRevoked } from '../../tpm-trust/trust-files.ts';
 import type { EkTrust } from '../../x509/ek-certificate.ts';
-import { readCertificates, readCrls, readRevoked } from '../tpm-trust/trust-files.ts';
 import type { DevidTrust } from './devid-certificate.ts';
 import type { DevidServerConfig } from './server-config.ts';
 

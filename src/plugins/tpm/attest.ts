@@ -3,19 +3,13 @@ import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
 import { agentId, type SpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { requireAttestationKey } from '../../tpm/attestation-key.ts';
-import { type EndorsementKey, requireEndorsementKey } from '../../tpm/endorsement-key.ts';
+import { requireEndorsementKey } from '../../tpm/endorsement-key.ts';
 import { credentialEntropyBytes, makeCredential } from '../../tpm/make-credential.ts';
 import type { PcrRequest } from '../../tpm/pcr-selection.ts';
 import { qualifyingData } from '../../tpm/qualifying-data.ts';
 import { type VerifiedQuote, verifyQuote } from '../../tpm/quote.ts';
-import {
-  type EkCertificateFacts,
-  findEkCertificate,
-  findEkChain,
-  parseEkCertificates,
-  requireEkCertificate,
-} from '../../x509/ek-certificate.ts';
-import { requireUnrevokedKey } from '../../x509/ek-revocation.ts';
+import type { EkTrustStore } from '../../tpm-trust/ek-trust-store.ts';
+import { type EkVerdict, requireTrustedEk } from '../../tpm-trust/require-trusted-ek.ts';
 import { formatName } from '../../x509/name.ts';
 import { requireCheck } from '../../x509/require-check.ts';
 import { AnswerDeadline } from './answer-deadline.ts';
@@ -26,7 +20,6 @@ import { judgeKey } from './judge-key.ts';
 import type { BootLog } from './log-codec.ts';
 import { pcrsOf } from './measured-boot.ts';
 import type { Slots } from './slots.ts';
-import type { EkKind, TrustStore } from './trust-store.ts';
 import { logsOf, verifyBoot } from './verify-boot.ts';
 
 /** What the server half knows: a value that a new configuration replaces, but for the memory of clocks. */
@@ -43,7 +36,7 @@ export interface TpmAttestorState {
     | 'ima_padded_sha1'
     | 'require_key_bound'
   >;
-  readonly trust: TrustStore;
+  readonly trust: EkTrustStore;
   readonly clocks: ClockMemory;
   /** For those whose logs are received: what they hold of memory is bounded. */
   readonly slots: Slots;
@@ -66,13 +59,6 @@ export interface TpmAgentAttributes {
   readonly spiffeId: SpiffeId;
   readonly selectorValues: readonly string[];
   readonly canReattest: boolean;
-}
-
-/** Why an endorsement key is believed to be a TPM's. */
-interface EkVerdict {
-  readonly kind: EkKind;
-  /** Absent for a key that is trusted because its hash is enrolled. */
-  readonly facts?: EkCertificateFacts;
 }
 
 const SECRET_BYTES = 32;
@@ -170,31 +156,6 @@ async function* attestEvidence(
     ],
     canReattest: true,
   };
-}
-
-/** Enrolment decides where no certificate does; a certificate that chains to a listed CA has to be good in every respect. */
-function requireTrustedEk(
-  ek: EndorsementKey,
-  ekCertificates: readonly Uint8Array[],
-  trust: TrustStore,
-  now: Date,
-): EkVerdict {
-  const certificates = parseEkCertificates(ekCertificates);
-  requireUnrevokedKey(ek.spki, trust.revocation);
-  const enrolled = trust.enrolled.get(ek.pubHash);
-  const leaf = findEkCertificate(certificates, ek.spki);
-  const hasCas = trust.hardwareCas.length + trust.virtualCas.length > 0;
-  const found = leaf !== undefined && hasCas ? findEkChain(leaf, certificates, trust, now) : undefined;
-  if (leaf === undefined || found === undefined || ('reason' in found && enrolled !== undefined)) {
-    requireCheck(
-      'A11',
-      enrolled !== undefined,
-      `the endorsement key ${ek.pubHash} has no certificate to judge and is not enrolled: add its hash to "hash_path"`,
-    );
-    return { kind: enrolled };
-  }
-  const facts = requireEkCertificate(leaf, found, trust, now);
-  return { kind: facts.kind, facts };
 }
 
 function pcrRequest({ pcr_bank, pcrs }: TpmAttestorState['config'], logs: readonly BootLog[]): PcrRequest {

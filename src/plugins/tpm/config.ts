@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { choice, durationMs, flag, optionalText } from '../../config/fields.ts';
 import { MAX_PCR_INDEX } from '../../tpm/pcr-selection.ts';
-import { SOFTWARE_TPM_MANUFACTURERS } from '../tpm-trust/software-tpm-manufacturers.ts';
+import { SOFTWARE_TPM_MANUFACTURERS } from '../../tpm-trust/software-tpm-manufacturers.ts';
 
 const RESETTABLE_PCRS: readonly number[] = [16, 23];
 

@@ -1,9 +1,9 @@
 import { defineServerNodeAttestor } from '../../plugin-sdk/index.ts';
+import { readEkTrustStore } from '../../tpm-trust/ek-trust-store.ts';
 import { attestTpm, type TpmAttestorState } from './attest.ts';
 import { ClockMemory } from './clock-memory.ts';
 import { tpmServerConfig } from './config.ts';
 import { Slots } from './slots.ts';
-import { readTrustStore } from './trust-store.ts';
 
 /** Each may hold an event log and an IMA log: 33 MiB, and what is read of them. */
 const RECEIVING_AT_ONCE = 4;
@@ -18,7 +18,7 @@ export const tpmServerNodeAttestor = defineServerNodeAttestor({
   config: tpmServerConfig,
   configure: async (config): Promise<TpmAttestorState> => ({
     config,
-    trust: await readTrustStore(config),
+    trust: await readEkTrustStore(config),
     clocks,
     slots,
   }),

@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { SpiffeError } from '../spiffe/error.ts';
 
 export interface ListedFile {
   readonly path: string;

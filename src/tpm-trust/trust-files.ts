@@ -1,8 +1,8 @@
-import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
-import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
-import { type CertificateRevocationList, parseCrl } from '../../x509/crl.ts';
-import type { EkRevocation } from '../../x509/ek-revocation.ts';
-import { decodePem } from '../../x509/pem.ts';
+import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
+import { type Certificate, parseCertificate } from '../x509/certificate.ts';
+import { type CertificateRevocationList, parseCrl } from '../x509/crl.ts';
+import type { EkRevocation } from '../x509/ek-revocation.ts';
+import { decodePem } from '../x509/pem.ts';
 import { type ListedFile, readListedFiles } from './read-listed-files.ts';
 
 const DER_SEQUENCE = 0x30;

@@ -1,32 +1,31 @@
-import { SpiffeError } from '../../spiffe/error.ts';
-import type { EkTrust } from '../../x509/ek-certificate.ts';
-import { isFolder, readListedFiles } from '../tpm-trust/read-listed-files.ts';
-import { linesOf, readCertificates, readCrls, readRevoked, textOf } from '../tpm-trust/trust-files.ts';
-import type { TpmServerConfig } from './config.ts';
+import { SpiffeError } from '../spiffe/error.ts';
+import type { EkTrust } from '../x509/ek-certificate.ts';
+import { isFolder, readListedFiles } from './read-listed-files.ts';
+import { linesOf, readCertificates, readCrls, readRevoked, textOf } from './trust-files.ts';
 
 export type EkKind = 'hardware' | 'virtual';
 
 /** All that the configured files say, read once. */
-export interface TrustStore extends EkTrust {
+export interface EkTrustStore extends EkTrust {
   /** Lower-case hex of the SHA-256 of a canonical EK SPKI, and what the operator says that the TPM is. */
   readonly enrolled: ReadonlyMap<string, EkKind>;
 }
 
-type TrustConfig = Pick<
-  TpmServerConfig,
-  | 'ca_path'
-  | 'virtual_ca_path'
-  | 'hash_path'
-  | 'revoked_path'
-  | 'crl_path'
-  | 'virtual_manufacturers'
-  | 'tolerate_missing_eku'
->;
+/** The paths that an operator names: docs/plugins/tpm.md. */
+export interface EkTrustSettings {
+  readonly ca_path?: string | undefined;
+  readonly virtual_ca_path?: string | undefined;
+  readonly hash_path?: string | undefined;
+  readonly revoked_path?: string | undefined;
+  readonly crl_path?: string | undefined;
+  readonly virtual_manufacturers: readonly string[];
+  readonly tolerate_missing_eku: boolean;
+}
 
 const PUB_HASH = /^[0-9a-f]{64}$/;
 
 /** @throws SpiffeError `CONFIG_INVALID`, naming the setting, the file and the line */
-export async function readTrustStore(config: TrustConfig): Promise<TrustStore> {
+export async function readEkTrustStore(config: EkTrustSettings): Promise<EkTrustStore> {
   const [hardwareCas, virtualCas, crls, revoked, enrolled] = await Promise.all([
     readCertificates('ca_path', config.ca_path),
     readCertificates('virtual_ca_path', config.virtual_ca_path),
