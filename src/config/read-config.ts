@@ -61,6 +61,35 @@ export function readConfigTree<S extends z.core.$ZodType>(
   const problems = decoded.repeated.map(({ path, position, first }) =>
     problemAt(path, `is given again, first on line ${first.line}: keep one of them`, position),
   );
+  return checkValue(schema, value, problems, problemAt);
+}
+
+/**
+ * Reads a value that is no configuration file, such as one that came signed.
+ *
+ * @throws SpiffeError `CONFIG_INVALID` that names every mistake by its path
+ */
+export function readConfigValue<S extends z.core.$ZodType>(
+  schema: S,
+  value: unknown,
+  { source }: Pick<ReadOptions, 'source'>,
+): z.output<S> {
+  const problemAt = (path: readonly PropertyKey[], message: string) => ({
+    source,
+    path: formatPath('', path),
+    message,
+  });
+  const checked = checkValue(schema, value, [], problemAt);
+  if (checked.value === undefined) throw configError(checked.problems);
+  return checked.value;
+}
+
+function checkValue<S extends z.core.$ZodType>(
+  schema: S,
+  value: unknown,
+  problems: ConfigProblem[],
+  problemAt: (path: readonly PropertyKey[], message: string) => ConfigProblem,
+): ReadResult<z.output<S>> {
   const result = z.safeParse(schema, value, { error: (issue) => describeIssue(issue) });
   if (result.success && problems.length === 0) return { value: result.data, problems: [] };
   for (const issue of result.error?.issues ?? []) {

@@ -1,5 +1,12 @@
 // What the attestor `tpm` verifies with: evidence of a TPM as bytes, for attestors of others that judge a TPM in their own way.
 
+export {
+  type BootPolicyFile,
+  bootPolicies,
+  bootPolicyConfig,
+  otherwise,
+  readBootPolicyFile,
+} from '../config/boot-policy.ts';
 export { AK_TEMPLATES, type AkTemplateName, encodeAkTemplate } from '../tpm/ak-templates.ts';
 export { hashOfId, isStrongHash, type StrongHash, TPM_HASHES } from '../tpm/algorithms.ts';
 export { type ClockInfo, parseQuoteAttest } from '../tpm/attest.ts';
@@ -54,6 +61,7 @@ export {
 export type { BootPolicy } from '../tpm/policy/boot-policy.ts';
 export { bootSelectors } from '../tpm/policy/boot-selectors.ts';
 export {
+  explain,
   judge,
   judgeInSlices,
   nextImaCheckpoint,
@@ -64,6 +72,13 @@ export {
 export type { JudgeContext } from '../tpm/policy/judge-context.ts';
 export { pcrsRead } from '../tpm/policy/pcrs-read.ts';
 export { policyDigest } from '../tpm/policy/policy-digest.ts';
+export {
+  MAX_POLICY_FILE_BYTES,
+  openSignedPolicy,
+  parsePolicyKey,
+  requireVersion,
+  type SignedPolicy,
+} from '../tpm/policy/signed-policy.ts';
 export { type PublicArea, parsePublic, parsePublicArea } from '../tpm/public-area.ts';
 export { spkiOfPublicArea } from '../tpm/public-key.ts';
 export { qualifyingData } from '../tpm/qualifying-data.ts';

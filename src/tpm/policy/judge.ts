@@ -2,9 +2,9 @@ import { isSpiffeError } from '../../spiffe/error.ts';
 import { type BootFacts, type ImaCheckpoint, isKnown } from '../boot/boot-facts.ts';
 import { runSlices } from '../boot/slices.ts';
 import type { BootPolicy } from './boot-policy.ts';
+import { bootRules } from './boot-rules.ts';
 import type { JudgeContext } from './judge-context.ts';
 import { policyDigest } from './policy-digest.ts';
-import { requireBoot } from './require-policy.ts';
 import { BrokenRule, type Finding, type RuleId } from './require-rule.ts';
 import { requireIma } from './rules/ima.ts';
 
@@ -55,7 +55,7 @@ export function* judgeInSlices(
   const imaAllowedBy: string[] = [];
   let met: BootPolicy | undefined;
   for (const policy of policies) {
-    const boot = refusalOf(policy, () => requireBoot(policy, facts, context));
+    const [boot] = brokenRules(policy, bootRules(policy, facts, context));
     const ima = yield* judgeIma(policy, facts);
     if (policy.ima !== undefined && ima === undefined) imaAllowedBy.push(policyDigest(policy));
     const refusal = boot ?? ima;
@@ -65,6 +65,19 @@ export function* judgeInSlices(
   return met === undefined
     ? { isMet: false, refusals, imaAllowedBy }
     : { isMet: true, policy: met.name, isImaJudged: met.ima !== undefined, imaAllowedBy };
+}
+
+/** Every rule of a policy that a machine breaks; none where it meets it. */
+export function explain(policy: BootPolicy, facts: BootFacts, context: JudgeContext = {}): readonly PolicyRefusal[] {
+  const ima = runSlices(judgeIma(policy, facts));
+  return [...brokenRules(policy, bootRules(policy, facts, context)), ...(ima === undefined ? [] : [ima])];
+}
+
+function* brokenRules(policy: BootPolicy, rules: readonly (() => void)[]): Generator<PolicyRefusal, void> {
+  for (const requireRules of rules) {
+    const refusal = refusalOf(policy, requireRules);
+    if (refusal !== undefined) yield refusal;
+  }
 }
 
 /** Goes on from here with what the IMA log gains. Undefined where no IMA log was read. */
