@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { ServerHttp2Stream } from 'node:http2';
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
@@ -17,7 +17,9 @@ import type { ObserveCalls } from './call-observer.ts';
 import type { CallTracer } from './call-tracer.ts';
 import { type MethodDefinition, methodPath } from './definition.ts';
 import { encodeMessage } from './encoded.ts';
+import { isTimeout } from './grpc-timeout.ts';
 import { createHandler } from './handler.ts';
+import { LeanCall, type LeanMethod } from './lean-call.ts';
 import type { Peer } from './peer.ts';
 import type { BoundService } from './service.ts';
 
@@ -55,6 +57,7 @@ const DEFAULT_MAX_REQUEST_BYTES = 4 * 1024 * 1024;
 export class RpcServer implements AsyncDisposable {
   readonly #server: GrpcServer;
   readonly #injector: ConnectionInjector;
+  readonly #lean = new Map<string, LeanMethod>();
   readonly #peers = new Map<string, Peer>();
   /** By the authority that their requests are given, which nobody else knows. */
   readonly #rewrittenPeers = new Map<string, Peer>();
@@ -76,7 +79,7 @@ export class RpcServer implements AsyncDisposable {
         ? {}
         : { 'grpc.max_concurrent_streams': options.maxConcurrentStreams }),
     });
-    passOverDestroyedStreams(this.#server);
+    takeStreams(this.#server, this.#lean);
     if (options.cancelsASecond !== undefined) allowCancels(this.#server, options.cancelsASecond);
     for (const service of options.services) this.#add(service, options);
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
@@ -161,7 +164,7 @@ export class RpcServer implements AsyncDisposable {
 
   #add(
     { definition, handlers, endless }: BoundService,
-    { interceptors = [], log, observe, tracer }: RpcServerOptions,
+    { interceptors = [], log, observe, tracer, maxRequestBytes = DEFAULT_MAX_REQUEST_BYTES }: RpcServerOptions,
   ): void {
     const methods: Record<string, GrpcMethod<unknown, unknown>> = {};
     const implementation: Record<string, UntypedHandleCall> = {};
@@ -170,7 +173,7 @@ export class RpcServer implements AsyncDisposable {
       if (handler === undefined) continue; // grpc-js answers UNIMPLEMENTED
       const path = methodPath(definition, method);
       methods[name] = grpcMethod(path, method);
-      implementation[name] = createHandler({
+      const serve = createHandler({
         path,
         method,
         handler,
@@ -183,24 +186,48 @@ export class RpcServer implements AsyncDisposable {
         ending: this.#ending.signal,
         overdue: this.#overdue.signal,
       });
+      implementation[name] = serve;
+      if (method.requestStream) continue;
+      this.#lean.set(path, { method, maxRequestBytes, serve: serve as unknown as LeanMethod['serve'] });
     }
     this.#server.addService(methods, implementation);
   }
 }
 
 /**
+ * Calls with one request go past grpc-js, unless there is something unusual about them, which it refuses or understands.
+ *
  * The stream of a connection that has just closed is told of after it is destroyed where Node has the connection as a
  * stream; grpc-js answers an unknown method there, which throws and would end the process.
  */
-function passOverDestroyedStreams(server: GrpcServer): void {
-  const serve: (interceptors: unknown, stream: ServerHttp2Stream, headers: unknown) => void = Reflect.get(
+function takeStreams(server: GrpcServer, methods: ReadonlyMap<string, LeanMethod>): void {
+  const serve: (interceptors: unknown, stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void = Reflect.get(
     server,
     '_streamHandler',
   );
-  Reflect.set(server, '_streamHandler', (interceptors: unknown, stream: ServerHttp2Stream, headers: unknown) => {
-    if (stream.destroyed) stream.on('error', () => {});
-    else serve.call(server, interceptors, stream, headers);
-  });
+  Reflect.set(
+    server,
+    '_streamHandler',
+    (interceptors: unknown, stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+      if (stream.destroyed) {
+        stream.on('error', () => {});
+        return;
+      }
+      const method = methods.get(headers[':path'] ?? '');
+      if (method !== undefined && isUsual(headers)) new LeanCall(stream, headers, method);
+      else serve.call(server, interceptors, stream, headers);
+    },
+  );
+}
+
+function isUsual(headers: IncomingHttpHeaders): boolean {
+  const { 'content-type': type = '', 'grpc-encoding': encoding, 'grpc-timeout': timeout } = headers;
+  return (
+    headers[':method'] === 'POST' &&
+    /^application\/grpc(?:\+proto)?$/.test(type) &&
+    (encoding === undefined || encoding === 'identity') &&
+    isTimeout(timeout)
+  );
 }
 
 /** grpc-js has no option for it. Its version is pinned, and a contract test watches that this one arrives. */
