@@ -6,16 +6,18 @@ const UNITS_MS: ReadonlyMap<string, number> = new Map([
   ['u', 0.001],
   ['n', 0.000_001],
 ]);
-/** What a timer of Node takes. */
-const MAX_MS = 2 ** 31 - 1;
 
-/** `grpc-timeout` in whole milliseconds. Source: gRPC over HTTP/2, "Timeout". */
-export function parseTimeout(value: string | readonly string[] | undefined): number | undefined {
-  if (typeof value !== 'string') return undefined;
-  const [, digits = '', unit = ''] = /^(\d{1,8})([HMSmun])$/.exec(value) ?? [];
-  return Math.min(Math.floor(Number(digits) * (UNITS_MS.get(unit) ?? 0)), MAX_MS);
-}
-
-export function isTimeout(value: string | readonly string[] | undefined): boolean {
-  return value === undefined || (typeof value === 'string' && /^\d{1,8}[HMSmun]$/.test(value));
+/**
+ * Milliseconds from now; `Infinity` where there is no header.
+ *
+ * @param header `grpc-timeout`, as it came
+ * @returns undefined for what is none
+ * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md Timeout
+ */
+export function findTimeoutMs(header: string | readonly string[] | undefined): number | undefined {
+  if (header === undefined) return Number.POSITIVE_INFINITY;
+  if (typeof header !== 'string') return undefined;
+  const [, digits = '', unit = ''] = /^(\d{1,8})([HMSmun])$/.exec(header) ?? [];
+  const unitMs = UNITS_MS.get(unit);
+  return unitMs === undefined ? undefined : Math.floor(Number(digits) * unitMs);
 }

@@ -156,7 +156,7 @@ async function withPeer(
     signal: controller.signal,
     deadlineAt: Number(call.getDeadline()),
     method: options.path,
-    metadata: new CallMetadata(call.metadata),
+    metadata: new CallMetadata(() => call.metadata),
   };
   const { tracer, ending, overdue } = options;
   const end = life === 'ends when the server stops' ? ending : overdue;

@@ -1,53 +1,71 @@
+import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { Metadata, type StatusObject } from '@grpc/grpc-js';
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { Status } from '../spiffe/status.ts';
 import type { MethodDefinition } from './definition.ts';
 import { encodeMessage } from './encoded.ts';
-import { parseTimeout } from './grpc-timeout.ts';
+import { findTimeoutMs } from './grpc-timeout.ts';
+import { frameOf, type MessageProblem, SingleMessage } from './single-message.ts';
 
+/** A method that takes one request. */
 export interface LeanMethod {
   readonly method: MethodDefinition;
+  /** -1 for no limit. */
   readonly maxRequestBytes: number;
-  /** What grpc-js would call: of a unary method with a callback as well. */
-  readonly serve: (call: LeanCall, callback: (error: Partial<StatusObject> | null, answer?: unknown) => void) => void;
+  /** What grpc-js would call; a method with one answer as well gives it, or its refusal, to `callback`. */
+  readonly serve: (call: LeanCall, callback: (refusal: Partial<StatusObject> | null, answer?: unknown) => void) => void;
 }
 
-const FRAME_HEADER_BYTES = 5;
 const HEADERS = { ':status': 200, 'content-type': 'application/grpc+proto' } as const;
 const OK = { 'grpc-status': '0', 'grpc-message': 'OK' } as const;
-/** Of transport and of this call, which no handler reads. */
+/** Of the transport and of this call alone. */
 const NOT_METADATA = ['grpc-timeout', 'grpc-encoding', 'grpc-accept-encoding', 'accept-encoding', 'te', 'content-type'];
+/** The longest that a timer of Node takes, 24 days; a call with a later deadline is ended by its caller. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Whether there is nothing about a call that {@link LeanCall} does not know. */
+export function isUsualCall(headers: IncomingHttpHeaders): boolean {
+  const { 'content-type': type, 'grpc-encoding': encoding, 'grpc-timeout': timeout } = headers;
+  return (
+    headers[':method'] === 'POST' &&
+    (type === 'application/grpc' || type === 'application/grpc+proto') &&
+    (encoding === undefined || encoding === 'identity') &&
+    findTimeoutMs(timeout) !== undefined
+  );
+}
 
 /**
- * A call with one request, served on its HTTP/2 stream without the layers of grpc-js, at less than half of their work. It
- * has of grpc-js's calls what `handler.ts` uses. Its connection stays grpc-js's.
+ * A call with one request, served on its HTTP/2 stream without the layers of grpc-js, at less than half of their work. To
+ * a handler it is what `handler.ts` uses of a call of grpc-js, which goes on to keep its connection.
  *
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */
 export class LeanCall {
   request: unknown;
+  /** Nobody is there to be answered: it was reset, its time is out, or its connection has ended. */
   cancelled = false;
   readonly #stream: ServerHttp2Stream;
   readonly #headers: IncomingHttpHeaders;
   readonly #method: LeanMethod;
   readonly #deadlineAt: number;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #timer: NodeJS.Timeout | undefined;
+  #incoming: SingleMessage | undefined;
   #onCancelled: (() => void) | undefined;
-  #chunks: Buffer[] = [];
-  #length = 0;
+  #trailers: OutgoingHttpHeaders = OK;
   #hasResponded = false;
+  /** All that is answered has been given to the stream. */
   #hasEnded = false;
 
   constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, method: LeanMethod) {
     this.#stream = stream;
     this.#headers = headers;
     this.#method = method;
-    const timeoutMs = parseTimeout(headers['grpc-timeout']);
-    this.#deadlineAt = timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + timeoutMs;
-    if (timeoutMs !== undefined) this.#timer = setTimeout(() => this.#giveUp(), timeoutMs);
+    this.#incoming = new SingleMessage(method.maxRequestBytes);
+    const timeoutMs = findTimeoutMs(headers['grpc-timeout']) ?? Number.POSITIVE_INFINITY;
+    this.#deadlineAt = Date.now() + timeoutMs;
+    if (timeoutMs <= MAX_TIMER_MS) this.#timer = setTimeout(() => this.#giveUp(), timeoutMs);
     stream.on('error', () => {}); // `close` follows
     stream.on('close', () => this.#cancel());
-    stream.on('data', (chunk: Buffer) => this.#receive(chunk));
+    stream.on('data', (piece: Buffer) => this.#receive(piece));
     stream.on('end', () => this.#serve());
   }
 
@@ -57,6 +75,7 @@ export class LeanCall {
     return metadata;
   }
 
+  /** The connection's address, without the port that none of ours has. */
   getPeer(): string {
     return this.#stream.session?.socket?.remoteAddress ?? 'unknown';
   }
@@ -65,10 +84,12 @@ export class LeanCall {
     return this.#headers[':authority'] ?? this.#headers.host ?? '';
   }
 
+  /** In milliseconds since 1970; `Infinity` for none. */
   getDeadline(): number {
     return this.#deadlineAt;
   }
 
+  /** @param listener is called once in any case: when the call was cancelled, or has ended. */
   on(_event: 'cancelled', listener: () => void): void {
     this.#onCancelled = listener;
   }
@@ -81,89 +102,115 @@ export class LeanCall {
     this.#stream.off('drain', listener);
   }
 
-  emit(_event: 'error', status: Partial<StatusObject>): void {
-    this.#refuse(status);
+  /** Ends a stream of answers with a refusal. */
+  emit(_event: 'error', refusal: Partial<StatusObject>): void {
+    this.#refuse(refusal);
   }
 
   /** @returns false: wait for `drain`. */
-  write(message: unknown): boolean {
-    if (!this.#begin()) return true;
-    return this.#stream.write(frameOf(encodeMessage(this.#method.method.responseType, message)));
+  write(answer: unknown): boolean {
+    const frame = this.#frameOf(answer);
+    return this.#respond() ? this.#stream.write(frame) : true;
   }
 
   end(): void {
-    if (!this.#begin()) return;
+    if (!this.#respond()) return;
     this.#hasEnded = true;
     this.#stream.end();
   }
 
-  #receive(chunk: Buffer): void {
-    if (this.cancelled || this.#hasEnded) return;
-    this.#length += chunk.length;
-    this.#chunks.push(chunk);
-    const { maxRequestBytes } = this.#method;
-    if (maxRequestBytes >= 0 && this.#length > maxRequestBytes + FRAME_HEADER_BYTES) {
-      this.#refuse({
-        code: Status.ResourceExhausted,
-        details: `Received message larger than max (${this.#length - FRAME_HEADER_BYTES} vs ${maxRequestBytes})`,
-      });
-    }
+  #receive(piece: Buffer): void {
+    if (this.#isOver) return;
+    const problem = this.#incoming?.take(piece);
+    if (problem !== undefined) this.#refuse(this.#refusalOf(problem));
   }
 
   #serve(): void {
-    if (this.cancelled || this.#hasEnded) return;
-    const [only] = this.#chunks;
-    const bytes = this.#chunks.length === 1 && only !== undefined ? only : Buffer.concat(this.#chunks);
-    this.#chunks = [];
-    const problem = findFrameProblem(bytes);
-    if (problem !== undefined) return this.#refuse(problem);
+    if (this.#isOver || this.#incoming === undefined) return;
+    const { message } = this.#incoming;
+    this.#incoming = undefined;
+    if (typeof message === 'string') {
+      this.#refuse(this.#refusalOf(message));
+      return;
+    }
     const { method, serve } = this.#method;
     try {
-      this.request = method.requestType.decode(bytes.subarray(FRAME_HEADER_BYTES));
+      this.request = method.requestType.decode(message);
     } catch {
-      return this.#refuse({ code: Status.Internal, details: 'Error deserializing request' });
+      this.#refuse({ code: Status.Internal, details: 'the request cannot be decoded' });
+      return;
     }
-    serve(this, (error, answer) => {
-      if (error !== null) return this.#refuse(error);
-      if (!this.#begin()) return;
-      this.#hasEnded = true;
-      this.#stream.end(frameOf(encodeMessage(method.responseType, answer)));
+    serve(this, (refusal, answer) => {
+      if (refusal === null) this.#answer(answer);
+      else this.#refuse(refusal);
     });
   }
 
-  /** @returns whether there is somebody to answer. */
-  #begin(): boolean {
-    if (this.#hasEnded || this.cancelled || this.#stream.destroyed || this.#stream.closed) return false;
+  #answer(answer: unknown): void {
+    const frame = this.#frameOf(answer);
+    if (!this.#respond()) return;
+    this.#hasEnded = true;
+    this.#stream.end(frame);
+  }
+
+  #frameOf(answer: unknown): Buffer {
+    return frameOf(encodeMessage(this.#method.method.responseType, answer));
+  }
+
+  get #isOver(): boolean {
+    return this.#hasEnded || this.cancelled || this.#stream.destroyed || this.#stream.closed;
+  }
+
+  /** Sends headers unless they are sent. @returns whether there is somebody to answer. */
+  #respond(): boolean {
+    if (this.#isOver) return false;
     if (this.#hasResponded) return true;
     this.#hasResponded = true;
+    this.#stream.once('wantTrailers', () => this.#stream.sendTrailers(this.#trailers));
     this.#stream.respond(HEADERS, { waitForTrailers: true });
-    this.#stream.once('wantTrailers', () => this.#stream.sendTrailers(this.#trailers ?? OK));
     return true;
   }
 
-  #trailers: Record<string, string> | undefined;
-
   #refuse({ code = Status.Unknown, details = '', metadata }: Partial<StatusObject>): void {
-    if (this.#hasEnded || this.cancelled || this.#stream.destroyed || this.#stream.closed) return;
+    if (this.#isOver) return;
     this.#hasEnded = true;
-    const status = {
-      ...metadata?.toHttp2Headers(),
+    const trailers: OutgoingHttpHeaders = {
       'grpc-status': String(code),
       'grpc-message': encodeURI(details),
-    } as Record<string, string>;
+      ...metadata?.toHttp2Headers(),
+    };
     if (this.#hasResponded) {
-      this.#trailers = status;
+      this.#trailers = trailers;
       this.#stream.end();
       return;
     }
     this.#hasResponded = true;
-    this.#stream.respond({ ...HEADERS, ...status }, { endStream: true });
-    this.#stream.resume();
-    if (!this.#stream.readableEnded) this.#stream.close(constants.NGHTTP2_NO_ERROR); // what else it sends is not wanted
+    this.#incoming = undefined;
+    this.#stream.respond({ ...HEADERS, ...trailers }, { endStream: true });
+    // What more it sends is not wanted: RFC 9113 §8.1.
+    if (!this.#stream.readableEnded) this.#stream.close(constants.NGHTTP2_NO_ERROR);
+  }
+
+  #refusalOf(problem: MessageProblem): Partial<StatusObject> {
+    switch (problem) {
+      case 'too long':
+        return {
+          code: Status.ResourceExhausted,
+          details: `the request is larger than ${this.#method.maxRequestBytes} bytes`,
+        };
+      case 'none':
+        return { code: Status.Unimplemented, details: 'the method takes one request, and none came' };
+      case 'more than one':
+        return { code: Status.Unimplemented, details: 'the method takes one request, and more came' };
+      case 'cut off':
+        return { code: Status.Internal, details: 'the request ended before its message did' };
+      case 'compressed':
+        return { code: Status.Internal, details: 'the request is compressed, and its headers name no encoding' };
+    }
   }
 
   #giveUp(): void {
-    this.#refuse({ code: Status.DeadlineExceeded, details: 'Deadline exceeded' });
+    this.#refuse({ code: Status.DeadlineExceeded, details: 'the deadline has passed' });
     this.#cancel();
   }
 
@@ -171,23 +218,7 @@ export class LeanCall {
     clearTimeout(this.#timer);
     if (this.cancelled) return;
     this.cancelled = true;
+    this.#incoming = undefined;
     this.#onCancelled?.();
   }
-}
-
-/** Length-Prefixed-Message, not compressed; exactly one. */
-function findFrameProblem(bytes: Buffer): Partial<StatusObject> | undefined {
-  if (bytes.length < FRAME_HEADER_BYTES) return { code: Status.Unimplemented, details: 'Received no request message' };
-  if (bytes[0] !== 0) return { code: Status.Unimplemented, details: 'Received a compressed message without an encoding' };
-  const length = bytes.readUInt32BE(1);
-  if (length === bytes.length - FRAME_HEADER_BYTES) return undefined;
-  return { code: Status.Unimplemented, details: 'Received not exactly one request message' };
-}
-
-function frameOf(message: Buffer): Buffer {
-  const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + message.length);
-  frame[0] = 0;
-  frame.writeUInt32BE(message.length, 1);
-  message.copy(frame, FRAME_HEADER_BYTES);
-  return frame;
 }

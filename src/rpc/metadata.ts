@@ -5,10 +5,12 @@ export type OutgoingMetadata = Readonly<Record<string, string | Uint8Array>>;
 
 /** Incoming metadata, as a peer sent it: hostile until checked. */
 export class CallMetadata {
-  readonly #metadata: Metadata;
+  readonly #read: () => Metadata;
+  #metadata: Metadata | undefined;
 
-  constructor(metadata: Metadata = new Metadata()) {
-    this.#metadata = metadata;
+  /** @param read is called where somebody asks for a value: most calls have none that matter */
+  constructor(read: () => Metadata) {
+    this.#read = read;
   }
 
   /** The first text value of `key`. */
@@ -17,13 +19,18 @@ export class CallMetadata {
   }
 
   getAllText(key: string): readonly string[] {
-    return this.#metadata.get(key).filter((value) => typeof value === 'string');
+    return this.#values(key).filter((value) => typeof value === 'string');
   }
 
   /** The first binary value of `key`, which ends in `-bin`. */
   findBytes(key: string): Uint8Array | undefined {
-    const [value] = this.#metadata.get(key);
+    const [value] = this.#values(key);
     return value instanceof Uint8Array ? value : undefined;
+  }
+
+  #values(key: string): ReturnType<Metadata['get']> {
+    this.#metadata ??= this.#read();
+    return this.#metadata.get(key);
   }
 }
 

@@ -17,9 +17,8 @@ import type { ObserveCalls } from './call-observer.ts';
 import type { CallTracer } from './call-tracer.ts';
 import { type MethodDefinition, methodPath } from './definition.ts';
 import { encodeMessage } from './encoded.ts';
-import { isTimeout } from './grpc-timeout.ts';
 import { createHandler } from './handler.ts';
-import { LeanCall, type LeanMethod } from './lean-call.ts';
+import { isUsualCall, LeanCall, type LeanMethod } from './lean-call.ts';
 import type { Peer } from './peer.ts';
 import type { BoundService } from './service.ts';
 
@@ -214,19 +213,9 @@ function takeStreams(server: GrpcServer, methods: ReadonlyMap<string, LeanMethod
         return;
       }
       const method = methods.get(headers[':path'] ?? '');
-      if (method !== undefined && isUsual(headers)) new LeanCall(stream, headers, method);
+      if (method !== undefined && isUsualCall(headers)) new LeanCall(stream, headers, method);
       else serve.call(server, interceptors, stream, headers);
     },
-  );
-}
-
-function isUsual(headers: IncomingHttpHeaders): boolean {
-  const { 'content-type': type = '', 'grpc-encoding': encoding, 'grpc-timeout': timeout } = headers;
-  return (
-    headers[':method'] === 'POST' &&
-    /^application\/grpc(?:\+proto)?$/.test(type) &&
-    (encoding === undefined || encoding === 'identity') &&
-    isTimeout(timeout)
   );
 }
 

@@ -8,6 +8,7 @@ import {
 import type { Duplex } from 'node:stream';
 import { Status } from '../spiffe/status.ts';
 import type { OutgoingMetadata } from './metadata.ts';
+import { frameOf } from './single-message.ts';
 import { RemoteError } from './status.ts';
 import { UnaryResponse } from './unary-response.ts';
 
@@ -25,7 +26,6 @@ export interface UnaryConnectionOptions {
   readonly maxMessageBytes?: number;
 }
 
-const FRAME_HEADER_BYTES = 5;
 const DEFAULT_MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 /** A connection has 2³⁰ stream IDs for its client: RFC 9113 §5.1.1. */
 const MAX_CALLS = 2 ** 29;
@@ -138,13 +138,4 @@ function headersOf(path: string, { deadlineMs, metadata }: UnaryCallOptions): Ou
     headers[key] = typeof value === 'string' ? value : Buffer.from(value).toString('base64');
   }
   return headers;
-}
-
-/** Length-Prefixed-Message, not compressed. */
-function frameOf(message: Uint8Array): Uint8Array {
-  const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + message.length);
-  frame[0] = 0;
-  frame.writeUInt32BE(message.length, 1);
-  frame.set(message, FRAME_HEADER_BYTES);
-  return frame;
 }

@@ -1,20 +1,18 @@
 import { constants, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from 'node:http2';
 import { Status } from '../spiffe/status.ts';
+import { type MessageProblem, SingleMessage } from './single-message.ts';
 import { RemoteError, remoteError } from './status.ts';
-
-const FRAME_HEADER_BYTES = 5;
 
 /** What comes back for one unary call, piece by piece. Source: gRPC over HTTP/2, "Responses" and "Errors". */
 export class UnaryResponse {
   readonly #maxMessageBytes: number;
-  /** Holds `#length` bytes of the answer; the first piece itself, or a copy of all with room for more. */
-  #bytes: Uint8Array = new Uint8Array(0);
-  #length = 0;
+  readonly #message: SingleMessage;
   #status: IncomingHttpHeaders | undefined;
 
   /** @param maxMessageBytes -1 for no limit */
   constructor(maxMessageBytes: number) {
     this.#maxMessageBytes = maxMessageBytes;
+    this.#message = new SingleMessage(maxMessageBytes);
   }
 
   /** @returns why the call cannot go on, or nothing. */
@@ -32,31 +30,8 @@ export class UnaryResponse {
 
   /** @returns why the call cannot go on, or nothing. */
   takeData(chunk: Uint8Array): RemoteError | undefined {
-    const length = this.#length + chunk.length;
-    if (this.#maxMessageBytes !== -1 && length > this.#maxMessageBytes + FRAME_HEADER_BYTES) return this.#tooLong();
-    this.#append(chunk, length);
-    // What is announced is refused before it comes.
-    const announced = length < FRAME_HEADER_BYTES ? 0 : lengthOf(this.#bytes);
-    return this.#maxMessageBytes !== -1 && announced > this.#maxMessageBytes ? this.#tooLong() : undefined;
-  }
-
-  /** Pieces may be of one byte each: kept as they come they would take a hundred times their length. */
-  #append(chunk: Uint8Array, length: number): void {
-    if (this.#length === 0) {
-      this.#bytes = chunk;
-    } else {
-      if (length > this.#bytes.length) {
-        const roomier = new Uint8Array(2 * length);
-        roomier.set(this.#bytes.subarray(0, this.#length));
-        this.#bytes = roomier;
-      }
-      this.#bytes.set(chunk, this.#length);
-    }
-    this.#length = length;
-  }
-
-  #tooLong(): RemoteError {
-    return new RemoteError(Status.ResourceExhausted, `the answer has more than ${this.#maxMessageBytes} bytes`);
+    const problem = this.#message.take(chunk);
+    return problem === undefined ? undefined : this.#refusal(problem);
   }
 
   takeTrailers(trailers: IncomingHttpHeaders): void {
@@ -71,23 +46,24 @@ export class UnaryResponse {
       const { 'grpc-message': message, 'grpc-status-details-bin': details } = this.#status ?? {};
       return remoteError(Number(status), percentDecoded(textOf(message)), Buffer.from(textOf(details), 'base64'));
     }
-    return messageOf(this.#bytes.subarray(0, this.#length));
+    const { message: answer } = this.#message;
+    return typeof answer === 'string' ? this.#refusal(answer) : answer;
+  }
+
+  #refusal(problem: MessageProblem): RemoteError {
+    switch (problem) {
+      case 'too long':
+        return new RemoteError(Status.ResourceExhausted, `the answer has more than ${this.#maxMessageBytes} bytes`);
+      case 'none':
+        return new RemoteError(Status.Internal, 'the peer answered without a message');
+      case 'compressed':
+        return new RemoteError(Status.Internal, 'the answer is compressed, which was not offered');
+      case 'cut off':
+      case 'more than one':
+        return new RemoteError(Status.Internal, 'the answer is not exactly one message');
+    }
   }
 }
-
-/** The one message of a unary answer. */
-function messageOf(frame: Uint8Array): Uint8Array | RemoteError {
-  const { length } = frame;
-  if (length < FRAME_HEADER_BYTES) return new RemoteError(Status.Internal, 'the peer answered without a message');
-  if (frame[0] !== 0) return new RemoteError(Status.Internal, 'the answer is compressed, which was not offered');
-  if (lengthOf(frame) !== length - FRAME_HEADER_BYTES) {
-    return new RemoteError(Status.Internal, 'the answer is not exactly one message');
-  }
-  return frame.subarray(FRAME_HEADER_BYTES);
-}
-
-/** Of the message, as its frame's header says. */
-const lengthOf = ({ buffer, byteOffset }: Uint8Array): number => new DataView(buffer, byteOffset).getUint32(1);
 
 function withoutStatus(end: number | undefined | 'lost', cause: Error | undefined): RemoteError {
   switch (end) {

@@ -44,6 +44,7 @@ export class RawClient {
   readonly #reader = new FrameReader();
   readonly #assembler = new HeaderAssembler();
   readonly #statuses = new Map<number, string>();
+  readonly #fields = new Map<number, [name: string, value: string][]>();
 
   constructor(path: string) {
     this.socket = connect(path);
@@ -71,6 +72,17 @@ export class RawClient {
     return await this.#wait(() => this.#statuses.get(streamId));
   }
 
+  /** The first value of a header or trailer that has come for a call. */
+  valueOf(streamId: number, name: string): string | undefined {
+    return this.#fields.get(streamId)?.find(([known]) => known === name)?.[1];
+  }
+
+  /** What has come in the DATA frames of a call. */
+  dataOf(streamId: number): Buffer {
+    const isData = ({ type, streamId: id }: Frame) => type === FrameType.Data && id === streamId;
+    return Buffer.concat(this.frames.filter(isData).map(({ payload }) => payload));
+  }
+
   /** The error code of the server's GOAWAY, once it has closed; undefined where it sent none. */
   async refusal(): Promise<number | undefined> {
     await this.closed();
@@ -95,9 +107,18 @@ export class RawClient {
 
   #take(frame: Frame): void {
     this.frames.push(frame);
-    const status = this.#assembler.add(frame)?.fields.find(({ name }) => name === 'grpc-status');
+    const fields = this.#assembler.add(frame)?.fields ?? [];
+    if (fields.length > 0) {
+      const known = this.#fields.get(frame.streamId) ?? [];
+      this.#fields.set(frame.streamId, [
+        ...known,
+        ...fields.map(({ name, value }) => [name, value] as [string, string]),
+      ]);
+    }
+    const status = fields.find(({ name }) => name === 'grpc-status');
     if (status !== undefined) this.#statuses.set(frame.streamId, status.value);
-    if (frame.type === FrameType.ResetStream)
+    if (frame.type === FrameType.ResetStream && !this.#statuses.has(frame.streamId)) {
       this.#statuses.set(frame.streamId, `reset ${frame.payload.readUInt32BE()}`);
+    }
   }
 }
