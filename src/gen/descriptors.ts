@@ -26,6 +26,14 @@ export const DESCRIBED_FILES: readonly DescribedFile[] = [
     "bytes": "Ch5hc3NheWVyL3BsdWdpbi92MS9wbHVnaW4ucHJvdG8SEWFzc2F5ZXIucGx1Z2luLnYxIj0KE1JlbG9hZFBsdWdpblJlcXVlc3QSEgoEbmFtZRgBIAEoCVIEbmFtZRISCgR0eXBlGAIgASgJUgR0eXBlIk4KFFJlbG9hZFBsdWdpblJlc3BvbnNlEjYKBnBsdWdpbhgBIAEoCzIeLmFzc2F5ZXIucGx1Z2luLnYxLlBsdWdpblN0YXRlUgZwbHVnaW4iFAoSTGlzdFBsdWdpbnNSZXF1ZXN0Ik8KE0xpc3RQbHVnaW5zUmVzcG9uc2USOAoHcGx1Z2lucxgBIAMoCzIeLmFzc2F5ZXIucGx1Z2luLnYxLlBsdWdpblN0YXRlUgdwbHVnaW5zIsgCCgtQbHVnaW5TdGF0ZRISCgRuYW1lGAEgASgJUgRuYW1lEhIKBHR5cGUYAiABKAlSBHR5cGUSGAoHYnVpbHRpbhgDIAEoCFIHYnVpbHRpbhIUCgVzdGF0ZRgEIAEoCVIFc3RhdGUSEAoDcGlkGAUgASgFUgNwaWQSHgoKZ2VuZXJhdGlvbhgGIAEoBVIKZ2VuZXJhdGlvbhIaCghyZXN0YXJ0cxgHIAEoBVIIcmVzdGFydHMSHQoKbGFzdF9lcnJvchgIIAEoCVIJbGFzdEVycm9yEh0KCnN0YXJ0ZWRfYXQYCSABKANSCXN0YXJ0ZWRBdBIhCgxtZW1vcnlfYnl0ZXMYCiABKANSC21lbW9yeUJ5dGVzEhgKB3ZlcnNpb24YCyABKAlSB3ZlcnNpb24SGAoHc2FuZGJveBgMIAMoCVIHc2FuZGJveDLIAQoHUGx1Z2lucxJcCgtMaXN0UGx1Z2lucxIlLmFzc2F5ZXIucGx1Z2luLnYxLkxpc3RQbHVnaW5zUmVxdWVzdBomLmFzc2F5ZXIucGx1Z2luLnYxLkxpc3RQbHVnaW5zUmVzcG9uc2USXwoMUmVsb2FkUGx1Z2luEiYuYXNzYXllci5wbHVnaW4udjEuUmVsb2FkUGx1Z2luUmVxdWVzdBonLmFzc2F5ZXIucGx1Z2luLnYxLlJlbG9hZFBsdWdpblJlc3BvbnNlYgZwcm90bzM="
   },
   {
+    "name": "assayer/plugin/v1/refusal.proto",
+    "imports": [],
+    "symbols": [
+      "assayer.plugin.v1.OperatorReason"
+    ],
+    "bytes": "Ch9hc3NheWVyL3BsdWdpbi92MS9yZWZ1c2FsLnByb3RvEhFhc3NheWVyLnBsdWdpbi52MSIoCg5PcGVyYXRvclJlYXNvbhIWCgZyZWFzb24YASABKAlSBnJlYXNvbmIGcHJvdG8z"
+  },
+  {
     "name": "assayer/server/apply/v1/apply.proto",
     "imports": [
       "spire/api/types/types.proto"

@@ -5,9 +5,9 @@ export { findFileState } from '../files/file-state.ts';
 export { readCapped } from '../files/read-capped.ts';
 export { writeFileAtomically } from '../files/write-file-atomically.ts';
 export { answerTo, readBody } from '../http/read-answer.ts';
+export { refusalWith } from '../rpc/operator-reason.ts';
 export { statFields, statusField } from '../rpc/process-fields.ts';
 export { RemoteError, statusOf } from '../rpc/status.ts';
-
 export {
   type Bundle,
   type JwtAuthority,

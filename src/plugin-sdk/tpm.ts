@@ -44,8 +44,7 @@ export {
   findEkTemplate,
 } from '../tpm/ek-templates.ts';
 export { type EndorsementKey, requireEndorsementKey } from '../tpm/endorsement-key.ts';
-export { type ImaEntry, parseImaLog } from '../tpm/ima/parse-ima-log.ts';
-export { requireBootAggregate, requireImaPrefix } from '../tpm/ima/replay-ima-log.ts';
+export { imaPrefixBytes } from '../tpm/ima/ima-prefix-bytes.ts';
 export { type KeyBindingEvidence, type KeyBindingExpectation, verifyKeyBinding } from '../tpm/key-binding.ts';
 export { credentialEntropyBytes, makeCredential } from '../tpm/make-credential.ts';
 export { nameOf } from '../tpm/names.ts';

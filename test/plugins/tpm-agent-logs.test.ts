@@ -2,11 +2,12 @@ import { copyFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { tpmAgentConfig } from '../../src/plugins/tpm/agent-config.ts';
 import { attestTpm, type TpmAgentAttributes } from '../../src/plugins/tpm/attest.ts';
-import { ClockMemory } from '../../src/plugins/tpm/clock-memory.ts';
 import { decodeChallenge } from '../../src/plugins/tpm/codec.ts';
 import { tpmServerConfig } from '../../src/plugins/tpm/config.ts';
+import { EkMemory } from '../../src/plugins/tpm/ek-memory.ts';
 import { encodeLogRequest } from '../../src/plugins/tpm/log-codec.ts';
 import { MeasuredLog } from '../../src/plugins/tpm/measured-log.ts';
+import { NO_POLICIES } from '../../src/plugins/tpm/policies.ts';
 import { aidTpmAttestation } from '../../src/plugins/tpm/prove.ts';
 import { Slots } from '../../src/plugins/tpm/slots.ts';
 import { Swtpm } from '../../src/testing/swtpm.ts';
@@ -42,7 +43,13 @@ async function attest(
   agentConfig: Readonly<Record<string, unknown>> = {},
 ): Promise<TpmAgentAttributes> {
   const config = tpmServerConfig.parse({ ca_path: tpm.caPath, ...serverConfig });
-  const state = { config, trust: await readEkTrustStore(config), clocks: new ClockMemory(), slots: new Slots(1) };
+  const state = {
+    config,
+    trust: await readEkTrustStore(config),
+    memory: new EkMemory(),
+    policies: NO_POLICIES,
+    slots: new Slots(1),
+  };
   const paths = { event_log_path: eventLog, ima_log_path: imaLog, command_line_path: '/proc/cmdline' };
   const agent = aidTpmAttestation(tpmAgentConfig.parse({ tcti: tpm.tcti, ...paths, ...agentConfig }), KEY);
   try {
@@ -93,7 +100,13 @@ test('the TPM is free for others while the logs are sent, and nothing is sent th
   timeout: 60_000,
 }, async () => {
   const config = tpmServerConfig.parse({ ca_path: tpm.caPath, event_log: true });
-  const state = { config, trust: await readEkTrustStore(config), clocks: new ClockMemory(), slots: new Slots(1) };
+  const state = {
+    config,
+    trust: await readEkTrustStore(config),
+    memory: new EkMemory(),
+    policies: NO_POLICIES,
+    slots: new Slots(1),
+  };
   const agent = aidTpmAttestation(tpmAgentConfig.parse({ tcti: tpm.tcti, event_log_path: eventLog }), KEY);
   const payload = await agent.next();
   const context = { trustDomain: TRUST_DOMAIN, csrPublicKey: KEY, now: () => new Date() };

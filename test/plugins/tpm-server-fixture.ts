@@ -1,6 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { attestTpm, type TpmAgentAttributes, type TpmAttestorState } from '../../src/plugins/tpm/attest.ts';
-import { ClockMemory } from '../../src/plugins/tpm/clock-memory.ts';
 import {
   type AttestationChallenge,
   type AttestationPayload,
@@ -10,7 +9,9 @@ import {
   encodeResponse,
 } from '../../src/plugins/tpm/codec.ts';
 import { tpmServerConfig } from '../../src/plugins/tpm/config.ts';
+import { EkMemory } from '../../src/plugins/tpm/ek-memory.ts';
 import { decodeLogRequest, encodeLogChunk, type LogChunk, type LogRequest } from '../../src/plugins/tpm/log-codec.ts';
+import { NO_POLICIES, type Policies } from '../../src/plugins/tpm/policies.ts';
 import { Slots } from '../../src/plugins/tpm/slots.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
 import { EkAuthority } from '../../src/testing/ek-authority.ts';
@@ -33,7 +34,8 @@ export interface Attestation {
   readonly ekCertificates?: readonly Uint8Array[];
   readonly config?: Readonly<Record<string, unknown>>;
   readonly trust?: Partial<EkTrustStore>;
-  readonly clocks?: ClockMemory;
+  readonly memory?: EkMemory;
+  readonly policies?: Policies;
   /** The CSR's key as the server sees it; the agent's own by default. */
   readonly csrPublicKey?: Uint8Array | 'unknown';
   readonly payload?: (payload: AttestationPayload) => AttestationPayload;
@@ -50,7 +52,12 @@ export interface Attestation {
   readonly now?: () => Date;
 }
 
-export function stateOf({ config = {}, trust = {}, clocks = new ClockMemory() }: Attestation): TpmAttestorState {
+export function stateOf({
+  config = {},
+  trust = {},
+  memory = new EkMemory(),
+  policies = NO_POLICIES,
+}: Attestation): TpmAttestorState {
   return {
     config: tpmServerConfig.parse({ ca_path: '/unused', ...config }),
     trust: {
@@ -62,7 +69,8 @@ export function stateOf({ config = {}, trust = {}, clocks = new ClockMemory() }:
       enrolled: new Map(),
       ...trust,
     },
-    clocks,
+    memory,
+    policies,
     slots: new Slots(1),
   };
 }

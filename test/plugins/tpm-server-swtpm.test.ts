@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { tpmAgentConfig } from '../../src/plugins/tpm/agent-config.ts';
 import { attestTpm, type TpmAgentAttributes, type TpmAttestorState } from '../../src/plugins/tpm/attest.ts';
-import { ClockMemory } from '../../src/plugins/tpm/clock-memory.ts';
 import { tpmServerConfig } from '../../src/plugins/tpm/config.ts';
+import { EkMemory } from '../../src/plugins/tpm/ek-memory.ts';
+import { NO_POLICIES } from '../../src/plugins/tpm/policies.ts';
 import { aidTpmAttestation } from '../../src/plugins/tpm/prove.ts';
 import { Slots } from '../../src/plugins/tpm/slots.ts';
 import { Swtpm } from '../../src/testing/swtpm.ts';
@@ -12,7 +13,13 @@ import { csrKey, TRUST_DOMAIN } from './tpm-server-fixture.ts';
 
 async function stateFor(config: Readonly<Record<string, unknown>>): Promise<TpmAttestorState> {
   const parsed = tpmServerConfig.parse(config);
-  return { config: parsed, trust: await readEkTrustStore(parsed), clocks: new ClockMemory(), slots: new Slots(1) };
+  return {
+    config: parsed,
+    trust: await readEkTrustStore(parsed),
+    memory: new EkMemory(),
+    policies: NO_POLICIES,
+    slots: new Slots(1),
+  };
 }
 
 /** Both halves, without a host between them. */

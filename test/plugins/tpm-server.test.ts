@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { attestTpm } from '../../src/plugins/tpm/attest.ts';
-import { ClockMemory } from '../../src/plugins/tpm/clock-memory.ts';
 import { decodeChallenge, encodePayload, encodeResponse } from '../../src/plugins/tpm/codec.ts';
+import { EkMemory } from '../../src/plugins/tpm/ek-memory.ts';
 import { EkAuthority } from '../../src/testing/ek-authority.ts';
 import { SoftwareTpm } from '../../src/testing/software-tpm.ts';
 import { requireEndorsementKey } from '../../src/tpm/endorsement-key.ts';
@@ -182,18 +182,22 @@ test.each(REFUSED)('%s refuses %s', async (check, _what, attestation) => {
   await expect(attest(attestation)).rejects.toEqual(deniedBy(check));
 });
 
-test('C24: a TPM whose counts go back is refused, one that restarts is not', async () => {
-  const clocks = new ClockMemory();
-  await attest({ tpm, clocks });
-  await attest({ tpm, clocks });
-  for (const clockInfo of [
-    { resetCount: 2, restartCount: 9 },
-    { resetCount: 3, restartCount: 0 },
+test('C24: a TPM whose counts or clock go back is refused, one that restarts is not', async () => {
+  const memory = new EkMemory();
+  const { clockInfo } = tpm;
+  await attest({ tpm, memory });
+  await attest({ tpm, memory });
+  for (const wrong of [
+    { ...clockInfo, resetCount: 2, restartCount: 9 },
+    { ...clockInfo, restartCount: 0 },
+    { ...clockInfo, clock: clockInfo.clock - 1n },
+    { ...clockInfo, resetCount: 4, clock: clockInfo.clock - 1n },
   ]) {
-    expect(() => clocks.requireForward(hashOf(tpm), clockInfo)).toThrow(deniedBy('C24'));
+    await expect(memory.recall(hashOf(tpm), wrong)).rejects.toEqual(deniedBy('C24'));
+    await expect(memory.remember(hashOf(tpm), wrong, undefined)).rejects.toEqual(deniedBy('C24'));
   }
-  clocks.requireForward(hashOf(tpm), { resetCount: 4, restartCount: 0 });
-  await expect(attest({ tpm, clocks })).rejects.toEqual(deniedBy('C24'));
+  await memory.remember(hashOf(tpm), { ...clockInfo, resetCount: 4, restartCount: 0 }, undefined);
+  await expect(attest({ tpm, memory })).rejects.toEqual(deniedBy('C24'));
 });
 
 test('B14: the key that signs is the one that was activated, though both lie under one endorsement key', async () => {

@@ -6,6 +6,7 @@ import { requireAttestationKey } from '../../tpm/attestation-key.ts';
 import { requireEndorsementKey } from '../../tpm/endorsement-key.ts';
 import { credentialEntropyBytes, makeCredential } from '../../tpm/make-credential.ts';
 import type { PcrRequest } from '../../tpm/pcr-selection.ts';
+import { pcrsRead } from '../../tpm/policy/pcrs-read.ts';
 import { qualifyingData } from '../../tpm/qualifying-data.ts';
 import { type VerifiedQuote, verifyQuote } from '../../tpm/quote.ts';
 import type { EkTrustStore } from '../../tpm-trust/ek-trust-store.ts';
@@ -13,16 +14,17 @@ import { type EkVerdict, requireTrustedEk } from '../../tpm-trust/require-truste
 import { formatName } from '../../x509/name.ts';
 import { requireCheck } from '../../x509/require-check.ts';
 import { AnswerDeadline } from './answer-deadline.ts';
-import type { ClockMemory } from './clock-memory.ts';
 import { decodePayload, decodeResponse, encodeChallenge } from './codec.ts';
 import type { TpmServerConfig } from './config.ts';
+import type { EkMemory } from './ek-memory.ts';
 import { judgeKey } from './judge-key.ts';
 import type { BootLog } from './log-codec.ts';
 import { pcrsOf } from './measured-boot.ts';
+import type { Policies } from './policies.ts';
 import type { Slots } from './slots.ts';
 import { logsOf, verifyBoot } from './verify-boot.ts';
 
-/** What the server half knows: a value that a new configuration replaces, but for the memory of clocks. */
+/** What the server half knows: a value that a new configuration replaces, but for what is remembered of TPMs. */
 export interface TpmAttestorState {
   readonly config: Pick<
     TpmServerConfig,
@@ -37,7 +39,8 @@ export interface TpmAttestorState {
     | 'require_key_bound'
   >;
   readonly trust: EkTrustStore;
-  readonly clocks: ClockMemory;
+  readonly memory: EkMemory;
+  readonly policies: Policies;
   /** For those whose logs are received: what they hold of memory is bounded. */
   readonly slots: Slots;
 }
@@ -93,7 +96,7 @@ async function* attestEvidence(
   state: TpmAttestorState,
   context: TpmAttestContext,
 ): AsyncGenerator<Uint8Array, TpmAgentAttributes, Uint8Array> {
-  const { config, trust, clocks } = state;
+  const { config, trust, memory } = state;
   const { trustDomain, csrPublicKey, now, randomBytes = drawRandomBytes, onProof = () => {} } = context;
   const { ekPublic, akPublic, ekCertificates } = decodePayload(payload);
   requireCheck(
@@ -114,8 +117,8 @@ async function* attestEvidence(
   const secret = await randomBytes(SECRET_BYTES);
   const nonce = await randomBytes(NONCE_BYTES);
   const credential = makeCredential(ek, ak.name, secret, await randomBytes(credentialEntropyBytes(ek)));
-  const logs = logsOf(config);
-  const pcrs = pcrRequest(config, logs);
+  const logs = logsOf(state);
+  const pcrs = pcrRequest(state, logs);
   const deadline = new AnswerDeadline(config.challenge_timeout, now);
   await deadline.begin();
   const answer = yield encodeChallenge({ ...credential, nonce, pcrs, logs });
@@ -136,14 +139,19 @@ async function* attestEvidence(
     pcrs,
     allowUnmeasured: config.allow_unmeasured ?? (config.pcrs === undefined && logs.length === 0),
   });
-  clocks.requireForward(ek.pubHash, quote.clockInfo);
+  const last = await memory.recall(ek.pubHash, quote.clockInfo);
+  await memory.remember(ek.pubHash, quote.clockInfo, undefined);
   const isKeyBound = judgeKey(response, {
     csrPublicKey,
     isRequired: config.require_key_bound,
     expected: { ek, ak, quote, qualifyingData: qualifyingData(binding, 'tpm_key') },
   });
   onProof('quote verified', { bank: config.pcr_bank, pcrs: pcrs.indices.join(',') });
-  const boot = logs.length === 0 ? undefined : yield* verifyBoot(quote, { logs, deadline, state, context });
+  const ekManufacturer = verdict.facts?.manufacturer;
+  const boot =
+    logs.length === 0 ? undefined : yield* verifyBoot(quote, { logs, last, ekManufacturer, deadline, state, context });
+  if (boot?.ima !== undefined) await memory.remember(ek.pubHash, quote.clockInfo, boot.ima);
+  if (boot?.refusal !== undefined) throw boot.refusal;
   return {
     spiffeId: agentId(trustDomain, 'tpm', ek.pubHash),
     selectorValues: [
@@ -158,8 +166,11 @@ async function* attestEvidence(
   };
 }
 
-function pcrRequest({ pcr_bank, pcrs }: TpmAttestorState['config'], logs: readonly BootLog[]): PcrRequest {
-  const indices = new Set([...FIRMWARE_PCRS, ...(pcrs ?? []), ...pcrsOf(logs)]);
+function pcrRequest(
+  { config: { pcr_bank, pcrs = [] }, policies }: Pick<TpmAttestorState, 'config' | 'policies'>,
+  logs: readonly BootLog[],
+): PcrRequest {
+  const indices = new Set([...FIRMWARE_PCRS, ...pcrs, ...pcrsOf(logs), ...policies.list.flatMap(pcrsRead)]);
   return { bank: pcr_bank, indices: [...indices].toSorted((a, b) => a - b) };
 }
 

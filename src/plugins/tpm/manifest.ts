@@ -5,11 +5,15 @@ import { wayToTpm } from '../../tpm-device/way-to-tpm.ts';
 import { bootLogs } from './log-codec.ts';
 import { DEFAULT_LOG_PATHS, LOG_PATH_KEYS } from './log-paths.ts';
 
-/** The half that verifies reads its lists; it needs no TPM. */
+/** The half that verifies reads its lists, and writes what it remembers; it needs no TPM. */
 export function tpmServerManifest(data: string): SandboxManifest {
-  const names = ['ca_path', 'virtual_ca_path', 'hash_path', 'revoked_path', 'crl_path'] as const;
+  const names = [
+    ...(['ca_path', 'virtual_ca_path', 'hash_path', 'revoked_path', 'crl_path'] as const),
+    ...(['policy_path', 'policy_public_key_path'] as const),
+  ];
   const readable = [...findSettings(data, names).values()].map((path) => resolve(path));
-  return { user: 'own', network: 'none', readable };
+  const writable = [...findSettings(data, ['state_path']).values()].map((path) => resolve(path));
+  return { user: 'own', network: 'none', readable, writable };
 }
 
 /** The half beside the TPM: the way to it that its TCTI names. Undefined for a TCTI of which nothing is known. */

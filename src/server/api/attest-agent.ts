@@ -1,6 +1,7 @@
 import type { AttestAgentRequest, AttestAgentResponse } from '../../gen/spire/api/server/agent/v1/agent.ts';
 import type { CallContext } from '../../rpc/call.ts';
 import { MessageQueue } from '../../rpc/message-queue.ts';
+import { findOperatorReason, forPeer } from '../../rpc/operator-reason.ts';
 import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import type { AttemptLog } from '../attempts/attempt-log.ts';
 import { type AdmissionOptions, admitAgent } from '../attestation/admit-agent.ts';
@@ -61,14 +62,14 @@ export async function* attestAgent(
     yield { step: { $case: 'result', value: { svid, reattestable: node.canReattest } } };
   } catch (error) {
     const cause: unknown = incoming.signal.aborted ? incoming.signal.reason : error;
-    const reason = messageOf(cause);
+    const reason = findOperatorReason(cause) ?? messageOf(cause);
     options.attempts.record({ ...attempt, address, attested: false, reason });
     options.log.warning('agent refused', {
       attestor: attempt.attestationType.slice(0, MAX_LOGGED_CHARACTERS),
       ...(peer.kind === 'tls' ? { address } : {}),
       reason: reason.slice(0, MAX_LOGGED_CHARACTERS),
     });
-    throw cause;
+    throw forPeer(cause);
   }
 }
 
