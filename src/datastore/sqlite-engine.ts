@@ -19,9 +19,9 @@ export async function openSqliteEngine({
   disableMigration,
   beforeWaiting,
 }: SqliteEngineOptions): Promise<Engine> {
-  const { database, tables } = await openSqliteFile(path);
+  const { database, log, tables } = await openSqliteFile(path);
   try {
-    const db = new Kysely<DatastoreSchema>({ dialect: new NodeSqliteDialect(database, beforeWaiting) });
+    const db = new Kysely<DatastoreSchema>({ dialect: new NodeSqliteDialect({ database, log, beforeWaiting }) });
     const hasHistory = tables.includes(MIGRATION_TABLE);
     const migrationsRun = (await migrate(db, { hasHistory, disabled: disableMigration })).length;
     const transact: Engine['step'] = (work) => db.transaction().execute(work);
@@ -39,6 +39,7 @@ export async function openSqliteEngine({
       [Symbol.asyncDispose]: () => db.destroy(),
     };
   } catch (error) {
+    await log?.[Symbol.asyncDispose]();
     database.close();
     throw error;
   }

@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { SpiffeError } from '../spiffe/error.ts';
 import { toDatastoreError } from './sqlite-error.ts';
+import { WriteAheadLog } from './write-ahead-log.ts';
 
 /** "ASYR", in the header of our files. */
 const APPLICATION_ID = 0x41535952;
@@ -14,6 +15,8 @@ const FILE_MODE = 0o600;
 
 export interface SqliteFile {
   readonly database: DatabaseSync;
+  /** Undefined on a file system on which SQLite has none: there it writes to the disk by itself. */
+  readonly log: WriteAheadLog | undefined;
   /** Those that were there; none in a new file. */
   readonly tables: readonly string[];
 }
@@ -29,8 +32,8 @@ export async function openSqliteFile(path: string): Promise<SqliteFile> {
   try {
     const tables = requireOurs(database, path);
     await chmod(path, FILE_MODE);
-    prepare(database, tables.length === 0);
-    return { database, tables };
+    const log = prepare(database, tables.length === 0) ? await WriteAheadLog.open(path) : undefined;
+    return { database, log, tables };
   } catch (error) {
     database.close();
     throw atPath(path, error);
@@ -108,11 +111,15 @@ function isSpire(database: DatabaseSync, tables: readonly string[]): boolean {
   return columns.includes('version') || columns.includes('code_version');
 }
 
-function prepare(database: DatabaseSync, isNew: boolean): void {
+/** @returns whether there is a write-ahead log, which whoever commits has to flush. */
+function prepare(database: DatabaseSync, isNew: boolean): boolean {
   if (isNew) database.exec(`pragma application_id = ${APPLICATION_ID}`);
-  database.exec('pragma journal_mode = wal');
-  database.exec('pragma synchronous = full');
+  const hasLog = strings(database, 'pragma journal_mode = wal')[0] === 'wal';
+  // With `normal` SQLite writes what it checkpoints to the disk in the right order, and leaves commits to us.
+  database.exec(`pragma synchronous = ${hasLog ? 'normal' : 'full'}`);
   database.exec('pragma trusted_schema = off');
+  database.exec('select count(*) from sqlite_master'); // its file is there from the first look on
+  return hasLog;
 }
 
 /** The first column of each row. */

@@ -11,20 +11,26 @@ import {
   SqliteQueryCompiler,
 } from 'kysely';
 import { toDatastoreError } from './sqlite-error.ts';
+import type { WriteAheadLog } from './write-ahead-log.ts';
+
+export interface NodeSqliteOptions {
+  readonly database: DatabaseSync;
+  /** What is written is on the disk once this has been flushed; undefined where SQLite itself sees to that. */
+  readonly log: WriteAheadLog | undefined;
+  /** Called before each wait for the connection; it throws where that would never end. */
+  readonly beforeWaiting: () => void;
+}
 
 /** Kysely over Node's own SQLite: one connection, which its users take in turns. */
 export class NodeSqliteDialect implements Dialect {
-  readonly #database: DatabaseSync;
-  readonly #beforeWaiting: () => void;
+  readonly #options: NodeSqliteOptions;
 
-  /** @param beforeWaiting called before each wait for the connection; it throws where that would never end. */
-  constructor(database: DatabaseSync, beforeWaiting: () => void) {
-    this.#database = database;
-    this.#beforeWaiting = beforeWaiting;
+  constructor(options: NodeSqliteOptions) {
+    this.#options = options;
   }
 
   createDriver(): Driver {
-    return new NodeSqliteDriver(this.#database, this.#beforeWaiting);
+    return new NodeSqliteDriver(this.#options);
   }
 
   createQueryCompiler(): SqliteQueryCompiler {
@@ -53,51 +59,96 @@ class NodeSqliteAdapter extends SqliteAdapter {
 }
 
 class NodeSqliteDriver implements Driver {
-  readonly #database: DatabaseSync;
-  readonly #connection: NodeSqliteConnection;
-  readonly #beforeWaiting: () => void;
+  readonly #options: NodeSqliteOptions;
+  readonly #statements: Statements;
   #turn: Promise<void> = Promise.resolve();
-  #endTurn: () => void = () => {};
 
-  constructor(database: DatabaseSync, beforeWaiting: () => void) {
-    this.#database = database;
-    this.#connection = new NodeSqliteConnection(database);
-    this.#beforeWaiting = beforeWaiting;
+  constructor(options: NodeSqliteOptions) {
+    this.#options = options;
+    this.#statements = new Statements(options.database);
   }
 
   async init(): Promise<void> {}
 
-  async acquireConnection(): Promise<DatabaseConnection> {
-    this.#beforeWaiting();
+  async acquireConnection(): Promise<NodeSqliteConnection> {
+    this.#options.beforeWaiting();
     const before = this.#turn;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#turn = promise;
     await before;
-    this.#endTurn = resolve;
-    return this.#connection;
+    return new NodeSqliteConnection(this.#statements, this.#options, resolve);
   }
 
-  async releaseConnection(): Promise<void> {
-    this.#endTurn();
+  async releaseConnection(connection: NodeSqliteConnection): Promise<void> {
+    connection.endTurn();
   }
 
-  /** Takes the write lock at once: a transaction that starts as a reader could be refused it later. */
-  async beginTransaction(): Promise<void> {
-    this.#connection.run('begin immediate');
+  async beginTransaction(connection: NodeSqliteConnection): Promise<void> {
+    connection.begin();
   }
 
-  async commitTransaction(): Promise<void> {
-    this.#connection.run('commit');
+  async commitTransaction(connection: NodeSqliteConnection): Promise<void> {
+    await connection.commit();
   }
 
-  /** A full disk or an I/O error has SQLite roll back on its own. */
-  async rollbackTransaction(): Promise<void> {
-    if (this.#database.isTransaction) this.#connection.run('rollback');
+  async rollbackTransaction(connection: NodeSqliteConnection): Promise<void> {
+    connection.rollback();
   }
 
   async destroy(): Promise<void> {
     await this.acquireConnection();
-    if (this.#database.isOpen) this.#database.close();
+    const { database, log } = this.#options;
+    await log?.[Symbol.asyncDispose]();
+    if (database.isOpen) database.close();
+  }
+}
+
+const READS = /^\s*select\b/i;
+
+/** The connection for one turn, which ends before what was written is on the disk: the next one need not wait for that. */
+class NodeSqliteConnection implements DatabaseConnection {
+  readonly endTurn: () => void;
+  readonly #statements: Statements;
+  readonly #options: NodeSqliteOptions;
+
+  constructor(statements: Statements, options: NodeSqliteOptions, endTurn: () => void) {
+    this.#statements = statements;
+    this.#options = options;
+    this.endTurn = endTurn;
+  }
+
+  async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
+    const { database, log } = this.#options;
+    if (database.isTransaction || READS.test(sql)) return this.#statements.run<R>(sql, parameters);
+    log?.requireSound();
+    const result = this.#statements.run<R>(sql, parameters);
+    await this.#store();
+    return result;
+  }
+
+  async *streamQuery<R>(query: CompiledQuery): AsyncIterableIterator<QueryResult<R>> {
+    for (const row of this.#statements.run<R>(query.sql, query.parameters).rows) yield { rows: [row] };
+  }
+
+  /** Takes the write lock at once: a transaction that starts as a reader could be refused it later. */
+  begin(): void {
+    this.#options.log?.requireSound();
+    this.#statements.run('begin immediate');
+  }
+
+  async commit(): Promise<void> {
+    this.#statements.run('commit');
+    await this.#store();
+  }
+
+  /** A full disk or an I/O error has SQLite roll back on its own. */
+  rollback(): void {
+    if (this.#options.database.isTransaction) this.#statements.run('rollback');
+  }
+
+  async #store(): Promise<void> {
+    this.endTurn();
+    await this.#options.log?.flush();
   }
 }
 
@@ -105,21 +156,14 @@ const MAX_PREPARED = 200;
 /** Longer statements are lists of varying length, which seldom come twice. */
 const MAX_PREPARED_CHARACTERS = 16 * 1024;
 
-class NodeSqliteConnection implements DatabaseConnection {
+/** Those that are prepared once, and run. */
+class Statements {
   readonly #database: DatabaseSync;
   /** In the order of last use. */
   readonly #prepared = new Map<string, PreparedStatement>();
 
   constructor(database: DatabaseSync) {
     this.#database = database;
-  }
-
-  async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
-    return this.run<R>(sql, parameters);
-  }
-
-  async *streamQuery<R>(query: CompiledQuery): AsyncIterableIterator<QueryResult<R>> {
-    for (const row of this.run<R>(query.sql, query.parameters).rows) yield { rows: [row] };
   }
 
   run<R>(sql: string, parameters: readonly unknown[] = []): QueryResult<R> {

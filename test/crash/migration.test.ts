@@ -61,7 +61,9 @@ test('a new SQLite file: whatever statement a start ends at, the next one makes 
 test('an SQLite file of the first version keeps what it had', async () => {
   const old = folder.join('old');
   const database = new DatabaseSync(folder.join('old.sqlite3'));
-  const db = new Kysely<never>({ dialect: new NodeSqliteDialect(database, () => {}) });
+  const db = new Kysely<never>({
+    dialect: new NodeSqliteDialect({ database, log: undefined, beforeWaiting: () => {} }),
+  });
   const migrator = new Migrator({
     db,
     provider: { getMigrations: async () => ({ '0001-initial': migration0001 }) },
