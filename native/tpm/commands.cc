@@ -157,6 +157,26 @@ std::vector<std::pair<uint32_t, uint32_t>> ReadProperties(Tpm& tpm, uint32_t fir
   return properties;
 }
 
+Bytes ReadAlgorithms(Tpm& tpm) {
+  bool more = false;
+  const auto data = GetCapability(tpm, TPM2_CAP_ALGS, TPM2_ALG_FIRST, TPM2_MAX_CAP_ALGS, more);
+  return Marshal(data->data.algorithms, Tss2_MU_TPML_ALG_PROPERTY_Marshal);
+}
+
+Bytes ReadCurves(Tpm& tpm) {
+  bool more = false;
+  const auto data = GetCapability(tpm, TPM2_CAP_ECC_CURVES, TPM2_ECC_NONE, TPM2_MAX_ECC_CURVES, more);
+  return Marshal(data->data.eccCurves, Tss2_MU_TPML_ECC_CURVE_Marshal);
+}
+
+Bytes ReadClock(Tpm& tpm) {
+  TPMS_TIME_INFO* raw = nullptr;
+  tpm.Run("TPM2_ReadClock",
+          [&] { return Esys_ReadClock(tpm.esys(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &raw); });
+  const EsysPtr<TPMS_TIME_INFO> time(raw);
+  return Marshal(*time, Tss2_MU_TPMS_TIME_INFO_Marshal);
+}
+
 std::vector<TPM2_HANDLE> ReadHandles(Tpm& tpm, TPM2_HANDLE first) {
   std::vector<TPM2_HANDLE> handles;
   bool more = true;

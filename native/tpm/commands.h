@@ -64,6 +64,15 @@ enum class EkAuth {
 /// TPM2_GetCapability(TPM_PROPERTIES) from `first` on, `count` of them at most.
 std::vector<std::pair<uint32_t, uint32_t>> ReadProperties(Tpm& tpm, uint32_t first, uint32_t count);
 
+/// TPM2_GetCapability(ALGS) as TPML_ALG_PROPERTY.
+Bytes ReadAlgorithms(Tpm& tpm);
+
+/// TPM2_GetCapability(ECC_CURVES) as TPML_ECC_CURVE.
+Bytes ReadCurves(Tpm& tpm);
+
+/// TPM2_ReadClock: TPMS_TIME_INFO.
+Bytes ReadClock(Tpm& tpm);
+
 /// TPM2_GetCapability(HANDLES): every handle of the type that `first` names.
 std::vector<TPM2_HANDLE> ReadHandles(Tpm& tpm, TPM2_HANDLE first);
 

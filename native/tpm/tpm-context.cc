@@ -67,6 +67,9 @@ Napi::Function TpmContext::Define(Napi::Env env) {
                          InstanceMethod<&TpmContext::Close>("close"),
                          InstanceMethod<&TpmContext::Abandon>("abandon"),
                          InstanceMethod<&TpmContext::ReadProperties>("readProperties"),
+                         InstanceMethod<&TpmContext::ReadAlgorithms>("readAlgorithms"),
+                         InstanceMethod<&TpmContext::ReadCurves>("readCurves"),
+                         InstanceMethod<&TpmContext::ReadClock>("readClock"),
                          InstanceMethod<&TpmContext::ReadHandles>("readHandles"),
                          InstanceMethod<&TpmContext::ReadPcrBanks>("readPcrBanks"),
                          InstanceMethod<&TpmContext::ReadNv>("readNv"),
@@ -168,6 +171,18 @@ Napi::Value TpmContext::ReadProperties(const Napi::CallbackInfo& info) {
         }
         return array;
       });
+}
+
+Napi::Value TpmContext::ReadAlgorithms(const Napi::CallbackInfo& info) {
+  return Enqueue(info.Env(), [](Tpm& tpm) { return assayer::ReadAlgorithms(tpm); }, ToArray);
+}
+
+Napi::Value TpmContext::ReadCurves(const Napi::CallbackInfo& info) {
+  return Enqueue(info.Env(), [](Tpm& tpm) { return assayer::ReadCurves(tpm); }, ToArray);
+}
+
+Napi::Value TpmContext::ReadClock(const Napi::CallbackInfo& info) {
+  return Enqueue(info.Env(), [](Tpm& tpm) { return assayer::ReadClock(tpm); }, ToArray);
 }
 
 Napi::Value TpmContext::ReadHandles(const Napi::CallbackInfo& info) {

@@ -23,6 +23,9 @@ class TpmContext : public Napi::ObjectWrap<TpmContext> {
   Napi::Value Close(const Napi::CallbackInfo& info);
   void Abandon(const Napi::CallbackInfo& info);
   Napi::Value ReadProperties(const Napi::CallbackInfo& info);
+  Napi::Value ReadAlgorithms(const Napi::CallbackInfo& info);
+  Napi::Value ReadCurves(const Napi::CallbackInfo& info);
+  Napi::Value ReadClock(const Napi::CallbackInfo& info);
   Napi::Value ReadHandles(const Napi::CallbackInfo& info);
   Napi::Value ReadPcrBanks(const Napi::CallbackInfo& info);
   Napi::Value ReadNv(const Napi::CallbackInfo& info);

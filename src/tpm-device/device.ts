@@ -118,7 +118,7 @@ export class TpmDevice implements AsyncDisposable {
   }
 
   async readProperties(): Promise<TpmProperties> {
-    const properties = new Map(await this.#run((tpm) => tpm.readProperties(PT_MANUFACTURER, FIXED_PROPERTIES)));
+    const properties = await this.readPropertyRange(PT_MANUFACTURER, FIXED_PROPERTIES);
     const high = properties.get(PT_FIRMWARE.high) ?? 0;
     const low = properties.get(PT_FIRMWARE.low) ?? 0;
     return {
@@ -126,6 +126,26 @@ export class TpmDevice implements AsyncDisposable {
       vendorString: PT_VENDOR_STRINGS.map((property) => lettersOf(properties.get(property))).join(''),
       firmwareVersion: [high >>> 16, high & 0xffff, low >>> 16, low & 0xffff].join('.'),
     };
+  }
+
+  /** TPM_PT by number. */
+  async readPropertyRange(first: number, count: number): Promise<ReadonlyMap<number, number>> {
+    return new Map(await this.#run((tpm) => tpm.readProperties(first, count)));
+  }
+
+  /** TPML_ALG_PROPERTY. */
+  readAlgorithms(): Promise<Uint8Array> {
+    return this.#run((tpm) => tpm.readAlgorithms());
+  }
+
+  /** TPML_ECC_CURVE. */
+  readCurves(): Promise<Uint8Array> {
+    return this.#run((tpm) => tpm.readCurves());
+  }
+
+  /** TPMS_TIME_INFO. */
+  readClock(): Promise<Uint8Array> {
+    return this.#run((tpm) => tpm.readClock());
   }
 
   /** The whole content of an NV index; undefined where it is not defined or was never written. */
@@ -145,7 +165,7 @@ export class TpmDevice implements AsyncDisposable {
   }
 
   /** The values in ascending order of index; fewer where the TPM does not have them all. */
-  async readPcrs({ bank, indices }: PcrRequest): Promise<readonly Uint8Array[]> {
+  async readPcrs({ bank, indices }: PcrSelection): Promise<readonly Uint8Array[]> {
     const values = await this.#run((tpm) => tpm.readPcrs(encodePcrSelections([{ bank, indices }])));
     return values.toSorted((a, b) => a.index - b.index).map(({ digest }) => digest);
   }

@@ -41,6 +41,12 @@ export interface NativeTpmContext {
   /** Rejects what is under way and lets go of a thread that may be blocked; it flushes and disconnects once it is not. */
   abandon(): void;
   readProperties(first: number, count: number): Promise<[property: number, value: number][]>;
+  /** TPML_ALG_PROPERTY. */
+  readAlgorithms(): Promise<Uint8Array>;
+  /** TPML_ECC_CURVE. */
+  readCurves(): Promise<Uint8Array>;
+  /** TPMS_TIME_INFO. */
+  readClock(): Promise<Uint8Array>;
   readHandles(first: number): Promise<number[]>;
   /** TPML_PCR_SELECTION. */
   readPcrBanks(): Promise<Uint8Array>;
