@@ -17,3 +17,8 @@ export function deviceOf(given: string, { env }: Terminal): string {
   const named = env[DEVICE_VARIABLE];
   return named === undefined || named === '' ? DEFAULT_DEVICE : named;
 }
+
+/** Whether the logs of this kernel are about that TPM. */
+export function isOfThisMachine(device: string): boolean {
+  return /^(?:device|tabrmd)(?::|$)/.test(device);
+}
