@@ -18,6 +18,7 @@ import { takeChecked } from './checksum.ts';
 import { configure, validate } from './configure.ts';
 import { requireUsableHandshake } from './handshake-policy.ts';
 import { HostServiceServer } from './host-service-server.ts';
+import { openAsHost } from './open-as-host.ts';
 import { describeExit, type PluginCarrier, type PluginExit } from './plugin-carrier.ts';
 import { PluginConnection } from './plugin-connection.ts';
 import { type LoadStep, toLoadError } from './plugin-error.ts';
@@ -274,6 +275,7 @@ async function startProcess(
   const { command, checksum } = spec;
   const executable = checksum === undefined ? undefined : await takeChecked(command, checksum, folder);
   if (checksum === undefined && !spec.builtin) await warnOfUnchecked(command, log);
+  await openAsHost(spec.args);
   return await startConfined(
     spec,
     { sandbox, folder },
