@@ -12,6 +12,19 @@ namespace {
 constexpr TPM2_ALG_ID kSessionHash = TPM2_ALG_SHA256;
 constexpr TPMT_SYM_DEF kSessionCipher = {
     .algorithm = TPM2_ALG_AES, .keyBits = {.aes = 128}, .mode = {.aes = TPM2_ALG_CFB}};
+/// Overwrites a structure on every exit.
+class Wiped {
+ public:
+  Wiped(void* start, size_t length) : start_(start), length_(length) {}
+  Wiped(const Wiped&) = delete;
+  Wiped& operator=(const Wiped&) = delete;
+  ~Wiped() { explicit_bzero(start_, length_); }
+
+ private:
+  void* start_;
+  size_t length_;
+};
+
 /// More than any TPM has room for: one that lies goes on for ever.
 constexpr size_t kMaxHandles = 1024;
 constexpr TPMT_SYM_DEF kNoCipher = {.algorithm = TPM2_ALG_NULL, .keyBits = {}, .mode = {}};
@@ -93,6 +106,18 @@ class EkAuthorization {
   std::optional<Handle> policy_;
 };
 
+/// The authorization of a key by itself: an HMAC session proves an auth value without showing it, a key without one needs none.
+class KeyAuthorization {
+ public:
+  KeyAuthorization(Tpm& tpm, uint32_t key) {
+    if (tpm.HasAuth(key)) session_.emplace(StartSession(tpm, TPM2_SE_HMAC, ESYS_TR_NONE, kNoCipher, kSessionHash));
+  }
+  ESYS_TR get() const { return session_ ? session_->get() : ESYS_TR_PASSWORD; }
+
+ private:
+  std::optional<Handle> session_;
+};
+
 LoadedKey Describe(Tpm& tpm, Handle key) {
   TPM2B_PUBLIC* rawPublic = nullptr;
   TPM2B_NAME* rawName = nullptr;
@@ -114,12 +139,11 @@ LoadedKey Describe(Tpm& tpm, Handle key) {
   return described;
 }
 
-void SetAuth(Tpm& tpm, ESYS_TR hierarchy, const SecretBytes& auth, const char* what) {
+void SetAuth(Tpm& tpm, ESYS_TR object, const SecretBytes& auth, const char* what) {
   TPM2B_AUTH value{};
+  const Wiped wiped(&value, sizeof value);
   Fill(value, value.buffer, auth.get(), what);
-  const TSS2_RC rc = Esys_TR_SetAuth(tpm.esys(), hierarchy, &value);
-  explicit_bzero(&value, sizeof value);
-  Check("Esys_TR_SetAuth", rc);
+  Check("Esys_TR_SetAuth", Esys_TR_SetAuth(tpm.esys(), object, &value));
 }
 
 LoadedKey CreatePrimary(Tpm& tpm, ESYS_TR hierarchy, const Bytes& publicTemplate) {
@@ -361,16 +385,27 @@ Quote QuotePcrs(Tpm& tpm, uint32_t ak, const Bytes& qualifyingData, const Bytes&
   return {ContentOf(attest->attestationData, attest->size), Marshal(*signature, Tss2_MU_TPMT_SIGNATURE_Marshal)};
 }
 
-WrappedKey CreateKey(Tpm& tpm, uint32_t parent, const Bytes& publicTemplate) {
+WrappedKey CreateKey(Tpm& tpm, uint32_t parent, const Bytes& publicTemplate, const SecretBytes& auth) {
   const auto wanted = Unmarshal<TPM2B_PUBLIC>(publicTemplate, Tss2_MU_TPM2B_PUBLIC_Unmarshal);
-  const TPM2B_SENSITIVE_CREATE sensitive{};
   const TPM2B_DATA outsideInfo{};
   const TPML_PCR_SELECTION creationPcrs{};
+  const ESYS_TR storageKey = tpm.Kept(parent).get();
+  std::optional<Handle> session;
+  if (!auth.get().empty()) {
+    session.emplace(StartSaltedSession(tpm, storageKey));
+    Check("Esys_TRSess_SetAttributes",
+          Esys_TRSess_SetAttributes(tpm.esys(), session->get(), TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_DECRYPT,
+                                    0xff));
+  }
+  TPM2B_SENSITIVE_CREATE sensitive{};
+  const Wiped wiped(&sensitive, sizeof sensitive);
+  Fill(sensitive.sensitive.userAuth, sensitive.sensitive.userAuth.buffer, auth.get(), "the auth value of the key");
   TPM2B_PRIVATE* rawPrivate = nullptr;
   TPM2B_PUBLIC* rawPublic = nullptr;
   tpm.Run("TPM2_Create", [&] {
-    return Esys_Create(tpm.esys(), tpm.Kept(parent).get(), ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive,
-                       &wanted, &outsideInfo, &creationPcrs, &rawPrivate, &rawPublic, nullptr, nullptr, nullptr);
+    return Esys_Create(tpm.esys(), storageKey, session ? session->get() : ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+                       &sensitive, &wanted, &outsideInfo, &creationPcrs, &rawPrivate, &rawPublic, nullptr, nullptr,
+                       nullptr);
   });
   const EsysPtr<TPM2B_PRIVATE> privateArea(rawPrivate);
   const EsysPtr<TPM2B_PUBLIC> publicArea(rawPublic);
@@ -386,6 +421,11 @@ LoadedKey LoadKey(Tpm& tpm, uint32_t parent, const Bytes& publicArea, const Byte
                      &key);
   });
   return Describe(tpm, Handle(tpm, key));
+}
+
+void SetKeyAuth(Tpm& tpm, uint32_t key, const SecretBytes& auth) {
+  SetAuth(tpm, tpm.Kept(key).get(), auth, "the auth value of the key");
+  if (!auth.get().empty()) tpm.KeepAuth(key);
 }
 
 Bytes SaveContext(Tpm& tpm, uint32_t key) {
@@ -408,9 +448,10 @@ Bytes SignDigest(Tpm& tpm, uint32_t key, const Bytes& digest, const Bytes& schem
   const auto chosen = Unmarshal<TPMT_SIG_SCHEME>(scheme, Tss2_MU_TPMT_SIG_SCHEME_Unmarshal);
   // No proof that the TPM made the digest, which only a restricted key asks for.
   const TPMT_TK_HASHCHECK noTicket = {.tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL, .digest = {}};
+  const KeyAuthorization authorization(tpm, key);
   TPMT_SIGNATURE* raw = nullptr;
   tpm.Run("TPM2_Sign", [&] {
-    return Esys_Sign(tpm.esys(), tpm.Kept(key).get(), ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &value, &chosen,
+    return Esys_Sign(tpm.esys(), tpm.Kept(key).get(), authorization.get(), ESYS_TR_NONE, ESYS_TR_NONE, &value, &chosen,
                      &noTicket, &raw);
   });
   const EsysPtr<TPMT_SIGNATURE> signature(raw);
@@ -435,10 +476,11 @@ Certification CertifyKey(Tpm& tpm, uint32_t key, uint32_t ak, const Bytes& quali
   TPM2B_DATA extraData{};
   Fill(extraData, extraData.buffer, qualifyingData, "the qualifying data");
   const TPMT_SIG_SCHEME ownScheme = {.scheme = TPM2_ALG_NULL, .details = {}};
+  const KeyAuthorization authorization(tpm, key);
   TPM2B_ATTEST* rawAttest = nullptr;
   TPMT_SIGNATURE* rawSignature = nullptr;
   tpm.Run("TPM2_Certify", [&] {
-    return Esys_Certify(tpm.esys(), tpm.Kept(key).get(), tpm.Kept(ak).get(), ESYS_TR_PASSWORD, ESYS_TR_PASSWORD,
+    return Esys_Certify(tpm.esys(), tpm.Kept(key).get(), tpm.Kept(ak).get(), authorization.get(), ESYS_TR_PASSWORD,
                         ESYS_TR_NONE, &extraData, &ownScheme, &rawAttest, &rawSignature);
   });
   const EsysPtr<TPM2B_ATTEST> attest(rawAttest);

@@ -108,11 +108,15 @@ void SetOwnerAuth(Tpm& tpm, const SecretBytes& auth);
 /// TPM2_CreatePrimary in the owner hierarchy from a TPM2B_PUBLIC.
 LoadedKey CreateStorageKey(Tpm& tpm, const Bytes& publicTemplate);
 
-/// TPM2_Create from a TPM2B_PUBLIC, under a parent whose user auth is empty; the key is not loaded.
-WrappedKey CreateKey(Tpm& tpm, uint32_t parent, const Bytes& publicTemplate);
+/// TPM2_Create from a TPM2B_PUBLIC, under a parent whose user auth is empty; the key is not loaded. An auth value that is not
+/// empty goes to the TPM encrypted.
+WrappedKey CreateKey(Tpm& tpm, uint32_t parent, const Bytes& publicTemplate, const SecretBytes& auth);
 
 /// TPM2_Load of a TPM2B_PUBLIC and a TPM2B_PRIVATE under a parent whose user auth is empty.
 LoadedKey LoadKey(Tpm& tpm, uint32_t parent, const Bytes& publicArea, const Bytes& privateArea);
+
+/// The auth value of a loaded key, for SignDigest() and CertifyKey().
+void SetKeyAuth(Tpm& tpm, uint32_t key, const SecretBytes& auth);
 
 /// TPM2_ContextSave of a key, which stays loaded: opaque, good in this TPM until it is reset.
 Bytes SaveContext(Tpm& tpm, uint32_t key);
@@ -120,14 +124,14 @@ Bytes SaveContext(Tpm& tpm, uint32_t key);
 /// TPM2_ContextLoad of what SaveContext() gave.
 LoadedKey LoadContext(Tpm& tpm, const Bytes& context);
 
-/// TPM2_Sign of a digest by a key without a restriction and with an empty auth value; `scheme` is a TPMT_SIG_SCHEME.
+/// TPM2_Sign of a digest by a key without a restriction; `scheme` is a TPMT_SIG_SCHEME, with TPM_ALG_NULL the key's own.
 /// @returns TPMT_SIGNATURE
 Bytes SignDigest(Tpm& tpm, uint32_t key, const Bytes& digest, const Bytes& scheme);
 
 /// TPM2_RSA_Decrypt without a padding: the private operation of RSA on a number as long as the modulus.
 SecretBytes ApplyRsaKey(Tpm& tpm, uint32_t key, const Bytes& number);
 
-/// TPM2_Certify of a key with an empty auth value, by the AK's own scheme.
+/// TPM2_Certify of a key, by the AK's own scheme.
 Certification CertifyKey(Tpm& tpm, uint32_t key, uint32_t ak, const Bytes& qualifyingData);
 
 /// TPM2_Quote with the AK's own scheme over a TPML_PCR_SELECTION.

@@ -84,6 +84,7 @@ Napi::Function TpmContext::Define(Napi::Env env) {
                          InstanceMethod<&TpmContext::CreateStorageKey>("createStorageKey"),
                          InstanceMethod<&TpmContext::CreateKey>("createKey"),
                          InstanceMethod<&TpmContext::LoadKey>("loadKey"),
+                         InstanceMethod<&TpmContext::SetKeyAuth>("setKeyAuth"),
                          InstanceMethod<&TpmContext::SaveContext>("saveContext"),
                          InstanceMethod<&TpmContext::LoadContext>("loadContext"),
                          InstanceMethod<&TpmContext::SignDigest>("signDigest"),
@@ -287,7 +288,10 @@ Napi::Value TpmContext::CreateStorageKey(const Napi::CallbackInfo& info) {
 Napi::Value TpmContext::CreateKey(const Napi::CallbackInfo& info) {
   return Enqueue(
       info.Env(),
-      [parent = NumberOf(info[0]), area = BytesOf(info[1])](Tpm& tpm) { return assayer::CreateKey(tpm, parent, area); },
+      [parent = NumberOf(info[0]), area = BytesOf(info[1]),
+       auth = std::make_shared<SecretBytes>(BytesOf(info[2]))](Tpm& tpm) {
+        return assayer::CreateKey(tpm, parent, area, *auth);
+      },
       ToWrappedKey);
 }
 
@@ -298,6 +302,16 @@ Napi::Value TpmContext::LoadKey(const Napi::CallbackInfo& info) {
         return assayer::LoadKey(tpm, parent, publicArea, privateArea);
       },
       ToKey);
+}
+
+Napi::Value TpmContext::SetKeyAuth(const Napi::CallbackInfo& info) {
+  return Enqueue(
+      info.Env(),
+      [key = NumberOf(info[0]), auth = std::make_shared<SecretBytes>(BytesOf(info[1]))](Tpm& tpm) {
+        assayer::SetKeyAuth(tpm, key, *auth);
+        return Done{};
+      },
+      ToUndefined);
 }
 
 Napi::Value TpmContext::SaveContext(const Napi::CallbackInfo& info) {

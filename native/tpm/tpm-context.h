@@ -40,6 +40,7 @@ class TpmContext : public Napi::ObjectWrap<TpmContext> {
   Napi::Value CreateStorageKey(const Napi::CallbackInfo& info);
   Napi::Value CreateKey(const Napi::CallbackInfo& info);
   Napi::Value LoadKey(const Napi::CallbackInfo& info);
+  Napi::Value SetKeyAuth(const Napi::CallbackInfo& info);
   Napi::Value SaveContext(const Napi::CallbackInfo& info);
   Napi::Value LoadContext(const Napi::CallbackInfo& info);
   Napi::Value SignDigest(const Napi::CallbackInfo& info);

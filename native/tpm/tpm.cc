@@ -72,7 +72,10 @@ const Handle& Tpm::Kept(uint32_t id) const {
   return found->second;
 }
 
-void Tpm::Release(uint32_t id) { kept_.erase(id); }
+void Tpm::Release(uint32_t id) {
+  kept_.erase(id);
+  withAuth_.erase(id);
+}
 
 bool Tpm::IsTransientFailure(TSS2_RC rc) {
   if (!ComesFromTpm(rc)) return false;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -101,6 +102,9 @@ class Tpm {
   /// Throws std::invalid_argument on a number that Keep() did not give, or that was released.
   const Handle& Kept(uint32_t id) const;
   void Release(uint32_t id);
+  /// Notes that a kept key has an auth value, which commands have to prove.
+  void KeepAuth(uint32_t id) { withAuth_.insert(id); }
+  bool HasAuth(uint32_t id) const { return withAuth_.contains(id); }
 
  private:
   static constexpr unsigned kMaxResubmissions = 20;
@@ -110,6 +114,7 @@ class Tpm {
   TSS2_TCTI_CONTEXT* tcti_ = nullptr;
   ESYS_CONTEXT* esys_ = nullptr;
   std::map<uint32_t, Handle> kept_;
+  std::set<uint32_t> withAuth_;
   uint32_t nextId_ = 1;
 };
 

@@ -7,7 +7,7 @@ import { k8sManifest } from '../plugins/k8s/manifest.ts';
 import { memoryManifest } from '../plugins/memory/manifest.ts';
 import { systemdManifest } from '../plugins/systemd/manifest.ts';
 import { tpmAgentManifest, tpmServerManifest } from '../plugins/tpm/manifest.ts';
-import { devidServerManifest } from '../plugins/tpm-devid/manifest.ts';
+import { devidAgentManifest, devidServerManifest } from '../plugins/tpm-devid/manifest.ts';
 import { tpmKeysManifest } from '../plugins/tpm-keys/manifest.ts';
 import { unixManifest } from '../plugins/unix/manifest.ts';
 import { upstreamDiskManifest } from '../plugins/upstream-disk/manifest.ts';
@@ -26,6 +26,7 @@ const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['agent KeyManager disk', diskManifest],
   ['agent KeyManager tpm', tpmKeysManifest],
   ['agent NodeAttestor tpm', tpmAgentManifest],
+  ['agent NodeAttestor tpm_devid', devidAgentManifest],
   ['agent WorkloadAttestor docker', dockerManifest],
   ['agent WorkloadAttestor systemd', systemdManifest],
   ['agent WorkloadAttestor unix', unixManifest],

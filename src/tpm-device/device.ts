@@ -2,6 +2,7 @@ import { loadAddon } from '../addon/load-addon.ts';
 import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
 import { AK_TEMPLATES, type AkTemplateName, encodeAkTemplate } from '../tpm/ak-templates.ts';
 import { type StrongHash, TPM_ALG, TPM_HASHES } from '../tpm/algorithms.ts';
+import { isOfDevidTemplate } from '../tpm/devid-templates.ts';
 import { type EkTemplate, encodeEkTemplate, findEkTemplate } from '../tpm/ek-templates.ts';
 import { isOfKeyTemplate, STORAGE_KEY_TEMPLATE } from '../tpm/key-templates.ts';
 import { encodePcrSelections, type PcrRequest, type PcrSelection, readPcrSelections } from '../tpm/pcr-selection.ts';
@@ -29,6 +30,7 @@ const MAX_OBJECTS = 256;
 /** Longer than the slowest TPM takes to make an RSA key. */
 const COMMAND_TIMEOUT_MS = 180_000;
 const DEFAULT_LOCK_TIMEOUT_MS = 10_000;
+const NO_AUTH = new Uint8Array(0);
 /** These come with a resource manager: several programs at once, and nothing is left behind. */
 const HAS_RESOURCE_MANAGER = /^(device:\/dev\/tpmrm\d+|tabrmd)(:|$)/;
 
@@ -229,18 +231,26 @@ export class TpmDevice implements AsyncDisposable {
     return this.#run((tpm) => tpm.setOwnerAuth(auth));
   }
 
-  /** The key of {@link STORAGE_KEY_TEMPLATE}. */
-  createStorageKey(): Promise<TpmKey> {
-    return this.#load((tpm) => tpm.createStorageKey(encodePublic(STORAGE_KEY_TEMPLATE)));
+  /** A primary key of the owner hierarchy. */
+  createStorageKey(template: PublicArea = STORAGE_KEY_TEMPLATE): Promise<TpmKey> {
+    return this.#load((tpm) => tpm.createStorageKey(encodePublic(template)));
   }
 
-  /** Makes a key below `parent`, which comes out wrapped: {@link loadKey} loads it. */
-  createKey(parent: TpmKey, template: PublicArea): Promise<NativeWrappedKey> {
-    return this.#run((tpm) => tpm.createKey(parent.id, encodePublic(template)));
+  /**
+   * Makes a key below `parent`, which comes out wrapped: {@link loadKey} loads it.
+   *
+   * @param auth what every use of the key asks for, see {@link setKeyAuth}
+   */
+  createKey(parent: TpmKey, template: PublicArea, auth: Uint8Array = NO_AUTH): Promise<NativeWrappedKey> {
+    return this.#run((tpm) => tpm.createKey(parent.id, encodePublic(template), auth));
   }
 
   loadKey(parent: TpmKey, { publicArea, privateArea }: NativeWrappedKey): Promise<TpmKey> {
     return this.#load((tpm) => tpm.loadKey(parent.id, publicArea, privateArea));
+  }
+
+  setKeyAuth(key: TpmKey, auth: Uint8Array): Promise<void> {
+    return this.#run((tpm) => tpm.setKeyAuth(key.id, auth));
   }
 
   /** What {@link loadContext} loads the key from without its parent, until the TPM is reset. */
@@ -256,6 +266,11 @@ export class TpmDevice implements AsyncDisposable {
   signDigest(key: TpmKey, digest: Uint8Array, hash: StrongHash): Promise<Uint8Array> {
     const scheme = concat(u16(TPM_ALG.ECDSA), u16(TPM_HASHES[hash].id));
     return this.#run((tpm) => tpm.signDigest(key.id, digest, scheme));
+  }
+
+  /** TPM2_Sign by the key's own scheme. @returns TPMT_SIGNATURE */
+  signByOwnScheme(key: TpmKey, digest: Uint8Array): Promise<Uint8Array> {
+    return this.#run((tpm) => tpm.signDigest(key.id, digest, u16(TPM_ALG.NULL)));
   }
 
   /** RSA's private operation on a number as long as the modulus. */
@@ -309,7 +324,7 @@ export class TpmDevice implements AsyncDisposable {
     const object = await this.#run((tpm) => tpm.openObject(handle));
     await this.#flush(object);
     const area = findPublic(object.publicArea);
-    return area !== undefined && (findEkTemplate(area) !== undefined || isAkOfOurs(area) || isOfKeyTemplate(area));
+    return area !== undefined && OWN_KINDS.some((isOfKind) => isOfKind(area));
   }
 
   async #load(command: (tpm: NativeTpmContext) => Promise<NativeKey>): Promise<TpmKey> {
@@ -380,6 +395,14 @@ function findPublic(bytes: Uint8Array): PublicArea | undefined {
     throw error;
   }
 }
+
+/** What a process of ours loads. */
+const OWN_KINDS: readonly ((area: PublicArea) => boolean)[] = [
+  (area) => findEkTemplate(area) !== undefined,
+  isAkOfOurs,
+  isOfKeyTemplate,
+  isOfDevidTemplate,
+];
 
 function isAkOfOurs({ attributes, scheme }: PublicArea): boolean {
   return Object.values(AK_TEMPLATES).some(

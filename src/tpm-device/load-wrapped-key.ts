@@ -1,9 +1,9 @@
-import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
+import { SpiffeError } from '../spiffe/error.ts';
 import { KEY_TEMPLATES } from '../tpm/key-templates.ts';
 import type { KeyType } from '../x509/signer.ts';
 import type { TpmDevice, TpmKey } from './device.ts';
-import { isNativeTpmError } from './native-tpm.ts';
 import { loadStorageKey } from './storage-key.ts';
+import { isTpmResponse } from './tpm-response.ts';
 import { toWrappedKey, type WrappedKey, type WrappedKeys, wrappedKeysFile } from './wrapped-keys.ts';
 
 /** Where a file of wrapped keys is, and how to get at the key that wraps them. */
@@ -11,12 +11,6 @@ export interface KeysPlace {
   readonly keysPath: string;
   readonly ownerAuthPath?: string | undefined;
 }
-
-/** TPM_RC_INTEGRITY of a parameter, without its number: Part 2, §6.6.3. */
-const INTEGRITY = 0x09f;
-/** TPM_RC_ASYMMETRIC, TPM_RC_VALUE, TPM_RC_KEY_SIZE, TPM_RC_CURVE. */
-const UNSUPPORTED = [0x081, 0x084, 0x087, 0x0a6];
-const FORMAT_ONE_CODE = 0xbf;
 
 /**
  * Loads a key; its parent, which takes one of a TPM's few places, is gone again then.
@@ -33,7 +27,7 @@ export async function loadWrappedKey(
   try {
     return await tpm.loadKey(parent, key);
   } catch (cause) {
-    if (!isResponse(cause, INTEGRITY)) throw cause;
+    if (!isTpmResponse(cause, 'integrity')) throw cause;
     throw new SpiffeError(
       'FILE_UNUSABLE',
       `the TPM does not take the key "${key.id}" of "${wrappedKeysFile(place.keysPath)}", which is damaged: ` +
@@ -69,17 +63,11 @@ export async function createWrappedKey(tpm: TpmDevice, parent: TpmKey, id: strin
   try {
     return toWrappedKey(id, await tpm.createKey(parent, KEY_TEMPLATES[type]));
   } catch (cause) {
-    if (!UNSUPPORTED.some((code) => isResponse(cause, code))) throw cause;
+    if (!isTpmResponse(cause, 'asymmetric', 'value', 'keySize', 'curve')) throw cause;
     throw new SpiffeError(
       'FAILED_PRECONDITION',
       `the TPM makes no keys of type ${type}: choose another, ec-p256 is known to every TPM`,
       { cause },
     );
   }
-}
-
-/** @param code a format-one response code */
-function isResponse(error: unknown, code: number): boolean {
-  if (!isSpiffeError(error, 'TPM_UNAVAILABLE') || !isNativeTpmError(error.cause)) return false;
-  return (error.cause.rc & FORMAT_ONE_CODE) === code;
 }

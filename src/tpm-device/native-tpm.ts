@@ -69,8 +69,11 @@ export interface NativeTpmContext {
   setOwnerAuth(auth: Uint8Array): Promise<void>;
   /** A primary key of the owner hierarchy. */
   createStorageKey(publicTemplate: Uint8Array): Promise<NativeKey>;
-  createKey(parent: number, publicTemplate: Uint8Array): Promise<NativeWrappedKey>;
+  /** @param auth the new key's, which may be empty */
+  createKey(parent: number, publicTemplate: Uint8Array, auth: Uint8Array): Promise<NativeWrappedKey>;
   loadKey(parent: number, publicArea: Uint8Array, privateArea: Uint8Array): Promise<NativeKey>;
+  /** For `signDigest` and `certifyKey`. */
+  setKeyAuth(key: number, auth: Uint8Array): Promise<void>;
   /** TPMS_CONTEXT, good until the TPM is reset. */
   saveContext(key: number): Promise<Uint8Array>;
   loadContext(context: Uint8Array): Promise<NativeKey>;
