@@ -112,6 +112,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['tpm ek', async () => (await import('./commands/tpm/ek.ts')).tpmEk],
   ['tpm pcrs', async () => (await import('./commands/tpm/pcrs.ts')).tpmPcrs],
   ['tpm quote', async () => (await import('./commands/tpm/quote.ts')).tpmQuote],
+  ['tpm devid', async () => (await import('./commands/tpm/devid.ts')).tpmDevid],
   ['tpm eventlog', async () => (await import('./commands/tpm/eventlog.ts')).tpmEventlog],
   ['tpm ima', async () => (await import('./commands/tpm/ima.ts')).tpmIma],
   ['plugin inspect', async () => (await import('./commands/plugin/inspect.ts')).pluginInspect],

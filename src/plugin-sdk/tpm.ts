@@ -78,7 +78,7 @@ export {
   requireVersion,
   type SignedPolicy,
 } from '../tpm/policy/signed-policy.ts';
-export { type PublicArea, parsePublic, parsePublicArea } from '../tpm/public-area.ts';
+export { encodePublicArea, type PublicArea, parsePublic, parsePublicArea } from '../tpm/public-area.ts';
 export { spkiOfPublicArea } from '../tpm/public-key.ts';
 export { qualifyingData } from '../tpm/qualifying-data.ts';
 export { type VerifiedQuote, verifyQuote } from '../tpm/quote.ts';

@@ -52,7 +52,7 @@ export async function* aidDevidAttestation(
   });
   const ek = await loadEk(tpm, config);
   await using _ek = ek.key;
-  await using ak = await tpm.createAk(ek.key, ek.template, AK_TEMPLATE);
+  await using ak = await withEndorsementPassword(tpm.createAk(ek.key, ek.template, AK_TEMPLATE));
   const keys: Keys = { devid, ek, ak };
   const challenge = yield await attestationPayload(tpm, keys, files);
   yield await answerChallenge(tpm, keys, challenge, csrPublicKey);
@@ -61,8 +61,13 @@ export async function* aidDevidAttestation(
 async function loadEk(tpm: TpmDevice, config: DevidProverState['config']): Promise<EndorsementKey> {
   const password = Buffer.from(config.endorsement_hierarchy_password);
   if (password.length > 0) await tpm.setEndorsementAuth(password);
+  return await withEndorsementPassword(loadEndorsementKey(tpm, config.ek_algorithm));
+}
+
+/** Says that the password is wrong where a command needs it: the first is that which makes the EK or, where the TPM holds it, the AK. */
+async function withEndorsementPassword<T>(command: Promise<T>): Promise<T> {
   try {
-    return await loadEndorsementKey(tpm, config.ek_algorithm);
+    return await command;
   } catch (cause) {
     if (!isTpmResponse(cause, 'authFail', 'badAuth')) throw cause;
     throw new SpiffeError(
