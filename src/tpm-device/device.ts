@@ -1,16 +1,16 @@
 import { loadAddon } from '../addon/load-addon.ts';
-import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
-import { AK_TEMPLATES, type AkTemplateName, encodeAkTemplate } from '../tpm/ak-templates.ts';
+import { SpiffeError } from '../spiffe/error.ts';
+import { type AkTemplateName, encodeAkTemplate } from '../tpm/ak-templates.ts';
 import { type StrongHash, TPM_ALG, TPM_HASHES } from '../tpm/algorithms.ts';
-import { isOfDevidTemplate } from '../tpm/devid-templates.ts';
 import { type EkTemplate, encodeEkTemplate, findEkTemplate } from '../tpm/ek-templates.ts';
-import { isOfKeyTemplate, STORAGE_KEY_TEMPLATE } from '../tpm/key-templates.ts';
+import { STORAGE_KEY_TEMPLATE } from '../tpm/key-templates.ts';
 import { encodePcrSelections, type PcrRequest, type PcrSelection, readPcrSelections } from '../tpm/pcr-selection.ts';
 import { encodePublic, type PublicArea, parsePublic } from '../tpm/public-area.ts';
 import { TpmReader } from '../tpm/tpm-reader.ts';
 import { concat, u16 } from '../tpm/tpm-writer.ts';
 import { deviceError, requireDeviceFile, tpmBusy } from './device-error.ts';
 import type { NativeKey, NativeQuote, NativeTpm, NativeTpmContext, NativeWrappedKey } from './native-tpm.ts';
+import { findPublic, isLoadedByUs } from './own-objects.ts';
 import { TpmLock } from './tpm-lock.ts';
 
 /** TPM_PT: Part 2, §6.13. */
@@ -323,8 +323,7 @@ export class TpmDevice implements AsyncDisposable {
   async #isOurs(handle: number): Promise<boolean> {
     const object = await this.#run((tpm) => tpm.openObject(handle));
     await this.#flush(object);
-    const area = findPublic(object.publicArea);
-    return area !== undefined && OWN_KINDS.some((isOfKind) => isOfKind(area));
+    return isLoadedByUs(object.publicArea);
   }
 
   async #load(command: (tpm: NativeTpmContext) => Promise<NativeKey>): Promise<TpmKey> {
@@ -385,29 +384,6 @@ interface Limits {
 /** EK Credential Profile 2.5, §B.6: a low-range key has no user authorization, a high-range one an empty one. */
 function authorizationOf({ range }: EkTemplate): 'policy-secret' | 'password' {
   return range === 'low' ? 'policy-secret' : 'password';
-}
-
-function findPublic(bytes: Uint8Array): PublicArea | undefined {
-  try {
-    return parsePublic(bytes);
-  } catch (error) {
-    if (isSpiffeError(error, 'TPM_DATA_INVALID')) return undefined; // an object of another kind
-    throw error;
-  }
-}
-
-/** What a process of ours loads. */
-const OWN_KINDS: readonly ((area: PublicArea) => boolean)[] = [
-  (area) => findEkTemplate(area) !== undefined,
-  isAkOfOurs,
-  isOfKeyTemplate,
-  isOfDevidTemplate,
-];
-
-function isAkOfOurs({ attributes, scheme }: PublicArea): boolean {
-  return Object.values(AK_TEMPLATES).some(
-    (template) => template.attributes === attributes && template.scheme?.algorithm === scheme?.algorithm,
-  );
 }
 
 /** Four characters in a number, without NUL and blanks at the end. */
