@@ -12,7 +12,7 @@ export function event(pcr: number, type: keyof typeof EVENT_TYPE, data: Uint8Arr
   return { pcr, type: EVENT_TYPE[type], data, digests };
 }
 
-function digestOf(bank: string, data: Uint8Array): Uint8Array {
+export function digestOf(bank: string, data: Uint8Array): Uint8Array {
   return new Uint8Array(createHash(bank).update(data).digest());
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { requireCheck } from '../../x509/require-check.ts';
 import { EVENT_TYPE } from '../event-log/event-types.ts';
 import type { JudgedEvent } from '../event-log/judge-events.ts';
@@ -5,6 +6,14 @@ import type { LoaderFacts } from './boot-facts.ts';
 import { isSeparator, isText, type MeasuredEvents } from './measured-events.ts';
 
 export const LOADER_PCR = 4;
+
+/** What firmware says of the boot options that it tries: these digests are of no image, whatever the log calls them. */
+const ACTIONS = [
+  'Calling EFI Application from Boot Option',
+  'Returning from EFI Application from Boot Option',
+  'Entering ROM Based Setup',
+  'BOOT ATTEMPTS OMITTED',
+];
 
 /**
  * Every image that ran before the operating system. Whatever of PCR 4 is neither a separator nor the text of an action is taken
@@ -14,7 +23,10 @@ export const LOADER_PCR = 4;
  * @throws SpiffeError `ATTESTATION_DENIED` (C22, D33)
  */
 export function readLoaderFacts(events: MeasuredEvents): LoaderFacts {
-  const images = events.of(LOADER_PCR).filter((judged) => !isSeparator(judged) && !isAction(judged));
+  const actions = new Set(ACTIONS.map((text) => createHash(events.bank).update(text).digest('hex')));
+  const images = events
+    .of(LOADER_PCR)
+    .filter((judged) => !isSeparator(judged) && !isAction(judged) && !actions.has(events.digestOf(judged.event)));
   requireCheck('D33', images.length > 0, 'PCR 4 has no image that was started');
   return { images: images.map(({ event }) => events.toDigest(event)) };
 }
