@@ -1,6 +1,5 @@
 /**
- * Checks that are no condition at one place: what holds instead, and the test that shows it. D33, D34, E40 and E41 (what a
- * policy wants of the logs) are not part of this verifier yet.
+ * Checks that are no condition at one place: what holds instead, and the test that shows it.
  *
  * @type {Readonly<Record<string, { readonly why: string, readonly file: string, readonly test: string }>>}
  */
@@ -27,14 +26,15 @@ export const COVERED_OTHERWISE = {
   },
 };
 
-/** The numbers of the verifier's rules that are in force: endorsement key, activation, quote, event log, IMA, protocol. */
+/** The numbers of the verifier's rules that are in force: endorsement key, activation, quote, event log, IMA, protocol, policy. */
 export const REQUIRED_CHECKS = [
   ...numbered('A', 1, 11),
   ...numbered('B', 12, 17),
   ...numbered('C', 18, 24),
-  ...numbered('D', 25, 32),
-  ...numbered('E', 35, 39),
+  ...numbered('D', 25, 34),
+  ...numbered('E', 35, 41),
   ...numbered('F', 42, 44),
+  ...numbered('P', 1, 18),
   ...numbered('G', 45, 50),
   ...numbered('H', 51, 55),
 ];

@@ -8,6 +8,7 @@ const MAX_PATTERNS = 1_000;
 const MAX_PATTERN_CHARACTERS = 4_096;
 const MAX_DIGESTS = 1_000;
 const MAX_ALLOWED_FILES = 200_000;
+const PCR = /^(?:[0-9]|1[0-9]|2[0-3])$/;
 const RESETTABLE_PCRS = ['16', '23'];
 
 const name = z
@@ -32,17 +33,16 @@ const fileDigest = z
 
 const pcrSet = z.strictObject({
   name,
-  values: z
-    .record(
-      z
-        .string()
-        .regex(/^(?:[0-9]|1[0-9]|2[0-3])$/, { error: 'must be the number of a PCR, 0 to 23' })
-        .refine((index) => !RESETTABLE_PCRS.includes(index), {
-          error: 'must not be 16 or 23: software can reset them, so they prove nothing',
-        }),
-      bankDigest,
-    )
-    .refine((values) => Object.keys(values).length > 0, { error: 'must have a value at least' }),
+  values: z.record(z.string(), bankDigest).superRefine((values, ctx) => {
+    const indices = Object.keys(values);
+    if (indices.length === 0) ctx.addIssue('must have a value at least');
+    for (const index of indices) {
+      const message = RESETTABLE_PCRS.includes(index)
+        ? 'must not be 16 or 23: software can reset them, so they prove nothing'
+        : 'must be the number of a PCR, 0 to 23';
+      if (!PCR.test(index) || RESETTABLE_PCRS.includes(index)) ctx.addIssue({ code: 'custom', path: [index], message });
+    }
+  }),
 });
 
 const firmware = z

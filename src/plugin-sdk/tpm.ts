@@ -59,6 +59,7 @@ export {
 } from '../tpm/pcr-selection.ts';
 export type { BootPolicy } from '../tpm/policy/boot-policy.ts';
 export { bootSelectors } from '../tpm/policy/boot-selectors.ts';
+export { checkPolicies } from '../tpm/policy/check-policies.ts';
 export {
   explain,
   judge,

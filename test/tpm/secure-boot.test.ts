@@ -77,6 +77,12 @@ describe('Secure Boot', () => {
     expect(read([elsewhere, other, ...GOOD]).isEnabled).toBe(true);
   });
 
+  const device = (name: string) =>
+    event(7, 'EV_EFI_SPDM_DEVICE_AUTHORITY', variable(DATABASE, name, Buffer.from('device')));
+  test('says nothing of devices', () => {
+    expect(read([...GOOD, device('devdb')]).authorities).toHaveLength(1);
+  });
+
   const edited = (made: MadeEvent, data: Uint8Array): MadeEvent => ({ ...made, data });
   test.each<readonly [string, readonly MadeEvent[], RegExp]>([
     [
@@ -93,6 +99,31 @@ describe('Secure Boot', () => {
       'a variable that was edited, of who verified',
       [...GOOD.slice(0, -1), edited(BY_DB, variable(DATABASE, 'db', Buffer.alloc(48)))],
       /event 7 of PCR 7 has a variable that was not measured/,
+    ],
+    [
+      'an authority that is called an action',
+      [...GOOD.slice(0, -1), { ...BY_DB, type: 0x8000_0007 }],
+      /event 7 of PCR 7 is called an action, and its data is no text/,
+    ],
+    [
+      'an authority that is called an action of another text',
+      [...GOOD.slice(0, -1), { ...BY_DB, type: 0x8000_0007, data: Buffer.from('UEFI') }],
+      /event 7 of PCR 7 has a variable that was not measured/,
+    ],
+    [
+      'an authority that is called a device’s',
+      [...GOOD.slice(0, -1), { ...BY_DB, type: 0x8000_00e4 }],
+      /event 7 of PCR 7 is of devices, and has the variable db/,
+    ],
+    [
+      'an authority of a device that was edited',
+      [...GOOD, edited(device('devdb'), variable(DATABASE, 'devdb', Buffer.alloc(3)))],
+      /event 8 of PCR 7 has a variable that was not measured/,
+    ],
+    [
+      'what shim verified by called a variable of the firmware',
+      [...GOOD, policy(SHIM, 'MokListRT', Buffer.from('certificate'))],
+      /event 8 has the variable MokListRT behind the separator/,
     ],
     ['no separator', GOOD.filter((one) => one !== SEPARATOR), /PCR 7 has no separator/],
     ['no SecureBoot', GOOD.filter((one) => one !== STATE), /has nothing of SecureBoot/],

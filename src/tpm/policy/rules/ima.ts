@@ -1,6 +1,6 @@
 import type { BootFacts, ImaFacts, ImaFile } from '../../boot/boot-facts.ts';
 import { imaPoliciesOf } from '../../boot/kernel-parameters.ts';
-import { type ImaKey, isSignedBy, parseImaKey } from '../../ima/ima-signature.ts';
+import { isSignedBy, parseImaKey } from '../../ima/ima-signature.ts';
 import { IMA_PCR } from '../../ima/replay-ima-log.ts';
 import type { BootPolicy, ImaRule, UkiRule } from '../boot-policy.ts';
 import { matchesPattern } from '../pattern.ts';
@@ -74,21 +74,32 @@ function* requireFiles(rule: ImaRule, { files }: ImaFacts): Generator<void, void
   }
 }
 
-function allowanceOf({ allow = [], keys = [], ignore = [] }: ImaRule): (file: ImaFile) => boolean {
+type Allowance = (file: ImaFile) => boolean;
+
+/** A list may have every file of a machine: it is sorted once. */
+const allowances = new WeakMap<ImaRule, Allowance>();
+
+function allowanceOf(rule: ImaRule): Allowance {
+  const known = allowances.get(rule) ?? toAllowance(rule);
+  allowances.set(rule, known);
+  return known;
+}
+
+function toAllowance({ allow = [], keys = [], ignore = [] }: ImaRule): Allowance {
   const exact = new Map<string, Set<string>>();
-  const patterns = allow.filter(({ path }) => path.includes('*'));
-  for (const { path, digests } of allow) {
-    if (path.includes('*')) continue;
+  for (const { path, digests } of allow.filter((one) => !one.path.includes('*'))) {
     exact.set(path, new Set([...(exact.get(path) ?? []), ...digests]));
   }
-  const globs = patterns.map(({ path, digests }) => ({ path, digests: new Set(digests) }));
-  const parsed: readonly ImaKey[] = keys.flatMap(parseImaKey);
+  const patterns = allow
+    .filter(({ path }) => path.includes('*'))
+    .map(({ path, digests }) => ({ path, digests: new Set(digests) }));
+  const parsed = keys.map(parseImaKey);
   return (file) => {
     const { name, digest } = file;
     if (name === undefined) return false;
     return (
       exact.get(name)?.has(digest) === true ||
-      globs.some((glob) => glob.digests.has(digest) && matchesPattern(glob.path, name)) ||
+      patterns.some((one) => one.digests.has(digest) && matchesPattern(one.path, name)) ||
       ignore.some((pattern) => matchesPattern(pattern, name)) ||
       parsed.some((key) => isSignedBy(key, file))
     );
