@@ -60,11 +60,25 @@ const tpm = (side: PluginSide): TriedPlugin => ({
   },
 });
 
+/** The key manager `tpm` with a software TPM, which makes no RSA keys of 4096 bits. */
+const tpmKeys = (side: PluginSide): TriedPlugin => ({
+  name: `tpm (${side}, KeyManager)`,
+  ...{ side, type: 'KeyManager', needsGo: false },
+  warnings: { 'key-manager.generate': /the TPM makes no keys of type rsa-4096/ },
+  async open(stack) {
+    const swtpm = stack.use(await startSwtpm({ ek: [] }));
+    const configFile = await writeConfig(stack, `tcti = "${swtpm.tcti}"`, 'keys_path = "FOLDER/keys"');
+    return { ...node(builtPlugin(side, 'tpm-keys')), configFile };
+  },
+});
+
 export const OUR_PLUGINS: readonly TriedPlugin[] = [
   builtin('memory', 'server', 'KeyManager'),
   builtin('memory', 'agent', 'KeyManager'),
   builtin('disk', 'server', 'KeyManager', 'keys_path = "FOLDER/keys.json"'),
   builtin('disk', 'agent', 'KeyManager', 'directory = "FOLDER"'),
+  tpmKeys('server'),
+  tpmKeys('agent'),
   builtin('unix', 'agent', 'WorkloadAttestor', 'discover_workload_path = true'),
   builtin('docker', 'agent', 'WorkloadAttestor', 'container_id_cgroup_matchers = ["/of/no/process/<id>"]'),
   builtin('k8s', 'agent', 'WorkloadAttestor', 'kubelet_read_only_port = 10255'),

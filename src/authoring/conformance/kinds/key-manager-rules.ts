@@ -1,7 +1,7 @@
 import { HashAlgorithm, KeyType, type PublicKey } from '../../../gen/spire/plugin/server/keymanager/v1/keymanager.ts';
 import { Status } from '../../../spiffe/status.ts';
 import { expectRefusal, statusName } from '../outcome.ts';
-import { type Rule, requireThat } from '../rule.ts';
+import { Doubt, NotApplicable, type Rule, requireThat } from '../rule.ts';
 import {
   findListed,
   generateKey,
@@ -12,6 +12,7 @@ import {
   KEY_TYPES,
   type KeyManagerClient,
   keyManagerOf,
+  reasonNotToMake,
   refuseSignature,
   requireSameKey,
   sharedKeyManager,
@@ -36,7 +37,13 @@ export const keyManagerRules: readonly Rule[] = [
     deadlineMs: SLOW_MS,
     async check(subject) {
       const client = await sharedKeyManager(subject);
-      for (const { type, name } of KEY_TYPES) await generateKey(client, `${KEY_ID}-${name}`, type);
+      const refused: string[] = [];
+      for (const { type, name } of KEY_TYPES) {
+        const reason = await reasonNotToMake(client, type);
+        if (reason === undefined) await generateKey(client, `${KEY_ID}-${name}`, type);
+        else refused.push(`${name}: ${reason}`);
+      }
+      if (refused.length > 0) throw new Doubt(`it does not make every type, ${refused.join('; ')}`);
       return undefined;
     },
   },
@@ -160,6 +167,8 @@ export const keyManagerRules: readonly Rule[] = [
     deadlineMs: SLOW_MS,
     async check(subject) {
       const client = await sharedKeyManager(subject);
+      const reason = await reasonNotToMake(client, KeyType.RSA_4096);
+      if (reason !== undefined) throw new NotApplicable(`it makes no such key: ${reason}`);
       const key = await generateKey(client, KEY_ID, KeyType.RSA_4096);
       await requireSignature(client, key, SHA256, DEFAULT);
       await requireSignature(client, key, SHA256, { scheme: 'pss', saltLength: -1 });

@@ -10,7 +10,7 @@ import { messageOf } from '../../../spiffe/error.ts';
 import { quoteText } from '../../../spiffe/quote-text.ts';
 import { Status } from '../../../spiffe/status.ts';
 import { keyTypeOfSpki, publicKeyOfSpki } from '../../../x509/spki.ts';
-import { expectAnswer, expectRefusal, outcomeOf, statusName } from '../outcome.ts';
+import { describeOutcome, expectAnswer, expectRefusal, outcomeOf, statusName } from '../outcome.ts';
 import { Mismatch, requireThat } from '../rule.ts';
 import type { Session } from '../session.ts';
 import type { Subject } from '../subject.ts';
@@ -50,6 +50,16 @@ export async function generateKey(client: KeyManagerClient, keyId: string, keyTy
   const actual = typeOf(key);
   requireThat(actual === found, `a key of type ${found}`, actual);
   return key;
+}
+
+/**
+ * Why there are no keys of a type: hardware has some that it cannot make, and says so by FAILED_PRECONDITION. Undefined where
+ * there are, or the key manager fails otherwise.
+ */
+export async function reasonNotToMake(client: KeyManagerClient, keyType: KeyType): Promise<string | undefined> {
+  if (keyType === KeyType.EC_P256) return undefined; // which every host asks for
+  const outcome = await outcomeOf(client.generateKey({ keyId: KEY_ID, keyType }, KEY_CALL));
+  return outcome.ok || outcome.status !== Status.FailedPrecondition ? undefined : describeOutcome(outcome);
 }
 
 export async function getPublicKey(client: KeyManagerClient, keyId: string): Promise<PublicKey> {
