@@ -17,16 +17,13 @@ export interface WayToTpm {
  */
 export function wayToTpm(tcti = 'device:/dev/tpmrm0'): WayToTpm | undefined {
   const [, name = '', argument = ''] = /^([^:]*):?(.*)$/.exec(tcti) ?? [];
-  if (name === 'device') {
-    return {
-      user: 'own',
-      network: 'none',
-      devices: [argument === '' ? '/dev/tpm0' : argument],
-      readable: [],
-      writable: [],
-    };
-  }
   const lock = lockFolder(process.getuid?.() ?? 0); // for all of a user
+  if (name === 'device') {
+    const devices = [argument === '' ? '/dev/tpm0' : argument];
+    const isShared = /^\/dev\/tpmrm\d+$/.test(argument); // by the kernel; without it, plugins have to wait for one another
+    if (isShared) return { user: 'own', network: 'none', devices, readable: [], writable: [] };
+    return { user: 'host', network: 'none', devices, readable: [], writable: [lock] };
+  }
   if (name === 'tabrmd') {
     return { user: 'host', network: 'unix', readable: ['/run/dbus', '/var/run/dbus'], writable: [lock] };
   }
