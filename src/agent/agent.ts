@@ -22,6 +22,7 @@ import { AgentDebug } from './admin/agent-debug.ts';
 import { openAdminEndpoint } from './admin/endpoint.ts';
 import type { JoinOptions } from './attestation/join-trust-domain.ts';
 import { nodeEvidence } from './attestation/node-evidence.ts';
+import { NodeReattestation } from './attestation/node-reattestation.ts';
 import { openBrokerEndpoint } from './broker/endpoint.ts';
 import { delegatedIdentityService } from './delegation/delegated-identity-service.ts';
 import { findOrEarnSvid } from './identity/first-identity.ts';
@@ -313,6 +314,10 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       version,
     }),
   );
+  if (catalog.agentNodeAttestor !== undefined) {
+    const onLost = () => maintenance.syncNow();
+    stack.use(NodeReattestation.start({ evidence: join.evidence, identity, connection, onLost, log }));
+  }
   explainer.follow({ identity, syncNow: () => maintenance.syncNow() });
   const ended = leaveWords(maintenance.ended);
   ended.catch(() => {}); // whoever waits for it sees it

@@ -5,12 +5,14 @@ import { datastoreService } from './api/datastore-service.ts';
 import { applyService } from './apply/apply-service.ts';
 import { attemptsService } from './attempts/attempts-service.ts';
 import { explainService } from './explain/explain-service.ts';
+import { reattestService } from './reattestation/reattest-service.ts';
+import { readReattestationSettings } from './reattestation/reattestation-settings.ts';
 import type { ServerServicesOptions } from './services.ts';
 import { watchService } from './watch/watch-service.ts';
 
 /** What agents and administrators of ours can ask, and SPIRE's server does not answer. */
 export function ownServices(
-  { config, datastore, entries, watch, attempts, clock, log }: ServerServicesOptions,
+  { config, datastore, entries, watch, attempts, attestors, metrics, clock, log }: ServerServicesOptions,
   callingAgent: (context: CallContext) => AttestedAgent,
 ): readonly BoundService[] {
   const { trustDomain } = config;
@@ -19,6 +21,16 @@ export function ownServices(
   return [
     watchService({ hub, entryRevision: () => entries.sequence, callingAgent }),
     explainService({ agents, bundles, cache: entries, trustDomain, hub, syncs, callingAgent, clock }),
+    reattestService({
+      agents,
+      attestors,
+      settings: readReattestationSettings(config.plugins),
+      agentIdAsSelector: config.experimental.agentSpiffeIdAsSelector,
+      callingAgent,
+      metrics,
+      clock,
+      log,
+    }),
     attemptsService(attempts),
     applyService({ datastore, cache: entries, trustDomain, log }),
     datastoreService(datastore),

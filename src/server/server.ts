@@ -161,6 +161,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     rateLimits,
     catalog,
     watch,
+    metrics,
     attempts: stack.use(new AttemptLog({ attempts: datastore.attempts, leads: () => datastore.leads, log, clock })),
     clock,
     log,

@@ -10,6 +10,7 @@ import { serverLoggerService } from '../rpc/logger-service.ts';
 import { reflectionServices } from '../rpc/reflection-service.ts';
 import type { BoundService } from '../rpc/service.ts';
 import { SpiffeError } from '../spiffe/error.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import { agentService } from './api/agent-service.ts';
 import { bundleService } from './api/bundle-service.ts';
 import { debugService } from './api/debug-service.ts';
@@ -46,6 +47,7 @@ export interface ServerServicesOptions {
   readonly catalog: PluginCatalog;
   readonly watch: ChangeWatch;
   readonly attempts: AttemptLog;
+  readonly metrics: Metrics;
   readonly clock: () => Date;
   readonly log: Logger;
 }

@@ -1,4 +1,5 @@
 import { ExplainDefinition } from '../../gen/assayer/server/explain/v1/explain.ts';
+import { ReattestationDefinition } from '../../gen/assayer/server/reattest/v1/reattest.ts';
 import { WatchDefinition } from '../../gen/assayer/server/watch/v1/watch.ts';
 import { AgentDefinition } from '../../gen/spire/api/server/agent/v1/agent.ts';
 import { BundleDefinition } from '../../gen/spire/api/server/bundle/v1/bundle.ts';
@@ -24,6 +25,7 @@ export interface ServerClients {
   readonly explain: Client<typeof ExplainDefinition>;
   readonly entry: Client<typeof EntryDefinition>;
   readonly svid: Client<typeof SVIDDefinition>;
+  readonly reattestation: Client<typeof ReattestationDefinition>;
   readonly watch: Client<typeof WatchDefinition>;
 }
 
@@ -36,6 +38,7 @@ export class ServerConnection extends SpireServerConnection<ServerClients> {
       explain: createClient(ExplainDefinition, channel, undefined, tracer),
       entry: createClient(EntryDefinition, channel, undefined, tracer),
       svid: createClient(SVIDDefinition, channel, undefined, tracer),
+      reattestation: createClient(ReattestationDefinition, channel),
       watch: createClient(WatchDefinition, channel),
     }));
   }

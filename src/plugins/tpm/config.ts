@@ -14,6 +14,10 @@ const pcrIndex = z
     error: 'must not be 16 or 23: software can reset them, so they prove nothing',
   });
 
+const reattestInterval = durationMs.refine((ms) => ms >= 100 && ms <= 86_400_000, {
+  error: 'must be from "100ms" to "24h"',
+});
+
 /** `policy "name" { … }`, as often as there are policies: HCL makes of each an object with its name. */
 const policyBlocks = z.preprocess(
   (blocks) =>
@@ -53,6 +57,9 @@ export const tpmServerConfig = z
     policy_path: optionalText,
     policy_public_key_path: optionalText,
     state_path: optionalText,
+    // For the server, which reads them beside the attestor.
+    reattest_interval: reattestInterval.optional(),
+    on_change: choice(['selectors', 'ban', 'warn']).prefault('selectors'),
     challenge_timeout: durationMs.prefault('30s'),
     allow_unbound: flag,
     require_key_bound: flag,

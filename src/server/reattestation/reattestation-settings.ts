@@ -1,0 +1,40 @@
+import { z } from 'zod';
+import { choice, durationMs } from '../../config/fields.ts';
+import type { PluginConfig } from '../../config/plugins.ts';
+import { readLoosely } from '../../config/read-setting.ts';
+
+/** What becomes of an agent whose node is no longer what its policy wants. */
+export type OnChange = 'selectors' | 'ban' | 'warn';
+
+/** How an attestor's agents are kept under watch. */
+export interface ReattestationSettings {
+  readonly intervalMs: number;
+  readonly onChange: OnChange;
+}
+
+const SHORTEST_MS = 100;
+const LONGEST_MS = 86_400_000;
+
+const settings = z.object({
+  reattest_interval: durationMs.refine((ms) => ms >= SHORTEST_MS && ms <= LONGEST_MS).optional(),
+  on_change: choice(['selectors', 'ban', 'warn']).prefault('selectors'),
+});
+
+/**
+ * The attestors whose agents show evidence again and again: `reattest_interval` and `on_change` of their `plugin_data`, which the
+ * attestor checks with the rest.
+ *
+ * @returns by the attestor's name.
+ */
+export function readReattestationSettings(
+  plugins: readonly PluginConfig[],
+): ReadonlyMap<string, ReattestationSettings> {
+  return new Map(
+    plugins.flatMap(({ type, name, data, enabled }) => {
+      if (type !== 'NodeAttestor' || !enabled || data === undefined || !('text' in data)) return [];
+      const found = settings.safeParse(readLoosely(data.text));
+      const { reattest_interval: intervalMs, on_change: onChange } = found.data ?? {};
+      return intervalMs === undefined || onChange === undefined ? [] : [[name, { intervalMs, onChange }] as const];
+    }),
+  );
+}

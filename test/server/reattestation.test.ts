@@ -1,0 +1,137 @@
+import { createHash } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ReattestationDefinition } from '../../src/gen/assayer/server/reattest/v1/reattest.ts';
+import { Logger } from '../../src/log/logger.ts';
+import { applyVerdict, type Evidence } from '../../src/server/reattestation/apply-verdict.ts';
+import { readReattestationSettings } from '../../src/server/reattestation/reattestation-settings.ts';
+import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts';
+import { Status } from '../../src/spiffe/status.ts';
+import { MetricFilter } from '../../src/telemetry/metric-filter.ts';
+import { Metrics } from '../../src/telemetry/metrics.ts';
+import { parseCertificate } from '../../src/x509/certificate.ts';
+import { TestServer } from '../harness/running-server.ts';
+import { createTemporaryFolder } from '../harness/temporary-folder.ts';
+import { type AgentCaller, attestByJoinToken } from './callers.ts';
+
+const NOTHING_BLOCKED = new MetricFilter({
+  allowedPrefixes: [],
+  blockedPrefixes: [],
+  allowedLabels: [],
+  blockedLabels: [],
+});
+const agent = {
+  spiffeId: parseSpiffeId('spiffe://example.org/spire/agent/tpm/a'),
+  attestationType: 'tpm',
+  serialNumber: '1',
+  expiresAt: 9e9,
+  newSerialNumber: '',
+  newExpiresAt: 0,
+  banned: false,
+  canReattest: true,
+  selectors: [
+    { type: 'tpm', value: 'policy:golden' },
+    { type: 'tpm', value: 'pub_hash:ab' },
+  ],
+  agentVersion: '',
+  lastSeenAt: 0,
+};
+const good = (...values: string[]): Evidence => ({
+  isProven: true,
+  selectors: values.map((value) => ({ type: 'tpm', value })),
+});
+const refused: Evidence = { isProven: false, reason: 'policy "golden": event 7 is wrong' };
+
+/** What was done to the agent. */
+async function effects(evidence: Evidence, onChange: 'selectors' | 'ban' | 'warn', agentIdAsSelector = false) {
+  const done: unknown[] = [];
+  const verdict = await applyVerdict(agent, evidence, onChange, undefined, {
+    agents: {
+      update: async (_id, changes) => {
+        done.push(changes.selectors?.map(({ value }) => value));
+        return agent;
+      },
+      ban: async () => {
+        done.push('banned');
+      },
+    },
+    agentIdAsSelector,
+    metrics: new Metrics({ prefix: 'server', labels: [], filter: NOTHING_BLOCKED }),
+    log: new Logger(() => {}, 'error'),
+  });
+  return [verdict, ...done];
+}
+
+describe('what evidence comes to', () => {
+  test.each([
+    ['the same, in another order', good('pub_hash:ab', 'policy:golden'), 'ban', ['held']],
+    [
+      'other selectors of a policy',
+      good('policy:golden', 'reset_count:2'),
+      'ban',
+      ['changed', ['policy:golden', 'reset_count:2']],
+    ],
+    ['another policy', good('policy:silver'), 'warn', ['changed', ['policy:silver']]],
+    ['no policy any longer', good('pub_hash:ab'), 'selectors', ['lost', ['pub_hash:ab']]],
+    ['no policy any longer', good('pub_hash:ab'), 'ban', ['lost', 'banned']],
+    ['no policy any longer', good('pub_hash:ab'), 'warn', ['lost']],
+    ['a refusal', refused, 'selectors', ['lost', []]],
+    ['a refusal', refused, 'ban', ['lost', 'banned']],
+    ['a refusal', refused, 'warn', ['lost']],
+  ] as const)('%s', async (_what, evidence, onChange, expected) => {
+    expect(await effects(evidence, onChange)).toEqual(expected);
+  });
+
+  test('an agent keeps its own ID as selector, whatever it loses', async () => {
+    expect(await effects(refused, 'selectors', true)).toEqual(['lost', [agent.spiffeId]]);
+  });
+});
+
+describe('the settings of an attestor', () => {
+  const of = (text: string, type = 'NodeAttestor') =>
+    readReattestationSettings([{ type, name: 'tpm', args: [], data: { text }, enabled: true, autoMtls: false }]).get(
+      'tpm',
+    );
+  test.each([
+    ['reattest_interval = "1s"', { intervalMs: 1000, onChange: 'selectors' }],
+    [
+      'reattest_interval = "2m"\non_change = "ban"\npolicy "a" { secure_boot {} }',
+      { intervalMs: 120_000, onChange: 'ban' },
+    ],
+    ['', undefined],
+    ['reattest_interval = "1ms"', undefined],
+  ])('%j', (text, expected) => {
+    expect(of(text)).toEqual(expected);
+  });
+  test('of other plugins do not count', () => {
+    expect(of('reattest_interval = "1s"', 'KeyManager')).toBeUndefined();
+  });
+});
+
+function publicKeyOf({ svid }: AgentCaller): Uint8Array {
+  return parseCertificate(svid.certChain[0] ?? new Uint8Array(0)).subjectPublicKeyInfo;
+}
+
+describe('the service', () => {
+  const resources = new AsyncDisposableStack();
+  let server: TestServer;
+  beforeAll(async () => {
+    const folder = resources.use(await createTemporaryFolder());
+    const plugins = 'KeyManager "memory" {}\n NodeAttestor "join_token" { plugin_data { reattest_interval = "1s" } }';
+    server = resources.use(await TestServer.start({ folder: folder.path, plugins }));
+  });
+  afterAll(() => resources.disposeAsync());
+
+  test('asks an agent for evidence bound to the key that it shows, and holds what is refused against it', async () => {
+    const caller = await attestByJoinToken(server);
+    await using call = caller.client(ReattestationDefinition).reattest({ deadlineMs: 30_000 });
+    const begin = (await call.receive())?.step;
+    const publicKeySha256 = begin?.$case === 'begin' ? Buffer.from(begin.value.publicKeySha256) : Buffer.alloc(0);
+    expect(begin).toMatchObject({ $case: 'begin', value: { intervalSeconds: 1 } });
+    expect(publicKeySha256.equals(createHash('sha256').update(publicKeyOf(caller)).digest())).toBe(true);
+    await call.send({ step: { $case: 'payload', value: Buffer.from('a token that was used') } });
+    expect((await call.receive())?.step).toEqual({ $case: 'verdict', value: { holds: false } });
+    expect((await call.receive())?.step?.$case).toBe('begin');
+    await call.send({ step: { $case: 'challengeResponse', value: Buffer.from('x') } });
+    await expect(call.receive()).rejects.toMatchObject({ status: Status.FailedPrecondition });
+  });
+});
