@@ -246,6 +246,11 @@ const REFUSED: readonly (readonly [string, string, Attestation])[] = [
     },
   ],
   ['G46', 'a CA as DevID', { certificates: await issue(honest, { isCa: true }) }],
+  [
+    'G46',
+    'a DevID certificate that is not for signing',
+    { certificates: [ekRoot.issueEkCertificate(honest.spki)], trust: { devidCas: [ekRoot.certificate] } },
+  ],
   ['G47', 'the DevID certificate of another key', { certificates: await issue(other) }],
   ['G48', 'a DevID key that may leave its TPM', await spoiled({ attributes: without('fixedTPM') })],
   ['G48', 'a DevID key that may be moved', await spoiled({ attributes: without('fixedParent') })],
