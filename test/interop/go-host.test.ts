@@ -122,6 +122,15 @@ describeWithGo("our plugins in a host made of go-plugin v1.8.0 and SPIRE's plugi
       expect(await run({ try: 'key-manager', side, autoMtls, plugin })).toMatchObject({ seen: KEY_MANAGER_SEEN });
     });
 
+    test('KeyManager "tpm", with a software TPM, which makes no RSA keys of 4096 bits', async () => {
+      await using tpm = await startSwtpm({ ek: [] });
+      await using temporary = await createTemporaryFolder();
+      const plugin = ours('tpm-keys', 'agent', `tcti = "${tpm.tcti}"\nkeys_path = "${temporary.join('keys')}"`);
+      const made = KEY_MANAGER_SEEN.filter((line) => !line.startsWith('RSA_4096'));
+      const seen = made.flatMap((line) => (line === 'keys 4' ? ['RSA_4096 FailedPrecondition', 'keys 3'] : [line]));
+      expect(await run({ try: 'key-manager', side: 'agent', autoMtls, plugin })).toMatchObject({ seen });
+    });
+
     test('WorkloadAttestor "unix"', async () => {
       const report = await run({
         try: 'workload-attestor',

@@ -17,6 +17,12 @@ export interface BoundKey {
  * @throws SpiffeError `FAILED_PRECONDITION` where it is none of them, `FILE_UNUSABLE`
  */
 export async function findBoundKey(place: KeysPlace, csrPublicKey: Uint8Array): Promise<BoundKey> {
+  if (csrPublicKey.length === 0) {
+    throw new SpiffeError(
+      'FAILED_PRECONDITION',
+      'this host does not tell which key is to be certified, as SPIRE\'s agent: leave "keys_path" of the attestor out',
+    );
+  }
   const file = await readWrappedKeys(place.keysPath);
   const key = file?.keys.find(({ publicKey }) => Buffer.compare(publicKey, csrPublicKey) === 0);
   if (file !== undefined && key !== undefined) return { place, file, key };

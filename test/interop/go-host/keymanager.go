@@ -13,6 +13,7 @@ import (
 	agentkeymanagerv1 "github.com/spiffe/spire-plugin-sdk/proto/spire/plugin/agent/keymanager/v1"
 	keymanagerv1 "github.com/spiffe/spire-plugin-sdk/proto/spire/plugin/server/keymanager/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
@@ -37,6 +38,10 @@ func tryKeyManager(ctx context.Context, conn *grpc.ClientConn, side string) ([]s
 	} {
 		id := "key-" + keyType.String()
 		generated, err := client.GenerateKey(ctx, &keymanagerv1.GenerateKeyRequest{KeyId: id, KeyType: keyType})
+		if status.Code(err) == codes.FailedPrecondition {
+			seen = append(seen, keyType.String()+" FailedPrecondition") // hardware makes not every type
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("generate %s: %w", keyType, err)
 		}
