@@ -68,6 +68,17 @@ export function formatTable(rows: readonly (readonly string[])[]): readonly stri
   );
 }
 
+/** `0-16, 23` */
+export function formatIndices(indices: readonly number[]): string {
+  const ranges: { readonly first: number; last: number }[] = [];
+  for (const index of indices) {
+    const range = ranges.at(-1);
+    if (range !== undefined && range.last === index - 1) range.last = index;
+    else ranges.push({ first: index, last: index });
+  }
+  return ranges.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join(', ');
+}
+
 export function formatHex(bytes: Uint8Array = new Uint8Array()): string {
   return Buffer.from(bytes).toString('hex');
 }

@@ -52,9 +52,9 @@ const CURVES: ReadonlyMap<number, string> = new Map([
   [0x03, 'p256'],
   [0x04, 'p384'],
   [0x05, 'p521'],
-  [0x10, 'bn256'],
-  [0x11, 'bn638'],
-  [0x20, 'sm2'],
+  [0x10, 'bnp256'],
+  [0x11, 'bnp638'],
+  [0x20, 'sm2p256'],
 ]);
 const MAX_ITEMS = 256;
 

@@ -2,7 +2,7 @@ import { TpmDevice } from '../../../tpm-device/device.ts';
 import { readTpmFacts, type TpmFacts } from '../../../tpm-device/tpm-facts.ts';
 import { SOFTWARE_TPM_MANUFACTURERS } from '../../../tpm-trust/software-tpm-manufacturers.ts';
 import { defineCommand } from '../../command.ts';
-import { formatField, outputFlag } from '../../output.ts';
+import { formatField, formatIndices, outputFlag } from '../../output.ts';
 import { deviceFlag, deviceOf } from '../../tpm-device-flag.ts';
 
 const WIDTH = 14;
@@ -55,15 +55,4 @@ function toJson(tcti: string, facts: TpmFacts): string {
     clock: { ...clock, clock: Number(clock.clock) },
   };
   return `${JSON.stringify(json)}\n`;
-}
-
-/** `0-16, 23` */
-function formatIndices(indices: readonly number[]): string {
-  const ranges: { readonly first: number; last: number }[] = [];
-  for (const index of indices) {
-    const range = ranges.at(-1);
-    if (range !== undefined && range.last === index - 1) range.last = index;
-    else ranges.push({ first: index, last: index });
-  }
-  return ranges.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join(', ');
 }

@@ -3,14 +3,14 @@ import { isSpiffeError, SpiffeError } from '../../../spiffe/error.ts';
 import { STRONG_HASHES } from '../../../tpm/algorithms.ts';
 import { MAX_EVENT_LOG_BYTES } from '../../../tpm/event-log/parse-event-log.ts';
 import { formatEvidence } from '../../../tpm/evidence/evidence-file.ts';
-import { NONCE_BYTES } from '../../../tpm/evidence/recorded-evidence.ts';
 import { MAX_IMA_LOG_BYTES } from '../../../tpm/ima/parse-ima-log.ts';
 import { MAX_PCR_INDEX, type PcrSelection } from '../../../tpm/pcr-selection.ts';
 import { TpmDevice } from '../../../tpm-device/device.ts';
 import { recordQuotes } from '../../../tpm-device/record-evidence.ts';
 import { defineCommand } from '../../command.ts';
+import { readNonce } from '../../evidence-flags.ts';
 import { commaSeparated, oneOf, text, toggle } from '../../flag-kinds.ts';
-import { formatHex } from '../../output.ts';
+import { formatHex, formatIndices } from '../../output.ts';
 import { readInputBytes } from '../../read-input-file.ts';
 import { deviceFlag, deviceOf, isOfThisMachine } from '../../tpm-device-flag.ts';
 import { writePrivateFile } from '../../written-files.ts';
@@ -42,7 +42,7 @@ export const tpmQuote = defineCommand({
   },
   run: async (flags, terminal) => {
     const device = deviceOf(flags.device, terminal);
-    const nonce = readNonce(flags.nonce);
+    const nonce = readNonce(flags.nonce) ?? randomBytes(32);
     const pcrs = readIndices(flags.pcrs);
     const fromKernel = isOfThisMachine(device) && !flags.noLogs;
     const read = (name: keyof typeof KERNEL_LOGS, maxBytes: number) =>
@@ -73,20 +73,11 @@ export const tpmQuote = defineCommand({
     const banks = recorded.quotes.map(({ bank }) => bank).join(', ');
     const logs = [eventLog && 'the event log', imaLog && 'the IMA log'].filter((log) => log !== undefined);
     terminal.print(
-      `${flags.write}: a quote of PCR ${pcrs.join(', ')} in ${banks} with the nonce ${formatHex(nonce)}, ` +
+      `${flags.write}: a quote of PCR ${formatIndices(pcrs)} in ${banks} with the nonce ${formatHex(nonce)}, ` +
         `${logs.join(' and ') || 'without logs'}\n`,
     );
   },
 });
-
-function readNonce(given: string): Uint8Array {
-  if (given === '') return randomBytes(32);
-  const { min, max } = NONCE_BYTES;
-  if (!/^(?:[0-9a-fA-F]{2})*$/.test(given) || given.length < min * 2 || given.length > max * 2) {
-    throw new SpiffeError('ARGUMENT_INVALID', `-nonce: give ${min} to ${max} bytes in hexadecimal digits`);
-  }
-  return Buffer.from(given, 'hex');
-}
 
 function readIndices(given: readonly string[]): readonly number[] {
   if (given.length === 0) return DEFAULT_PCRS;
