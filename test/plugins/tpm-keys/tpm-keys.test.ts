@@ -4,8 +4,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type TpmKeysConfig, tpmKeysConfig } from '../../../src/plugins/tpm-keys/config.ts';
 import { TpmKeys } from '../../../src/plugins/tpm-keys/tpm-keys.ts';
 import { type Swtpm, startSwtpm } from '../../../src/testing/swtpm.ts';
+import { TpmDevice } from '../../../src/tpm-device/device.ts';
 import { readWrappedKeys, wrappedKeysFile } from '../../../src/tpm-device/wrapped-keys.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../../harness/temporary-folder.ts';
+import { TpmProxy } from '../../harness/tpm-proxy.ts';
+
+/** TPM_CC: Part 2, §6.5.2. */
+const CC = { createPrimary: 0x131, sign: 0x15d, contextLoad: 0x161 } as const;
+const RC_RETRY = 0x922;
+const RC_LOCKOUT = 0x921;
 
 const resources = new AsyncDisposableStack();
 let tpm: Swtpm;
@@ -217,6 +224,60 @@ describe('the TPM', () => {
     expect(
       signed.every(({ signature }, index) => isSigned(publicKey, 'sha256', messages[index] ?? '', signature)),
     ).toBe(true);
+  });
+});
+
+describe('a signature', () => {
+  const digest = digestOf('sha256', 'x');
+  const options = { scheme: 'default', hash: 'sha256' } as const;
+
+  test('is one TPM2_Sign, and from the second on the key is loaded without its parent', async () => {
+    await using proxy = await TpmProxy.start(tpm);
+    const keys = await open({ tcti: proxy.tcti });
+    await keys.generate('a', 'ec-p256');
+    await keys.sign('a', digest, options);
+    const before = proxy.messages.length;
+    await keys.sign('a', digest, options);
+    const codes = proxy.messages.slice(before).map(({ commandCode }) => commandCode);
+    expect(codes.filter((code) => code === CC.sign)).toHaveLength(1);
+    expect(codes).toContain(CC.contextLoad);
+    expect(codes).not.toContain(CC.createPrimary);
+  });
+
+  test('is asked for again where the TPM says "retry"', async () => {
+    let retries = 2;
+    await using proxy = await TpmProxy.start(tpm, {
+      findFailure: (code) => (code === CC.sign && retries-- > 0 ? RC_RETRY : undefined),
+    });
+    const keys = await open({ tcti: proxy.tcti });
+    const { publicKey } = await keys.generate('a', 'ec-p256');
+    expect(isSigned(publicKey, 'sha256', 'x', (await keys.sign('a', digest, options)).signature)).toBe(true);
+    expect(proxy.messages.filter(({ commandCode }) => commandCode === CC.sign)).toHaveLength(3);
+  });
+
+  test('that fails leaves nothing in the TPM, and the next one is made', async () => {
+    let failures = 1;
+    await using proxy = await TpmProxy.start(tpm, {
+      findFailure: (code) => (code === CC.sign && failures-- > 0 ? RC_LOCKOUT : undefined),
+    });
+    const keys = await open({ tcti: proxy.tcti });
+    await keys.generate('a', 'ec-p256');
+    await expect(keys.sign('a', digest, options)).rejects.toThrow(refusal('TPM_UNAVAILABLE', /is locked out/));
+    await expectNothingLeft();
+    await keys.sign('a', digest, options);
+    await expectNothingLeft();
+  });
+
+  test('waits for a TPM that another program holds no longer than lock_timeout', async () => {
+    const keys = await open({ lock_timeout: '200ms' });
+    await keys.generate('a', 'ec-p256');
+    {
+      await using _held = await TpmDevice.open(tpm.tcti);
+      await expect(keys.sign('a', digest, options)).rejects.toThrow(
+        refusal('TPM_UNAVAILABLE', /is busy: .* raise "lock_timeout"/),
+      );
+    }
+    await keys.sign('a', digest, options);
   });
 });
 
