@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TEMPORARY_NAME } from '../../src/files/temporary-file.ts';
 
-const CACHE_MAGIC = 'ASYCACH1';
+const CACHE_MAGIC = 'ASYCACH2';
 /** SQLite's own, which it mends by itself. */
 const DATABASE = /^datastore\.sqlite3(-wal|-shm|-journal)?$/;
 

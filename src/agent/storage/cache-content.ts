@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { parseSpiffeId, type SpiffeId } from '../../spiffe/spiffe-id.ts';
 import { parseTrustDomain } from '../../spiffe/trust-domain.ts';
-import type { CacheContent } from '../workloads/workload-cache.ts';
+import type { CacheChange } from './cache-change.ts';
 import { storedBundle, storedBytes, toStoredBundle, toStoredBytes } from './stored-bundle.ts';
 
-const FORMAT = 'assayer-cache-2';
+const FORMAT = 'assayer-cache-3';
 const storedId = z.string().transform(parseSpiffeId);
 const storedTime = z.iso.datetime().transform((text) => new Date(text));
 
@@ -27,6 +27,7 @@ const schema = z.strictObject({
       disableX509SvidPrefetch: z.boolean(),
     }),
   ),
+  goneEntries: z.array(z.string()),
   svids: z.array(
     z.strictObject({
       entryId: z.string(),
@@ -39,40 +40,37 @@ const schema = z.strictObject({
       rotateAt: storedTime,
     }),
   ),
-  bundles: z.array(storedBundle),
+  goneSvids: z.array(z.string()),
+  bundles: z.array(storedBundle).optional(),
 });
 
-/** The cache of an agent as JSON; private keys and all, so for encrypting. */
-export function formatCacheContent(agentId: SpiffeId, { entries, svids, bundles }: CacheContent): string {
+/** As JSON; private keys and all, so for encrypting. */
+export function formatCacheChange(agentId: SpiffeId, change: CacheChange): string {
+  const { entries, goneEntries, svids, goneSvids, bundles } = change;
   const content: z.input<typeof schema> = {
     format: FORMAT,
     agentId,
-    entries: [...entries.values()].map((entry) => ({
+    entries: entries.map((entry) => ({
       ...entry,
       selectors: entry.selectors.map(({ type, value }) => ({ type, value })),
       federatesWith: [...entry.federatesWith],
     })),
-    svids: [...svids.values()].map(({ steadyOffsetMs: _, ...svid }) => ({
+    goneEntries: [...goneEntries],
+    svids: svids.map(({ steadyOffsetMs: _, ...svid }) => ({
       ...svid,
       chain: svid.chain.map(toStoredBytes),
       privateKey: toStoredBytes(svid.privateKey),
       expiresAt: svid.expiresAt.toISOString(),
       rotateAt: svid.rotateAt.toISOString(),
     })),
-    bundles: [...bundles.values()].map(toStoredBundle),
+    goneSvids: [...goneSvids],
+    ...(bundles === undefined ? {} : { bundles: bundles.map(toStoredBundle) }),
   };
   return JSON.stringify(content);
 }
 
-/** The inverse of {@link formatCacheContent}; throws for what is none. */
-export function parseCacheContent(text: string): { readonly agentId: SpiffeId; readonly content: CacheContent } {
-  const { agentId, entries, svids, bundles } = schema.parse(JSON.parse(text));
-  return {
-    agentId,
-    content: {
-      entries: new Map(entries.map((entry) => [entry.id, entry])),
-      svids: new Map(svids.map((svid) => [svid.entryId, svid])),
-      bundles: new Map(bundles.map((bundle) => [bundle.trustDomain, bundle])),
-    },
-  };
+/** The inverse of {@link formatCacheChange}; throws for what is none. */
+export function parseCacheChange(text: string): { readonly agentId: SpiffeId; readonly change: CacheChange } {
+  const { format: _, agentId, bundles, ...change } = schema.parse(JSON.parse(text));
+  return { agentId, change: { ...change, bundles } };
 }

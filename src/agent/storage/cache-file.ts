@@ -1,5 +1,4 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { readFile, rm, stat } from 'node:fs/promises';
+import { open, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../../files/write-file-atomically.ts';
 import type { Logger } from '../../log/logger.ts';
@@ -7,8 +6,10 @@ import type { KeyManager } from '../../plugin-host/kinds/key-manager.ts';
 import { messageOf } from '../../spiffe/error.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { CacheContent } from '../workloads/workload-cache.ts';
-import { formatCacheContent, parseCacheContent } from './cache-content.ts';
+import { type CacheChange, findChange, NO_CONTENT, withChange } from './cache-change.ts';
+import { formatCacheChange, parseCacheChange } from './cache-content.ts';
 import { type CacheKey, createCacheKey, findCacheKey } from './cache-key.ts';
+import { decryptRecords, EncryptedRecords, saltOf } from './encrypted-records.ts';
 import { FirstFailure } from './first-failure.ts';
 
 export interface CacheFileOptions {
@@ -17,24 +18,32 @@ export interface CacheFileOptions {
   readonly log: Logger;
 }
 
+/** What is in the file. */
+interface Written {
+  readonly agentId: SpiffeId;
+  readonly content: CacheContent;
+  readonly records: EncryptedRecords;
+  /** Of the file, in bytes, and as it was when it was written whole. */
+  readonly length: number;
+  readonly wholeLength: number;
+}
+
 const FILE_NAME = 'workload-cache';
 const MAX_FILE_BYTES = 256 * 1024 * 1024;
-const MAGIC = Buffer.from('ASYCACH1');
-const SALT_BYTES = 32;
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
-const HEADER_BYTES = MAGIC.length + SALT_BYTES + NONCE_BYTES + TAG_BYTES;
+/** Of changes, before the file is written whole again; at least as much as is in it. */
+const MIN_CHANGES_BYTES = 64 * 1024;
 
 /**
- * What workloads are served from after a restart while the server is away: a file encrypted with AES-256-GCM under a
- * key that only the agent's key manager can make again. A file that cannot be used is as good as none.
- *
- * `magic (8) ‖ salt (32) ‖ nonce (12) ‖ tag (16) ‖ ciphertext`, authenticated with magic and salt.
+ * What workloads are served from after a restart while the server is away: all that there was, and the changes since,
+ * encrypted under a key that only the agent's key manager can make again. A change costs what is new in it, however much
+ * there is. A file that cannot be used is as good as none.
  */
 export class CacheFile {
   readonly #path: string;
   readonly #options: CacheFileOptions;
   #key: CacheKey | undefined;
+  /** Undefined where nobody knows. */
+  #written: Written | undefined;
   readonly #failure = new FirstFailure();
 
   constructor(options: CacheFileOptions) {
@@ -44,15 +53,22 @@ export class CacheFile {
 
   /** What was written by the agent of that ID. */
   async read(agentId: SpiffeId): Promise<CacheContent | undefined> {
+    const { log } = this.#options;
     try {
       const { size } = await stat(this.#path);
       if (size > MAX_FILE_BYTES) throw new Error(`it has ${size} bytes, ${MAX_FILE_BYTES} at most`);
-      const found = parseCacheContent(await this.#decrypt(await readFile(this.#path)));
-      if (found.agentId !== agentId) throw new Error(`it is of ${found.agentId}`);
-      return found.content;
+      const { texts, isCutOff } = await this.#decrypt(await readFile(this.#path));
+      if (isCutOff) log.warning('the workload cache was not written to its end, what is before that is used');
+      let content = NO_CONTENT;
+      for (const text of texts) {
+        const found = parseCacheChange(text);
+        if (found.agentId !== agentId) throw new Error(`it is of ${found.agentId}`);
+        content = withChange(content, found.change);
+      }
+      return content;
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-      this.#options.log.warning('the workload cache is not used', { reason: messageOf(error) });
+      log.warning('the workload cache is not used', { reason: messageOf(error) });
       return undefined;
     }
   }
@@ -62,11 +78,12 @@ export class CacheFile {
    * The next content is tried again.
    */
   async write(agentId: SpiffeId, content: CacheContent): Promise<void> {
-    const { keyManager, log } = this.#options;
+    const { log } = this.#options;
     await this.#failure.run(
       async () => {
-        this.#key ??= await createCacheKey(keyManager);
-        await writeFileAtomically(this.#path, encrypt(this.#key, formatCacheContent(agentId, content)));
+        const written = this.#written;
+        this.#written = undefined;
+        this.#written = (await this.#append(written, agentId, content)) ?? (await this.#writeWhole(agentId, content));
       },
       (error) =>
         log.warning('the workload cache cannot be kept, a restart needs the server', { reason: messageOf(error) }),
@@ -76,39 +93,59 @@ export class CacheFile {
 
   /** For an agent that has no right to it any more. */
   async remove(): Promise<void> {
+    this.#written = undefined;
     await rm(this.#path, { force: true });
   }
 
-  async #decrypt(file: Uint8Array): Promise<string> {
-    if (file.length < HEADER_BYTES || Buffer.compare(file.subarray(0, MAGIC.length), MAGIC) !== 0) {
-      throw new Error('it is damaged or of a newer version');
+  /** @returns undefined where the file is to be written whole. */
+  async #append(written: Written | undefined, agentId: SpiffeId, content: CacheContent): Promise<Written | undefined> {
+    if (written === undefined || written.agentId !== agentId) return undefined;
+    const { records, length, wholeLength } = written;
+    const change = findChange(written.content, content);
+    if (change === undefined) return written;
+    if (length - wholeLength > Math.max(wholeLength, MIN_CHANGES_BYTES)) return undefined;
+    const record = records.next(formatCacheChange(agentId, change));
+    return (await this.#isAppended(record, length))
+      ? { ...written, content, length: length + record.length }
+      : undefined;
+  }
+
+  /** Not where the file is another than the one that was written: somebody has restored or removed it. */
+  async #isAppended(record: Uint8Array, length: number): Promise<boolean> {
+    try {
+      await using file = await open(this.#path, 'r+');
+      if ((await file.stat()).size !== length) return false;
+      const { bytesWritten } = await file.write(record, 0, record.length, length);
+      await file.sync();
+      return bytesWritten === record.length;
+    } catch {
+      return false; // what is wrong shows when it is written whole
     }
-    const [salt, nonce, tag, ciphertext] = split(file.subarray(MAGIC.length), [SALT_BYTES, NONCE_BYTES, TAG_BYTES]);
-    const found = await findCacheKey(this.#options.keyManager, salt);
+  }
+
+  async #writeWhole(agentId: SpiffeId, content: CacheContent): Promise<Written> {
+    this.#key ??= await createCacheKey(this.#options.keyManager);
+    const records = new EncryptedRecords(this.#key);
+    const bytes = records.next(formatCacheChange(agentId, wholeOf(content)));
+    await writeFileAtomically(this.#path, bytes);
+    return { agentId, content, records, length: bytes.length, wholeLength: bytes.length };
+  }
+
+  async #decrypt(file: Uint8Array) {
+    const found = await findCacheKey(this.#options.keyManager, saltOf(file));
     if (found === undefined) throw new Error('the key manager does not have its key any more');
-    const decipher = createDecipheriv('aes-256-gcm', found.key, nonce, { authTagLength: TAG_BYTES });
-    decipher.setAAD(Buffer.concat([MAGIC, salt]));
-    decipher.setAuthTag(tag);
-    const text = Buffer.concat([decipher.update(ciphertext), decipher.final()]).toString('utf8');
+    const decrypted = decryptRecords(file, found.key);
     this.#key = found;
-    return text;
+    return decrypted;
   }
 }
 
-function encrypt({ key, salt }: CacheKey, text: string): Uint8Array {
-  const nonce = randomBytes(NONCE_BYTES);
-  const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES });
-  cipher.setAAD(Buffer.concat([MAGIC, salt]));
-  const ciphertext = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
-  return Buffer.concat([MAGIC, salt, nonce, cipher.getAuthTag(), ciphertext]);
-}
-
-/** The parts of the given lengths, and the rest. */
-function split(bytes: Uint8Array, [a, b, c]: readonly [number, number, number]) {
-  return [
-    bytes.subarray(0, a),
-    bytes.subarray(a, a + b),
-    bytes.subarray(a + b, a + b + c),
-    bytes.subarray(a + b + c),
-  ] as const;
+function wholeOf({ entries, svids, bundles }: CacheContent): CacheChange {
+  return {
+    entries: [...entries.values()],
+    goneEntries: [],
+    svids: [...svids.values()],
+    goneSvids: [],
+    bundles: [...bundles.values()],
+  };
 }

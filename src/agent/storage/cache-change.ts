@@ -1,0 +1,69 @@
+import type { Bundle } from '../../spiffe/bundle.ts';
+import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
+import type { CacheContent } from '../workloads/workload-cache.ts';
+import type { WorkloadX509Svid } from '../workloads/workload-x509-svid.ts';
+
+/** What makes one content of the cache another. */
+export interface CacheChange {
+  /** New, or other than before. */
+  readonly entries: readonly AuthorizedEntry[];
+  /** Ids. */
+  readonly goneEntries: readonly string[];
+  readonly svids: readonly WorkloadX509Svid[];
+  /** Ids of their entries. */
+  readonly goneSvids: readonly string[];
+  /** All of them; undefined where none is other than before. */
+  readonly bundles: readonly Bundle[] | undefined;
+}
+
+export const NO_CONTENT: CacheContent = { entries: new Map(), svids: new Map(), bundles: new Map() };
+
+/** @returns undefined where both are the same. Values that did not change are the same objects. */
+export function findChange(before: CacheContent, after: CacheContent): CacheChange | undefined {
+  const change: CacheChange = {
+    entries: newIn(before.entries, after.entries),
+    goneEntries: goneFrom(before.entries, after.entries),
+    svids: newIn(before.svids, after.svids),
+    goneSvids: goneFrom(before.svids, after.svids),
+    bundles: isSame(before.bundles, after.bundles) ? undefined : [...after.bundles.values()],
+  };
+  const { entries, goneEntries, svids, goneSvids, bundles } = change;
+  const isNone = [entries, goneEntries, svids, goneSvids].every(({ length }) => length === 0) && bundles === undefined;
+  return isNone ? undefined : change;
+}
+
+/** The inverse of {@link findChange}. */
+export function withChange(before: CacheContent, change: CacheChange): CacheContent {
+  const entries = new Map(before.entries);
+  const svids = new Map(before.svids);
+  for (const id of change.goneEntries) entries.delete(id);
+  for (const id of change.goneSvids) svids.delete(id);
+  for (const entry of change.entries) entries.set(entry.id, entry);
+  for (const svid of change.svids) svids.set(svid.entryId, svid);
+  const bundles =
+    change.bundles === undefined
+      ? before.bundles
+      : new Map(change.bundles.map((bundle) => [bundle.trustDomain, bundle] as const));
+  return { entries, svids, bundles };
+}
+
+function newIn<Value>(before: ReadonlyMap<string, Value>, after: ReadonlyMap<string, Value>): readonly Value[] {
+  const found: Value[] = [];
+  if (before === after) return found;
+  for (const [key, value] of after) if (before.get(key) !== value) found.push(value);
+  return found;
+}
+
+function goneFrom(before: ReadonlyMap<string, unknown>, after: ReadonlyMap<string, unknown>): readonly string[] {
+  const gone: string[] = [];
+  if (before === after) return gone;
+  for (const key of before.keys()) if (!after.has(key)) gone.push(key);
+  return gone;
+}
+
+function isSame<Key, Value>(a: ReadonlyMap<Key, Value>, b: ReadonlyMap<Key, Value>): boolean {
+  if (a === b) return true;
+  if (a.size !== b.size) return false;
+  for (const [key, value] of a) if (b.get(key) !== value) return false;
+  return true;
+}
