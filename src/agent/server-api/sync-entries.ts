@@ -53,24 +53,25 @@ type SyncCall = BidiCall<SyncAuthorizedEntriesRequest, SyncAuthorizedEntriesResp
 /** Few entries come whole at once; of many come revisions, and those that are not known are asked for. */
 async function sync(call: SyncCall, known: Entries): Promise<Entries> {
   await call.send({ outputMask: AUTHORIZED_ENTRY_MASK, ids: [] });
-  const whole: ApiEntry[] = [];
-  const revisions: EntryRevision[] = [];
+  const entries = new Map<string, AuthorizedEntry>();
+  const wanted: string[] = [];
+  const take = (whole: readonly ApiEntry[]) => {
+    for (const entry of whole) entries.set(entry.id, currentOrNew(entry, known));
+  };
   for await (const page of pagesOf(call)) {
-    whole.push(...page.entries);
-    revisions.push(...page.entryRevisions);
+    take(page.entries);
+    for (const revision of page.entryRevisions) {
+      const entry = known.get(revision.id);
+      if (entry !== undefined && isCurrent(entry, revision)) entries.set(revision.id, entry);
+      else wanted.push(revision.id);
+    }
   }
-  const kept = revisions.flatMap((revision) => {
-    const entry = known.get(revision.id);
-    return entry !== undefined && isCurrent(entry, revision) ? [entry] : [];
-  });
-  const keptIds = new Set(kept.map(({ id }) => id));
-  const wanted = revisions.map(({ id }) => id).filter((id) => !keptIds.has(id));
   for (let start = 0; start < wanted.length; start += IDS_A_REQUEST) {
     await call.send({ outputMask: undefined, ids: wanted.slice(start, start + IDS_A_REQUEST) });
-    for await (const page of pagesOf(call)) whole.push(...page.entries);
+    for await (const page of pagesOf(call)) take(page.entries);
   }
   call.end();
-  return new Map([...kept.map((entry) => [entry.id, entry] as const), ...toEntries(whole, known)]);
+  return entries;
 }
 
 /** The answers to one request. */
@@ -84,12 +85,12 @@ async function* pagesOf(call: SyncCall): AsyncGenerator<SyncAuthorizedEntriesRes
 }
 
 function toEntries(entries: readonly ApiEntry[], known: Entries): Entries {
-  return new Map(
-    entries.map((entry) => {
-      const before = known.get(entry.id);
-      return [entry.id, before !== undefined && isCurrent(before, entry) ? before : fromApiEntry(entry)];
-    }),
-  );
+  return new Map(entries.map((entry) => [entry.id, currentOrNew(entry, known)]));
+}
+
+function currentOrNew(entry: ApiEntry, known: Entries): AuthorizedEntry {
+  const before = known.get(entry.id);
+  return before !== undefined && isCurrent(before, entry) ? before : fromApiEntry(entry);
 }
 
 /** An entry that was deleted and made anew has the same id and perhaps revision, but another time of creation. */

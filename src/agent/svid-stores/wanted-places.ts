@@ -30,7 +30,10 @@ export interface WantedPlaces {
 export function wantedPlaces(content: CacheContent, trustDomain: TrustDomain, now: Date): WantedPlaces {
   const places = new Map<string, WantedPlace>();
   const unusable: { readonly entry: AuthorizedEntry; readonly reason: string }[] = [];
-  const entries = [...content.entries.values()].filter((entry) => entry.storeSvid && isCurrent(entry, now.getTime()));
+  const entries: AuthorizedEntry[] = [];
+  for (const entry of content.entries.values()) {
+    if (entry.storeSvid && isCurrent(entry, now.getTime())) entries.push(entry);
+  }
   for (const entry of entries.toSorted(byAge)) {
     try {
       const place = placeOf(entry.selectors);

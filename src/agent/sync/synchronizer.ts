@@ -90,14 +90,14 @@ export class Synchronizer {
       stores: this.#options.svidStores,
       now: clock(),
     });
-    const isTakenBack = wanted.length > 0 && this.#publishWhatIsTakenBack({ entries, svids: kept, bundles });
+    const tookBack = wanted.length > 0 && this.#publishWhatIsTakenBack({ entries, svids: kept, bundles });
     status.keepOnly(entries);
     status.signs(wanted);
     metrics.svidsWanted(wanted, kept, clock());
     const [issuing] = await Promise.allSettled([this.#issue(wanted, signal)]);
     status.signed();
     const issued = issuing.status === 'fulfilled' ? issuing.value : [];
-    const hasChanged = this.#publish({ entries, svids: withIssued(kept, issued), bundles }, true) || isTakenBack;
+    const hasChanged = this.#publish({ entries, svids: withIssued(kept, issued), bundles }, true) || tookBack;
     this.#verifiedBy = verifiedBy;
     if (issuing.status === 'rejected') throw issuing.reason;
     this.#lastSyncAt = clock();
@@ -169,7 +169,8 @@ export class Synchronizer {
     signal: AbortSignal,
   ): Promise<ReadonlyMap<TrustDomain, Bundle>> {
     const { trustDomain, trust } = this.#options;
-    const names = new Set([...entries.values()].flatMap(({ federatesWith }) => federatesWith));
+    const names = new Set<TrustDomain>();
+    for (const { federatesWith } of entries.values()) for (const name of federatesWith) names.add(name);
     names.delete(trustDomain);
     const federated = await Promise.all(
       [...names].map(async (name) => [name, await this.#findFederatedBundle(name, known.get(name), signal)] as const),
@@ -205,8 +206,7 @@ export class Synchronizer {
   /** Nobody keeps an identity for as long as it takes to sign those of others: new entries follow with their SVIDs. */
   #publishWhatIsTakenBack({ entries, svids, bundles }: CacheContent): boolean {
     const before = this.#options.cache.content?.entries ?? NOTHING.entries;
-    const isTakenBack = [...before].some(([id, known]) => !asksForNoMore(known, entries.get(id)));
-    if (!isTakenBack) return false;
+    if (!isTakenBack(before, entries)) return false;
     return this.#publish({ entries: new Map([...entries].filter(([id]) => before.has(id))), svids, bundles }, false);
   }
 
@@ -228,6 +228,11 @@ export class Synchronizer {
   }
 }
 
+function isTakenBack(before: Entries, entries: Entries): boolean {
+  for (const [id, known] of before) if (!asksForNoMore(known, entries.get(id))) return true;
+  return false;
+}
+
 /** Whether whoever the entry was for has it still. */
 function asksForNoMore(known: AuthorizedEntry, entry: AuthorizedEntry | undefined): boolean {
   if (entry === known) return true;
@@ -238,6 +243,7 @@ function withIssued(
   kept: ReadonlyMap<string, WorkloadX509Svid>,
   issued: readonly WorkloadX509Svid[],
 ): ReadonlyMap<string, WorkloadX509Svid> {
+  if (issued.length === 0) return kept;
   return new Map([...kept, ...issued.map((svid) => [svid.entryId, svid] as const)]);
 }
 
@@ -247,5 +253,8 @@ function unchangedOr(known: Bundle | undefined, bundle: Bundle): Bundle {
 }
 
 function isSameMap<Key, Value>(a: ReadonlyMap<Key, Value>, b: ReadonlyMap<Key, Value>): boolean {
-  return a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
+  if (a === b) return true;
+  if (a.size !== b.size) return false;
+  for (const [key, value] of a) if (b.get(key) !== value) return false;
+  return true;
 }

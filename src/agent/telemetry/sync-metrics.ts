@@ -36,12 +36,14 @@ export class SyncMetrics {
   /** What the server said is otherwise than before. */
   entriesChanged(before: Entries, after: Entries): void {
     if (before === after) return;
-    const known = forWorkloads(before);
-    const now = forWorkloads(after);
-    const added = now.filter(({ id }) => !before.has(id)).length;
-    const removed = known.filter(({ id }) => !after.has(id)).length;
-    const updated = now.filter((entry) => before.has(entry.id) && before.get(entry.id) !== entry).length;
-    const counts = { add: added, remove: removed, update: updated };
+    const counts = { add: 0, remove: 0, update: 0 };
+    for (const [id, entry] of after) {
+      const known = before.get(id);
+      if (entry.storeSvid || known === entry) continue;
+      if (known === undefined) counts.add += 1;
+      else counts.update += 1;
+    }
+    for (const [id, { storeSvid }] of before) if (!storeSvid && !after.has(id)) counts.remove += 1;
     for (const [what, count] of Object.entries(counts)) this.#metrics.counter([`lru_cache_entry_${what}`]).add(count);
   }
 

@@ -1,22 +1,46 @@
 import { formatSelector, type Selector } from '../../spiffe/selector.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 
+type Entries = ReadonlyMap<string, AuthorizedEntry>;
+interface Filed {
+  readonly entry: AuthorizedEntry;
+  readonly wanted: readonly string[];
+}
+
 /** Finds the entries all of whose selectors a workload has, without looking at every entry. */
 export class EntryIndex {
-  readonly #bySelector = new Map<string, { readonly entry: AuthorizedEntry; readonly wanted: readonly string[] }[]>();
+  readonly #bySelector = new Map<string, Filed[]>();
+  #entries: Entries = new Map();
+  #matched = new WeakMap<readonly Selector[], readonly AuthorizedEntry[]>();
 
-  readonly #matched = new WeakMap<readonly Selector[], readonly AuthorizedEntry[]>();
+  /** Entries that did not change are the same objects, and stay where they are. */
+  replace(entries: Entries): void {
+    const before = this.#entries;
+    if (entries === before) return;
+    for (const [id, entry] of before) if (entries.get(id) !== entry) this.#remove(entry);
+    for (const [id, entry] of entries) if (before.get(id) !== entry) this.#add(entry);
+    this.#entries = entries;
+    this.#matched = new WeakMap();
+  }
 
   /** Each entry is filed under one of its selectors: who lacks that one cannot match. */
-  constructor(entries: Iterable<AuthorizedEntry>) {
-    for (const entry of entries) {
-      const wanted = entry.selectors.map(formatSelector);
-      const [first] = wanted;
-      if (first === undefined) continue; // without selectors it would be everybody's
-      const filed = this.#bySelector.get(first);
-      if (filed === undefined) this.#bySelector.set(first, [{ entry, wanted }]);
-      else filed.push({ entry, wanted });
-    }
+  #add(entry: AuthorizedEntry): void {
+    if (entry.storeSvid) return; // no workload's
+    const wanted = entry.selectors.map(formatSelector);
+    const [first] = wanted;
+    if (first === undefined) return; // without selectors it would be everybody's
+    const filed = this.#bySelector.get(first);
+    if (filed === undefined) this.#bySelector.set(first, [{ entry, wanted }]);
+    else filed.push({ entry, wanted });
+  }
+
+  #remove(entry: AuthorizedEntry): void {
+    const [first] = entry.selectors;
+    if (entry.storeSvid || first === undefined) return;
+    const key = formatSelector(first);
+    const others = (this.#bySelector.get(key) ?? []).filter((filed) => filed.entry !== entry);
+    if (others.length === 0) this.#bySelector.delete(key);
+    else this.#bySelector.set(key, others);
   }
 
   /** Found once for a list, which workloads with the same selectors share: several ask for each call of theirs. */

@@ -29,12 +29,10 @@ export interface SvidPlan {
  * longest. Inventory B005, C106.
  */
 export function planSvids(options: SvidPlanOptions): SvidPlan {
-  const { entries, svids, watched, stores, now } = options;
-  const all = [...entries.values()];
-  const stored = all.filter(({ storeSvid, selectors: [first] }) => storeSvid && stores.has(first?.type ?? ''));
+  const { svids, watched, now } = options;
   const kept = new Map<string, WorkloadX509Svid>();
   const wanted: AuthorizedEntry[] = [];
-  for (const entry of [...chooseEntries(all, options), ...stored]) {
+  for (const entry of chooseEntries(options)) {
     const svid = svids.get(entry.id);
     const belongs = svid !== undefined && svid.spiffeId === entry.spiffeId && svid.createdAt === entry.createdAt;
     const isFresh =
@@ -46,21 +44,28 @@ export function planSvids(options: SvidPlanOptions): SvidPlan {
   return { kept, wanted };
 }
 
-function chooseEntries(
-  entries: readonly AuthorizedEntry[],
-  { watched, lastUsed, svids, maxSize }: SvidPlanOptions,
-): readonly AuthorizedEntry[] {
-  const candidates = entries.filter(({ storeSvid }) => !storeSvid);
-  const needed = candidates.filter(({ id }) => watched.has(id));
-  const others = candidates.filter(({ id, disableX509SvidPrefetch }) => {
-    return !watched.has(id) && (!disableX509SvidPrefetch || svids.has(id));
-  });
+/** Those that SVIDs are kept ready for: what the stores keep, what is watched, and of the others as many as there is room for. */
+function chooseEntries(options: SvidPlanOptions): readonly AuthorizedEntry[] {
+  const { entries, watched, lastUsed, svids, maxSize, stores } = options;
+  const needed: AuthorizedEntry[] = [];
+  const stored: AuthorizedEntry[] = [];
+  /** Used before, or with an SVID: whatever order the server has, no other is signed for instead. */
+  const known: AuthorizedEntry[] = [];
+  const others: AuthorizedEntry[] = [];
+  for (const entry of entries.values()) {
+    const { id, storeSvid, selectors, disableX509SvidPrefetch } = entry;
+    if (storeSvid) {
+      if (stores.has(selectors[0]?.type ?? '')) stored.push(entry);
+    } else if (watched.has(id)) needed.push(entry);
+    else if (svids.has(id)) known.push(entry);
+    else if (!disableX509SvidPrefetch) (lastUsed.has(id) ? known : others).push(entry);
+  }
   const room = Math.max(maxSize - needed.length, 0);
-  if (others.length <= room) return [...needed, ...others];
   const used = ({ id }: AuthorizedEntry) => lastUsed.get(id) ?? 0;
-  const ready = ({ id }: AuthorizedEntry) => (svids.has(id) ? 1 : 0); // whatever order the server has: no other is signed for instead
-  const ranked = others.toSorted((a, b) => used(b) - used(a) || ready(b) - ready(a));
-  return [...needed, ...ranked.slice(0, room)];
+  const ready = ({ id }: AuthorizedEntry) => (svids.has(id) ? 1 : 0);
+  if (known.length > room) known.sort((a, b) => used(b) - used(a) || ready(b) - ready(a));
+  const chosen = known.slice(0, room);
+  return [...needed, ...chosen, ...others.slice(0, room - chosen.length), ...stored];
 }
 
 /** The SVIDs, with those due at once that the authorities of a new bundle, tainted ones left out, do not verify. */

@@ -43,7 +43,7 @@ export class WorkloadCache {
   readonly #lastUsed = new Map<string, number>();
   #uses = 0;
   #content: CacheContent | undefined;
-  #index = new EntryIndex([]);
+  readonly #index = new EntryIndex();
   #onMissing: () => void = () => {};
 
   constructor(options: WorkloadCacheOptions) {
@@ -57,7 +57,7 @@ export class WorkloadCache {
 
   replace(content: CacheContent): void {
     if (content.entries !== this.#content?.entries) {
-      this.#index = new EntryIndex([...content.entries.values()].filter(({ storeSvid }) => !storeSvid));
+      this.#index.replace(content.entries);
       for (const id of this.#lastUsed.keys()) if (!content.entries.has(id)) this.#lastUsed.delete(id);
     }
     this.#content = content;
