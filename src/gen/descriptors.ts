@@ -115,14 +115,19 @@ export const DESCRIBED_FILES: readonly DescribedFile[] = [
   },
   {
     "name": "assayer/server/watch/v1/watch.proto",
-    "imports": [],
+    "imports": [
+      "spire/api/server/entry/v1/entry.proto",
+      "spire/api/types/types.proto"
+    ],
     "symbols": [
+      "assayer.server.watch.v1.FindEntriesRequest",
       "assayer.server.watch.v1.Watch",
+      "assayer.server.watch.v1.Watch.FindEntries",
       "assayer.server.watch.v1.Watch.WatchChanges",
       "assayer.server.watch.v1.WatchChangesRequest",
       "assayer.server.watch.v1.WatchChangesResponse"
     ],
-    "bytes": "CiNhc3NheWVyL3NlcnZlci93YXRjaC92MS93YXRjaC5wcm90bxIXYXNzYXllci5zZXJ2ZXIud2F0Y2gudjEiFQoTV2F0Y2hDaGFuZ2VzUmVxdWVzdCK6AQoUV2F0Y2hDaGFuZ2VzUmVzcG9uc2USGgoIc2VxdWVuY2UYASABKARSCHNlcXVlbmNlEhgKB2VudHJpZXMYAiABKAhSB2VudHJpZXMSGAoHYnVuZGxlcxgDIAEoCFIHYnVuZGxlcxIlCg5lbnRyeV9yZXZpc2lvbhgEIAEoBFINZW50cnlSZXZpc2lvbhIrChFoZWFydGJlYXRfc2Vjb25kcxgFIAEoDVIQaGVhcnRiZWF0U2Vjb25kczJ2CgVXYXRjaBJtCgxXYXRjaENoYW5nZXMSLC5hc3NheWVyLnNlcnZlci53YXRjaC52MS5XYXRjaENoYW5nZXNSZXF1ZXN0Gi0uYXNzYXllci5zZXJ2ZXIud2F0Y2gudjEuV2F0Y2hDaGFuZ2VzUmVzcG9uc2UwAWIGcHJvdG8z"
+    "bytes": "CiNhc3NheWVyL3NlcnZlci93YXRjaC92MS93YXRjaC5wcm90bxIXYXNzYXllci5zZXJ2ZXIud2F0Y2gudjEaJXNwaXJlL2FwaS9zZXJ2ZXIvZW50cnkvdjEvZW50cnkucHJvdG8aG3NwaXJlL2FwaS90eXBlcy90eXBlcy5wcm90byJjChJGaW5kRW50cmllc1JlcXVlc3QSEAoDaWRzGAEgAygJUgNpZHMSOwoLb3V0cHV0X21hc2sYAiABKAsyGi5zcGlyZS5hcGkudHlwZXMuRW50cnlNYXNrUgpvdXRwdXRNYXNrIhUKE1dhdGNoQ2hhbmdlc1JlcXVlc3Qi1wEKFFdhdGNoQ2hhbmdlc1Jlc3BvbnNlEhoKCHNlcXVlbmNlGAEgASgEUghzZXF1ZW5jZRIYCgdlbnRyaWVzGAIgASgIUgdlbnRyaWVzEhgKB2J1bmRsZXMYAyABKAhSB2J1bmRsZXMSJQoOZW50cnlfcmV2aXNpb24YBCABKARSDWVudHJ5UmV2aXNpb24SKwoRaGVhcnRiZWF0X3NlY29uZHMYBSABKA1SEGhlYXJ0YmVhdFNlY29uZHMSGwoJZW50cnlfaWRzGAYgAygJUghlbnRyeUlkczLrAQoFV2F0Y2gSbQoMV2F0Y2hDaGFuZ2VzEiwuYXNzYXllci5zZXJ2ZXIud2F0Y2gudjEuV2F0Y2hDaGFuZ2VzUmVxdWVzdBotLmFzc2F5ZXIuc2VydmVyLndhdGNoLnYxLldhdGNoQ2hhbmdlc1Jlc3BvbnNlMAEScwoLRmluZEVudHJpZXMSKy5hc3NheWVyLnNlcnZlci53YXRjaC52MS5GaW5kRW50cmllc1JlcXVlc3QaNy5zcGlyZS5hcGkuc2VydmVyLmVudHJ5LnYxLkdldEF1dGhvcml6ZWRFbnRyaWVzUmVzcG9uc2ViBnByb3RvMw=="
   },
   {
     "name": "google/protobuf/empty.proto",

@@ -4,6 +4,7 @@ import type { BoundService } from '../rpc/service.ts';
 import { datastoreService } from './api/datastore-service.ts';
 import { applyService } from './apply/apply-service.ts';
 import { attemptsService } from './attempts/attempts-service.ts';
+import type { CachedEntry } from './cached-entry.ts';
 import { explainService } from './explain/explain-service.ts';
 import { reattestService } from './reattestation/reattest-service.ts';
 import { readReattestationSettings } from './reattestation/reattestation-settings.ts';
@@ -14,12 +15,21 @@ import { watchService } from './watch/watch-service.ts';
 export function ownServices(
   { config, datastore, entries, watch, attempts, attestors, metrics, clock, log }: ServerServicesOptions,
   callingAgent: (context: CallContext) => AttestedAgent,
+  authorizedEntry: (context: CallContext) => (id: string) => CachedEntry | undefined,
 ): readonly BoundService[] {
   const { trustDomain } = config;
   const { hub, syncs } = watch;
   const { agents, bundles } = datastore;
   return [
-    watchService({ hub, entryRevision: () => entries.sequence, callingAgent }),
+    watchService({
+      hub,
+      entryRevision: () => entries.sequence,
+      callingAgent,
+      authorizedEntry: (context) => {
+        syncs.record(callingAgent(context).spiffeId);
+        return authorizedEntry(context);
+      },
+    }),
     explainService({ agents, bundles, cache: entries, trustDomain, hub, syncs, callingAgent, clock }),
     reattestService({
       agents,

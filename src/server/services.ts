@@ -129,7 +129,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
     serverLoggerService(log),
     debugService({ datastore, bundle, identity, clock }),
     pluginsService(catalog),
-    ...ownServices(options, callingAgent),
+    ...ownServices(options, callingAgent, authorizedEntry),
     healthService(() => catalog.plugins.every(({ state }) => state !== 'unhealthy')),
   ];
   return [...services, ...reflectionServices(services)];

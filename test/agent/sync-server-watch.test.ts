@@ -15,11 +15,13 @@ import { createTemporaryFolder } from '../harness/temporary-folder.ts';
 const log = new Logger(() => {}, 'error');
 let resources: AsyncDisposableStack;
 let changes: number;
+let told: (readonly string[] | undefined)[];
 let losses: number;
 
 beforeEach(() => {
   resources = new AsyncDisposableStack();
   changes = 0;
+  told = [];
   losses = 0;
 });
 afterEach(() => resources.disposeAsync());
@@ -45,8 +47,9 @@ async function watch(service: BoundService): Promise<{ readonly watch: ServerWat
       connection: {
         run: async (call) => await call({ watch: createClient(WatchDefinition, channel) } as never, retired.signal),
       },
-      onChange: () => {
+      onChange: ({ entryIds }) => {
         changes += 1;
+        told.push(entryIds);
       },
       onLost: () => {
         losses += 1;
@@ -79,6 +82,7 @@ const answer = (sequence: bigint, more: Partial<WatchChangesResponse> = {}): Wat
   entries: false,
   bundles: false,
   entryRevision: 0n,
+  entryIds: [],
   heartbeatSeconds: 30,
   ...more,
 });
@@ -93,10 +97,13 @@ describe('an agent that listens to its server', () => {
       yield answer(2n); // a sign of life
       yield answer(3n, { entries: true });
       yield answer(4n, { bundles: true });
+      yield answer(5n, { entries: true, entryIds: ['a', 'b'] });
+      yield answer(6n, { entries: true, bundles: true, entryIds: ['a'] });
       await until(context);
     });
     const watching = await watch(service);
-    await expect.poll(() => changes, WAIT).toBe(3);
+    await expect.poll(() => changes, WAIT).toBe(5);
+    expect(told).toEqual([undefined, undefined, undefined, ['a', 'b'], undefined]);
     expect(watching.watch.isWatching).toBe(true);
     expect(losses).toBe(0);
   });

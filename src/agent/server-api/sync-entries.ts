@@ -88,7 +88,8 @@ function toEntries(entries: readonly ApiEntry[], known: Entries): Entries {
   return new Map(entries.map((entry) => [entry.id, currentOrNew(entry, known)]));
 }
 
-function currentOrNew(entry: ApiEntry, known: Entries): AuthorizedEntry {
+/** The very object that is known, where nothing changed. */
+export function currentOrNew(entry: ApiEntry, known: Entries): AuthorizedEntry {
   const before = known.get(entry.id);
   return before !== undefined && isCurrent(before, entry) ? before : fromApiEntry(entry);
 }

@@ -1,5 +1,6 @@
 import type { Bundle } from '../../spiffe/bundle.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
+import { entryDifference } from '../workloads/entry-difference.ts';
 import type { CacheContent } from '../workloads/workload-cache.ts';
 import type { WorkloadX509Svid } from '../workloads/workload-x509-svid.ts';
 
@@ -20,9 +21,10 @@ export const NO_CONTENT: CacheContent = { entries: new Map(), svids: new Map(), 
 
 /** @returns undefined where both are the same. Values that did not change are the same objects. */
 export function findChange(before: CacheContent, after: CacheContent): CacheChange | undefined {
+  const difference = entryDifference(before.entries, after.entries);
   const change: CacheChange = {
-    entries: newIn(before.entries, after.entries),
-    goneEntries: goneFrom(before.entries, after.entries),
+    entries: [...difference.added, ...difference.changed.map((one) => one.after)],
+    goneEntries: difference.removed.map(({ id }) => id),
     svids: newIn(before.svids, after.svids),
     goneSvids: goneFrom(before.svids, after.svids),
     bundles: isSame(before.bundles, after.bundles) ? undefined : [...after.bundles.values()],

@@ -17,6 +17,7 @@ import { Rebootstrap, type RebootstrapSettings, WAITING_RETRY_MS } from './reboo
 import { ServerWatch } from './server-watch.ts';
 import type { SyncStatus } from './sync-status.ts';
 import type { Synchronizer } from './synchronizer.ts';
+import { ToldChanges } from './told-changes.ts';
 
 export interface MaintenanceOptions extends JoinOptions {
   readonly identity: NodeIdentity;
@@ -53,6 +54,9 @@ export class Maintenance implements AsyncDisposable {
   readonly #first = Promise.withResolvers<void>();
   readonly #following: Disposable;
   readonly #rebootstrap: Rebootstrap;
+  readonly #told = new ToldChanges();
+  /** When everything is asked for again, whatever was told: by the clock that only goes forward, and by the machine's. */
+  #wholeDue = { atMs: 0, at: new Date(0) };
   #failures = 0;
   /** How often the key manager was started again, and how often when our key was last looked for. */
   #keyManagerRestarts = 0;
@@ -78,8 +82,14 @@ export class Maintenance implements AsyncDisposable {
     });
     this.#watch = new ServerWatch({
       ...options,
-      onChange: () => this.#pause.news(),
-      onLost: () => this.#pause.wakeWithin(jittered(options.syncIntervalSeconds * 1000)),
+      onChange: (news) => {
+        this.#told.add(news);
+        this.#pause.news();
+      },
+      onLost: () => {
+        this.#told.addAll();
+        this.#pause.wakeWithin(jittered(options.syncIntervalSeconds * 1000));
+      },
     });
     this.#watch.start();
     this.ended = this.#run();
@@ -93,6 +103,7 @@ export class Maintenance implements AsyncDisposable {
 
   /** The server has something that we do not know yet. */
   syncNow(): void {
+    this.#told.addAll();
     this.#pause.wake();
   }
 
@@ -126,8 +137,10 @@ export class Maintenance implements AsyncDisposable {
     try {
       await data.storeAgain();
       await this.#keepIdentity(signal);
-      const { hasChanged } = await synchronizer.sync(signal);
+      const named = this.#takeNamed();
+      const { hasChanged } = await synchronizer.sync(signal, named);
       this.#failures = 0;
+      if (named === undefined) this.#setWholeDue();
       this.#rebootstrap.verified();
       status.succeeded();
       this.#first.resolve();
@@ -137,6 +150,7 @@ export class Maintenance implements AsyncDisposable {
       return this.#untilNext();
     } catch (error) {
       if (signal.aborted) return 0;
+      this.#told.addAll();
       this.#failures += 1;
       status.failed(error);
       if (isOfServer(error)) this.#rebootstrap.verified();
@@ -331,14 +345,27 @@ export class Maintenance implements AsyncDisposable {
     }
   }
 
-  #untilNext(): number {
-    const { syncIntervalSeconds, synchronizer } = this.#options;
-    const rotationMs = synchronizer.untilNextRotationMs();
-    const times = [this.#untilRenewalMs, ...(rotationMs === undefined ? [] : [rotationMs])];
+  /** The only entries to ask for. Undefined: everything, as of a server that tells nothing, or not to have to trust its word alone. */
+  #takeNamed(): ReadonlySet<string> | undefined {
+    const named = this.#told.take();
+    const { atMs, at } = this.#wholeDue;
+    const isDue = performance.now() >= atMs || this.#options.clock() >= at;
+    return isDue || !this.#watch.isWatching ? undefined : named;
+  }
+
+  #setWholeDue(): void {
+    const { syncIntervalSeconds, clock } = this.#options;
     const intervalSeconds = this.#watch.isWatching
       ? Math.max(syncIntervalSeconds, WATCHED_SECONDS)
       : syncIntervalSeconds;
-    return Math.max(0, Math.min(jittered(intervalSeconds * 1000), ...times));
+    const delayMs = jittered(intervalSeconds * 1000);
+    this.#wholeDue = { atMs: performance.now() + delayMs, at: new Date(clock().getTime() + delayMs) };
+  }
+
+  #untilNext(): number {
+    const rotationMs = this.#options.synchronizer.untilNextRotationMs();
+    const times = [this.#untilRenewalMs, ...(rotationMs === undefined ? [] : [rotationMs])];
+    return Math.max(0, Math.min(this.#wholeDue.atMs - performance.now(), ...times));
   }
 }
 

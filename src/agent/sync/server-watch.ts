@@ -6,16 +6,18 @@ import { Status } from '../../spiffe/status.ts';
 import { refusalOf } from '../server-api/refusal.ts';
 import type { ServerClients, ServerConnection } from '../server-api/server-connection.ts';
 import { sleep } from './sleep.ts';
+import type { ServerNews } from './told-changes.ts';
 
 export interface ServerWatchOptions {
   readonly connection: Pick<ServerConnection, 'run'>;
   /** Something has changed for this agent, or may have: it is to sync now. */
-  readonly onChange: () => void;
+  readonly onChange: (news: ServerNews) => void;
   /** The server tells of changes no longer: they have to be asked for again. */
   readonly onLost: () => void;
   readonly log: Logger;
 }
 
+const ANYTHING: ServerNews = { entryIds: undefined };
 /** A server that has no such service may be replaced by one that has. */
 const ASK_AGAIN_MS = 300_000;
 /** For the first answer, and afterwards twice what the server promises, within these bounds. */
@@ -65,7 +67,7 @@ export class ServerWatch implements AsyncDisposable {
         }
         this.#failures += 1;
         const reason = messageOf(error);
-        if (refusalOf(error) !== undefined) this.#options.onChange(); // a sync is told the same, and does what follows
+        if (refusalOf(error) !== undefined) this.#options.onChange(ANYTHING); // a sync is told the same, and does what follows
         log.debug('the server tells of changes no longer', { reason });
         return spread(backoffMs(this.#failures));
       });
@@ -82,11 +84,12 @@ export class ServerWatch implements AsyncDisposable {
       const silence = new Silence(FIRST_ANSWER_MS);
       try {
         await using call = watch.watchChanges({}, { signal: AbortSignal.any([signal, silence.signal]) });
-        for await (const { sequence, entries, bundles, heartbeatSeconds } of call) {
+        for await (const { sequence, entries, bundles, entryIds, heartbeatSeconds } of call) {
           silence.broken(2 * heartbeatSeconds * 1000);
           this.#failures = 0;
           this.#isWatching = true;
-          if (entries || bundles || sequence === 1n) this.#options.onChange();
+          if (bundles || sequence === 1n) this.#options.onChange(ANYTHING);
+          else if (entries) this.#options.onChange({ entryIds: entryIds.length === 0 ? undefined : entryIds });
         }
         return spread(backoffMs(1)); // a server that ends it without a reason
       } catch (error) {

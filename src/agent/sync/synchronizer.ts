@@ -8,10 +8,12 @@ import { hasLostX509Authority, lostJwtAuthorities } from '../../spiffe/trusted-s
 import { msUntil } from '../identity/steady-time.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import { fetchBundle, findFederatedBundle } from '../server-api/fetch-bundles.ts';
+import { fetchNamedEntries } from '../server-api/named-entries.ts';
 import type { ServerConnection } from '../server-api/server-connection.ts';
 import { type Entries, fetchEntries } from '../server-api/sync-entries.ts';
 import type { SyncMetrics } from '../telemetry/sync-metrics.ts';
 import type { TrustBundle } from '../trust-bundle.ts';
+import { entryDifference } from '../workloads/entry-difference.ts';
 import type { JwtSvids } from '../workloads/jwt-svids.ts';
 import { planSvids, withDistrusted } from '../workloads/svid-plan.ts';
 import type { CacheContent, WorkloadCache } from '../workloads/workload-cache.ts';
@@ -70,17 +72,19 @@ export class Synchronizer {
   /**
    * Fetches bundles and entries, and an X.509-SVID where one is due. What the server says of entries and bundles counts
    * even where SVIDs could not be had.
+   *
+   * @param named ids of the only entries that have changed since the last sync, by the server's word; bundles have not
    */
-  async sync(signal: AbortSignal): Promise<SyncResult> {
+  async sync(signal: AbortSignal, named?: ReadonlySet<string>): Promise<SyncResult> {
     const { connection, trustDomain, trust, cache, restored, status, metrics, clock } = this.#options;
     const before = cache.content ?? restored ?? NOTHING;
-    const ownBundle = await fetchBundle(connection, trustDomain, signal);
-    await this.#trust(ownBundle);
+    if (named === undefined) await this.#trust(await fetchBundle(connection, trustDomain, signal));
     const verifiedBy = trust.current;
     const mustVerify = this.#verifiedBy === undefined || hasLostX509Authority(this.#verifiedBy, verifiedBy);
-    const entries = await observed(metrics.entriesFetched, () => this.#fetchEntries(before.entries, signal));
+    const entries = await observed(metrics.entriesFetched, () => this.#fetchEntries(before.entries, named, signal));
     metrics.entriesChanged(before.entries, entries);
-    const bundles = await this.#fetchBundles(entries, before.bundles, signal);
+    const knownBundles = named === undefined ? NOTHING.bundles : before.bundles;
+    const bundles = await this.#fetchBundles(entries, before.bundles, knownBundles, signal);
     const { kept, wanted } = planSvids({
       entries,
       svids: mustVerify ? this.#verify(before, verifiedBy) : before.svids,
@@ -157,15 +161,21 @@ export class Synchronizer {
   }
 
   /** The very map that is known, where nothing changed. */
-  async #fetchEntries(known: Entries, signal: AbortSignal): Promise<Entries> {
+  async #fetchEntries(known: Entries, named: ReadonlySet<string> | undefined, signal: AbortSignal): Promise<Entries> {
     const { connection, useSyncAuthorizedEntries: sparse } = this.#options;
-    const entries = await fetchEntries({ connection, known, sparse, signal });
+    if (named?.size === 0) return known;
+    const entries =
+      named === undefined
+        ? await fetchEntries({ connection, known, sparse, signal })
+        : await fetchNamedEntries({ connection, known, ids: named, signal });
     return isSameMap(entries, known) ? known : entries;
   }
 
+  /** @param current those that need not be asked for */
   async #fetchBundles(
     entries: Entries,
     known: ReadonlyMap<TrustDomain, Bundle>,
+    current: ReadonlyMap<TrustDomain, Bundle>,
     signal: AbortSignal,
   ): Promise<ReadonlyMap<TrustDomain, Bundle>> {
     const { trustDomain, trust } = this.#options;
@@ -173,7 +183,10 @@ export class Synchronizer {
     for (const { federatesWith } of entries.values()) for (const name of federatesWith) names.add(name);
     names.delete(trustDomain);
     const federated = await Promise.all(
-      [...names].map(async (name) => [name, await this.#findFederatedBundle(name, known.get(name), signal)] as const),
+      [...names].map(async (name) => {
+        const bundle = current.get(name) ?? (await this.#findFederatedBundle(name, known.get(name), signal));
+        return [name, bundle] as const;
+      }),
     );
     const fetched = [[trustDomain, trust.current] as const, ...federated];
     return new Map(
@@ -206,8 +219,11 @@ export class Synchronizer {
   /** Nobody keeps an identity for as long as it takes to sign those of others: new entries follow with their SVIDs. */
   #publishWhatIsTakenBack({ entries, svids, bundles }: CacheContent): boolean {
     const before = this.#options.cache.content?.entries ?? NOTHING.entries;
-    if (!isTakenBack(before, entries)) return false;
-    return this.#publish({ entries: new Map([...entries].filter(([id]) => before.has(id))), svids, bundles }, false);
+    const { added, changed, removed } = entryDifference(before, entries);
+    const asksForMore = changed.some((one) => !containsAllSelectors(one.before.selectors, one.after.selectors));
+    if (removed.length === 0 && !asksForMore) return false;
+    const kept = added.length === 0 ? entries : new Map([...entries].filter(([id]) => before.has(id)));
+    return this.#publish({ entries: kept, svids, bundles }, false);
   }
 
   #publish(content: CacheContent, isWhole: boolean): boolean {
@@ -226,17 +242,6 @@ export class Synchronizer {
     }
     return hasChanged;
   }
-}
-
-function isTakenBack(before: Entries, entries: Entries): boolean {
-  for (const [id, known] of before) if (!asksForNoMore(known, entries.get(id))) return true;
-  return false;
-}
-
-/** Whether whoever the entry was for has it still. */
-function asksForNoMore(known: AuthorizedEntry, entry: AuthorizedEntry | undefined): boolean {
-  if (entry === known) return true;
-  return entry !== undefined && containsAllSelectors(known.selectors, entry.selectors);
 }
 
 function withIssued(

@@ -3,6 +3,7 @@ import { Status } from '../../spiffe/status.ts';
 import { callMeter } from '../../telemetry/call-metrics.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
+import { entryDifference } from '../workloads/entry-difference.ts';
 import type { CacheContent } from '../workloads/workload-cache.ts';
 
 type Entries = CacheContent['entries'];
@@ -36,14 +37,12 @@ export class SyncMetrics {
   /** What the server said is otherwise than before. */
   entriesChanged(before: Entries, after: Entries): void {
     if (before === after) return;
-    const counts = { add: 0, remove: 0, update: 0 };
-    for (const [id, entry] of after) {
-      const known = before.get(id);
-      if (entry.storeSvid || known === entry) continue;
-      if (known === undefined) counts.add += 1;
-      else counts.update += 1;
-    }
-    for (const [id, { storeSvid }] of before) if (!storeSvid && !after.has(id)) counts.remove += 1;
+    const { added, changed, removed } = entryDifference(before, after);
+    const counts = {
+      add: added.filter(isForWorkloads).length,
+      remove: removed.filter(isForWorkloads).length,
+      update: changed.filter((one) => isForWorkloads(one.after)).length,
+    };
     for (const [what, count] of Object.entries(counts)) this.#metrics.counter([`lru_cache_entry_${what}`]).add(count);
   }
 
@@ -101,5 +100,9 @@ const X509 = { name: 'svid_type', value: 'X509' };
 const CACHES = ['workload', 'svid_store'];
 
 function forWorkloads(entries: Entries): readonly AuthorizedEntry[] {
-  return [...entries.values()].filter(({ storeSvid }) => !storeSvid);
+  return [...entries.values()].filter(isForWorkloads);
+}
+
+function isForWorkloads({ storeSvid }: AuthorizedEntry): boolean {
+  return !storeSvid;
 }

@@ -1,5 +1,6 @@
 import { formatSelector, type Selector } from '../../spiffe/selector.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
+import { entryDifference } from './entry-difference.ts';
 
 type Entries = ReadonlyMap<string, AuthorizedEntry>;
 interface Filed {
@@ -17,8 +18,9 @@ export class EntryIndex {
   replace(entries: Entries): void {
     const before = this.#entries;
     if (entries === before) return;
-    for (const [id, entry] of before) if (entries.get(id) !== entry) this.#remove(entry);
-    for (const [id, entry] of entries) if (before.get(id) !== entry) this.#add(entry);
+    const { added, changed, removed } = entryDifference(before, entries);
+    for (const entry of [...removed, ...changed.map((one) => one.before)]) this.#remove(entry);
+    for (const entry of [...added, ...changed.map((one) => one.after)]) this.#add(entry);
     this.#entries = entries;
     this.#matched = new WeakMap();
   }

@@ -58,7 +58,9 @@ function chooseEntries(options: SvidPlanOptions): readonly AuthorizedEntry[] {
       if (stores.has(selectors[0]?.type ?? '')) stored.push(entry);
     } else if (watched.has(id)) needed.push(entry);
     else if (svids.has(id)) known.push(entry);
-    else if (!disableX509SvidPrefetch) (lastUsed.has(id) ? known : others).push(entry);
+    else if (disableX509SvidPrefetch) continue;
+    else if (lastUsed.has(id)) known.push(entry);
+    else if (others.length < maxSize) others.push(entry);
   }
   const room = Math.max(maxSize - needed.length, 0);
   const used = ({ id }: AuthorizedEntry) => lastUsed.get(id) ?? 0;

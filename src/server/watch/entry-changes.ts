@@ -2,6 +2,7 @@ import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { CachedEntry } from '../cached-entry.ts';
 import type { EntryCache, EntryObserver } from '../entry-cache.ts';
 import type { WatchHub } from './watch-hub.ts';
+import { bothOf, type Changes } from './watcher.ts';
 
 const ENTRIES = { entries: true, bundles: false };
 
@@ -12,8 +13,8 @@ const ENTRIES = { entries: true, bundles: false };
 export class EntryChanges implements EntryObserver, Disposable {
   readonly #cache: EntryCache;
   readonly #hub: WatchHub;
-  readonly #agents = new Set<SpiffeId>();
-  readonly #aliases = new Set<CachedEntry>();
+  readonly #agents = new Map<SpiffeId, Changes>();
+  readonly #aliases = new Map<CachedEntry, Changes>();
   readonly #stop: () => void;
 
   constructor(cache: EntryCache, hub: WatchHub) {
@@ -32,7 +33,7 @@ export class EntryChanges implements EntryObserver, Disposable {
 
   settled(): void {
     if (this.#agents.size === 0 && this.#aliases.size === 0) return;
-    this.#hub.tellHolders({ agents: this.#agents, aliases: this.#aliases }, ENTRIES);
+    this.#hub.tellEach({ agents: this.#agents, aliases: this.#aliases });
     this.#agents.clear();
     this.#aliases.clear();
   }
@@ -56,7 +57,15 @@ export class EntryChanges implements EntryObserver, Disposable {
   #collect(entry: CachedEntry): void {
     if (this.#hub.size === 0) return;
     const { agents, aliases } = this.#cache.holdersOf(entry);
-    for (const agent of agents) this.#agents.add(agent);
-    for (const alias of aliases) this.#aliases.add(alias);
+    // What is below an entry comes and goes with it, and is not named.
+    const isAlone = entry.parentId !== this.#cache.serverId && this.#cache.entriesBelow(entry.spiffeId).length === 0;
+    const changes = isAlone ? { ...ENTRIES, entryIds: new Set([entry.id]) } : ENTRIES;
+    for (const agent of agents) add(this.#agents, agent, changes);
+    for (const alias of aliases) add(this.#aliases, alias, changes);
   }
+}
+
+function add<Holder>(all: Map<Holder, Changes>, holder: Holder, changes: Changes): void {
+  const before = all.get(holder);
+  all.set(holder, before === undefined ? changes : bothOf(before, changes));
 }

@@ -6,13 +6,20 @@ import { SpiffeError } from '../../spiffe/error.ts';
 import { containsAllSelectors, formatSelector } from '../../spiffe/selector.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import { requireAgent } from '../authorization/agent-caller.ts';
+import type { CachedEntry } from '../cached-entry.ts';
 import type { Holders } from '../entry-cache.ts';
-import { type Changes, Watcher } from './watcher.ts';
+import { bothOf, type Changes, Watcher } from './watcher.ts';
 
 export interface WatchHubOptions {
   readonly agents: AgentRepository;
   readonly clock: () => Date;
   readonly log: Logger;
+}
+
+/** What to tell each of the {@link Holders}. */
+export interface News {
+  readonly agents: ReadonlyMap<SpiffeId, Changes>;
+  readonly aliases: ReadonlyMap<CachedEntry, Changes>;
 }
 
 /** Whoever was not looked at for so long is, and gets a sign of life. */
@@ -61,24 +68,28 @@ export class WatchHub implements AsyncDisposable {
   }
 
   tellHolders({ agents, aliases }: Holders, changes: Changes): void {
-    const named = [...agents].flatMap((id) => this.#watchers.get(id) ?? []);
-    const concerned = new Set(named);
+    const toAll = <Holder>(holders: ReadonlySet<Holder>) => new Map([...holders].map((holder) => [holder, changes]));
+    this.tellEach({ agents: toAll(agents), aliases: toAll(aliases) });
+  }
+
+  /** Tells agents, and those with all selectors of an alias, what is for them. */
+  tellEach({ agents, aliases }: News): void {
+    const told = new Map([...agents].flatMap(([id, changes]) => withFound(this.#watchers.get(id), changes)));
     if (aliases.size > 0) {
       for (const watcher of this.#watchers.values()) {
-        if (concerned.has(watcher)) continue;
         const { selectors } = watcher.agent;
-        for (const alias of aliases) {
+        for (const [alias, changes] of aliases) {
           if (!containsAllSelectors(selectors, alias.selectors)) continue;
-          concerned.add(watcher);
-          break;
+          const before = told.get(watcher);
+          told.set(watcher, before === undefined ? changes : bothOf(before, changes));
         }
       }
     }
-    this.#tell([...concerned], changes);
+    this.#tell([...told]);
   }
 
   tellAll(changes: Changes): void {
-    this.#tell(this.all, changes);
+    this.#tell(this.all.map((watcher) => [watcher, changes] as const));
   }
 
   /**
@@ -124,16 +135,20 @@ export class WatchHub implements AsyncDisposable {
     }
   }
 
-  #tell(watchers: readonly Watcher[], changes: Changes): void {
-    for (const watcher of watchers.slice(0, AT_ONCE)) watcher.tell(changes);
-    const later = watchers.slice(AT_ONCE);
+  #tell(news: readonly (readonly [Watcher, Changes])[]): void {
+    for (const [watcher, changes] of news.slice(0, AT_ONCE)) watcher.tell(changes);
+    const later = news.slice(AT_ONCE);
     if (later.length === 0) return;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      this.#tell(later, changes);
+      this.#tell(later);
     }, PAUSE_MS);
     this.#timers.add(timer);
   }
+}
+
+function withFound(watcher: Watcher | undefined, changes: Changes): readonly (readonly [Watcher, Changes])[] {
+  return watcher === undefined ? [] : [[watcher, changes]];
 }
 
 function selectorsOf({ selectors }: AttestedAgent): string {

@@ -5,7 +5,12 @@ import type { TlsPeer } from '../../rpc/peer.ts';
 export interface Changes {
   readonly entries: boolean;
   readonly bundles: boolean;
+  /** The only entries that have changed; undefined where any may have. */
+  readonly entryIds?: ReadonlySet<string> | undefined;
 }
+
+/** An agent that has more to ask for asks for everything. */
+export const MAX_ENTRY_IDS = 500;
 
 const NOTHING: Changes = { entries: false, bundles: false };
 
@@ -27,9 +32,8 @@ export class Watcher {
     this.since = since;
   }
 
-  tell({ entries, bundles }: Changes): void {
-    const before = this.#pending ?? NOTHING;
-    this.#pending = { entries: before.entries || entries, bundles: before.bundles || bundles };
+  tell(changes: Changes): void {
+    this.#pending = bothOf(this.#pending ?? NOTHING, changes);
     this.#wake?.();
   }
 
@@ -69,4 +73,17 @@ export class Watcher {
       signal.addEventListener('abort', wake);
     });
   }
+}
+
+/** Both in one. */
+export function bothOf(a: Changes, b: Changes): Changes {
+  return { entries: a.entries || b.entries, bundles: a.bundles || b.bundles, entryIds: bothIds(a, b) };
+}
+
+function bothIds(a: Changes, b: Changes): ReadonlySet<string> | undefined {
+  if (!a.entries) return b.entryIds;
+  if (!b.entries) return a.entryIds;
+  if (a.entryIds === undefined || b.entryIds === undefined) return undefined;
+  const ids = new Set([...a.entryIds, ...b.entryIds]);
+  return ids.size > MAX_ENTRY_IDS ? undefined : ids;
 }

@@ -5,6 +5,7 @@ import { BundleDefinition } from '../../../src/gen/spire/api/server/bundle/v1/bu
 import { EntryDefinition } from '../../../src/gen/spire/api/server/entry/v1/entry.ts';
 import {
   Entry,
+  EntryMask,
   PermissionDeniedDetails,
   PermissionDeniedDetails_Reason as Reason,
 } from '../../../src/gen/spire/api/types/types.ts';
@@ -101,7 +102,13 @@ describe('an agent that watches', () => {
     const { agent } = watching;
     const [id = ''] = await create(entry(agent.id.path, '/web'));
     const created = await watching.next();
-    expect(created).toMatchObject({ sequence: 2n, entries: true, bundles: false, heartbeatSeconds: 30 });
+    expect(created).toMatchObject({
+      sequence: 2n,
+      entries: true,
+      bundles: false,
+      entryIds: [id],
+      heartbeatSeconds: 30,
+    });
     const { entries } = await agent.client(EntryDefinition).getAuthorizedEntries({ outputMask: undefined });
     expect(entries.map((one) => one.id)).toEqual([id]);
 
@@ -110,10 +117,10 @@ describe('an agent that watches', () => {
       .admin(EntryDefinition)
       .batchUpdateEntry({ entries: [changed], inputMask: undefined, outputMask: undefined });
     const updated = await watching.next();
-    expect(updated).toMatchObject({ sequence: 3n, entries: true });
+    expect(updated).toMatchObject({ sequence: 3n, entries: true, entryIds: [id] });
     await remove(id);
     const deleted = await watching.next();
-    expect(deleted).toMatchObject({ sequence: 4n, entries: true });
+    expect(deleted).toMatchObject({ sequence: 4n, entries: true, entryIds: [id] });
     const revisions = [created, updated, deleted].map(({ entryRevision }) => entryRevision);
     expect(revisions).toEqual([...revisions].sort());
     expect(new Set(revisions).size).toBe(3);
@@ -122,12 +129,16 @@ describe('an agent that watches', () => {
   test('is told of what is below what is below it, and of nothing of another agent', async () => {
     await using watching = await Watching.start();
     await using other = await Watching.start();
+    const [top = ''] = await create(entry(watching.agent.id.path, '/a-1'));
+    expect(await watching.next()).toMatchObject({ entryIds: [top] });
+    const [second] = await create(entry('/a-1', '/a-2'));
+    expect(await watching.next()).toMatchObject({ entryIds: [second] });
+    const [third] = await create(entry('/a-2', '/a-3'));
+    expect(await watching.next()).toMatchObject({ entryIds: [third] });
+    await remove(top); // and what is below it, which is not named
+    expect(await watching.next()).toMatchObject({ entries: true, entryIds: [] });
     await create(entry(watching.agent.id.path, '/a-1'));
-    await watching.next();
-    await create(entry('/a-1', '/a-2'));
-    await watching.next();
-    await create(entry('/a-2', '/a-3'));
-    await watching.next();
+    expect(await watching.next()).toMatchObject({ entries: true, entryIds: [] });
     await create(entry('/nobody', '/a-4'));
     // The other one's first news are of its own entry.
     await create(entry(other.agent.id.path, '/b-1'));
@@ -138,13 +149,45 @@ describe('an agent that watches', () => {
     await using watching = await Watching.start();
     await using other = await Watching.start();
     const [aliasId = ''] = await create(aliasOf(watching.agent, '/alias'));
-    expect(await watching.next()).toMatchObject({ sequence: 2n, entries: true });
-    await create(entry('/alias', '/below-alias'));
-    expect(await watching.next()).toMatchObject({ sequence: 3n, entries: true });
+    expect(await watching.next()).toMatchObject({ sequence: 2n, entries: true, entryIds: [] });
+    const [below] = await create(entry('/alias', '/below-alias'));
+    expect(await watching.next()).toMatchObject({ sequence: 3n, entries: true, entryIds: [below] });
     await remove(aliasId);
     expect(await watching.next()).toMatchObject({ sequence: 4n, entries: true });
     await create(aliasOf(other.agent, '/other-alias'));
     expect(await other.next()).toMatchObject({ sequence: 2n, entries: true });
+  });
+
+  test('is told the ids of what changed before its next answer, or, of too many, that it may be anything', async () => {
+    await using watching = await Watching.start();
+    const path = watching.agent.id.path;
+    const many = (count: number, from = 0) =>
+      Array.from({ length: count }, (_, index) => entry(path, `/many-${from + index}`));
+    const ids = await create(...many(500));
+    expect((await watching.next()).entryIds.toSorted()).toEqual(ids.toSorted());
+    const more = await create(...many(501, 500));
+    expect(await watching.next()).toMatchObject({ entries: true, entryIds: [] });
+    await remove(...ids, ...more);
+  });
+
+  test('finds, of the entries that it names, those that it may sign for', async () => {
+    await using watching = await Watching.start();
+    await using other = await Watching.start();
+    const [own = '', gone = ''] = await create(
+      entry(watching.agent.id.path, '/own', { hint: 'mine' }),
+      entry(watching.agent.id.path, '/gone'),
+    );
+    const [foreign = ''] = await create(entry(other.agent.id.path, '/foreign'));
+    await remove(gone);
+    const client = watching.agent.client(WatchDefinition);
+    const ids = [own, own, gone, foreign, 'nothing', ''];
+    const { entries } = await client.findEntries({ ids, outputMask: EntryMask.fromPartial({ hint: true }) });
+    expect(entries).toEqual([Entry.fromPartial({ id: own, hint: 'mine' })]);
+    const tooMany = Array.from({ length: 501 }, String);
+    await expect(client.findEntries({ ids: tooMany, outputMask: undefined })).rejects.toMatchObject({
+      status: Status.InvalidArgument,
+      message: expect.stringContaining('501 entries are named: 500 at most'),
+    });
   });
 
   test('is told that another bundle of a trust domain is there which its entries federate with', async () => {

@@ -6,10 +6,18 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { GetAuthorizedEntriesResponse } from "../../../../spire/api/server/entry/v1/entry.ts";
+import { EntryMask } from "../../../../spire/api/types/types.ts";
 
 export const protobufPackage = "assayer.server.watch.v1";
 
 export const protobufFileName = "assayer/server/watch/v1/watch.proto";
+
+export interface FindEntriesRequest {
+  /** 500 at most. */
+  ids: string[];
+  outputMask: EntryMask | undefined;
+}
 
 export interface WatchChangesRequest {
 }
@@ -27,7 +35,81 @@ export interface WatchChangesResponse {
   entryRevision: bigint;
   /** The next answer comes within so many seconds, whether anything changes or not. */
   heartbeatSeconds: number;
+  /**
+   * With `entries`: the only ones that have changed for this agent since the answer before; it may have had them, or may have
+   * them now, or neither. Without any, every entry may have changed.
+   */
+  entryIds: string[];
 }
+
+function createBaseFindEntriesRequest(): FindEntriesRequest {
+  return { ids: [], outputMask: undefined };
+}
+
+export const FindEntriesRequest: MessageFns<FindEntriesRequest> = {
+  encode(message: FindEntriesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.ids) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.outputMask !== undefined) {
+      EntryMask.encode(message.outputMask, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindEntriesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindEntriesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ids.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.outputMask = EntryMask.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<FindEntriesRequest>): FindEntriesRequest {
+    return FindEntriesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FindEntriesRequest>): FindEntriesRequest {
+    const message = createBaseFindEntriesRequest();
+    message.ids = object.ids?.map((e) => e) || [];
+    message.outputMask = (object.outputMask !== undefined && object.outputMask !== null)
+      ? EntryMask.fromPartial(object.outputMask)
+      : undefined;
+    return message;
+  },
+};
 
 function createBaseWatchChangesRequest(): WatchChangesRequest {
   return {};
@@ -73,7 +155,7 @@ export const WatchChangesRequest: MessageFns<WatchChangesRequest> = {
 };
 
 function createBaseWatchChangesResponse(): WatchChangesResponse {
-  return { sequence: 0n, entries: false, bundles: false, entryRevision: 0n, heartbeatSeconds: 0 };
+  return { sequence: 0n, entries: false, bundles: false, entryRevision: 0n, heartbeatSeconds: 0, entryIds: [] };
 }
 
 export const WatchChangesResponse: MessageFns<WatchChangesResponse> = {
@@ -98,6 +180,9 @@ export const WatchChangesResponse: MessageFns<WatchChangesResponse> = {
     }
     if (message.heartbeatSeconds !== 0) {
       writer.uint32(40).uint32(message.heartbeatSeconds);
+    }
+    for (const v of message.entryIds) {
+      writer.uint32(50).string(v!);
     }
     return writer;
   },
@@ -155,6 +240,14 @@ export const WatchChangesResponse: MessageFns<WatchChangesResponse> = {
             message.heartbeatSeconds = reader.uint32();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.entryIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -179,6 +272,7 @@ export const WatchChangesResponse: MessageFns<WatchChangesResponse> = {
       ? BigInt(object.entryRevision)
       : 0n;
     message.heartbeatSeconds = object.heartbeatSeconds ?? 0;
+    message.entryIds = object.entryIds?.map((e) => e) || [];
     return message;
   },
 };
@@ -203,6 +297,15 @@ export const WatchDefinition = {
       requestStream: false,
       responseType: WatchChangesResponse as typeof WatchChangesResponse,
       responseStream: true,
+      options: {},
+    },
+    /** For agents: of the entries that are named, those that the agent may sign for. The others are not there, or not for it. */
+    findEntries: {
+      name: "FindEntries",
+      requestType: FindEntriesRequest as typeof FindEntriesRequest,
+      requestStream: false,
+      responseType: GetAuthorizedEntriesResponse as typeof GetAuthorizedEntriesResponse,
+      responseStream: false,
       options: {},
     },
   },
