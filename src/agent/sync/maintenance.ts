@@ -236,6 +236,7 @@ export class Maintenance implements AsyncDisposable {
     });
     this.#mustRejoin = undefined;
     this.#options.status.mustReattest = undefined;
+    this.#told.addAll();
     connection.reconnect();
     this.#renewed();
   }
