@@ -20,6 +20,7 @@ import { parseCertificate } from '../../src/x509/certificate.ts';
 import { certificateLabel } from '../../src/x509/ek-revocation.ts';
 import { deniedBy } from '../harness/denied.ts';
 import { SoftwareDevid } from '../harness/software-devid.ts';
+import { rocaModulus } from '../tpm/roca-modulus.ts';
 import { csrKey } from './tpm-server-fixture.ts';
 
 const CSR_KEY = csrKey();
@@ -266,6 +267,7 @@ const REFUSED: readonly (readonly [string, string, Attestation])[] = [
   ['G49', 'a DevID key that signs with SHA-1', await spoiled({ scheme: { algorithm: 'ecdsa', hash: 'sha1' } })],
   ['G49', 'a DevID key on SM2', await spoiled({ curve: 'sm2' })],
   ['G49', 'a DevID key of 1024 bits', await spoiled({ keyBits: 1024, modulus: new Uint8Array(128).fill(0xc1) }, 'rsa')],
+  ['G49', 'a DevID key of the ROCA kind', await spoiled({ modulus: rocaModulus() }, 'rsa')],
   [
     'G50',
     'a signature by another key',

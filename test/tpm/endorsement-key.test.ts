@@ -5,6 +5,7 @@ import { requireEndorsementKey } from '../../src/tpm/endorsement-key.ts';
 import { encodePublic, type PublicArea, parsePublic } from '../../src/tpm/public-area.ts';
 import { parseCertificate } from '../../src/x509/certificate.ts';
 import { deniedBy } from '../harness/denied.ts';
+import { rocaModulus } from './roca-modulus.ts';
 import { MACHINES, readVector, toHex } from './vectors.ts';
 
 test.each(MACHINES)('takes the endorsement keys of %s, whose hash is that of the certificate’s key', (machine) => {
@@ -29,17 +30,6 @@ function withModulus(change: (modulus: Uint8Array) => Uint8Array): PublicArea {
 
 function withLastByte(bytes: Uint8Array, change: (byte: number) => number): Uint8Array {
   return bytes.with(-1, change(bytes.at(-1) ?? 0));
-}
-
-/** A 2048-bit odd number that is a power of 65537 modulo every prime up to 167, as the keys of CVE-2017-15361 are. */
-function rocaModulus(): Uint8Array {
-  const primes = Array.from({ length: 166 }, (_, index) => index + 2).filter((n) =>
-    Array.from({ length: n }, (_, divisor) => divisor).every((divisor) => divisor < 2 || n % divisor !== 0),
-  );
-  const product = primes.reduce((all, prime) => all * BigInt(prime), 1n);
-  const power = 65537n ** 5n % product;
-  const number = ((0xc1n << 2040n) / product) * product + power;
-  return Uint8Array.from(Buffer.from(number.toString(16), 'hex'));
 }
 
 const sm2 = EK_TEMPLATES.find((template) => template.name === 'H-5')?.publicArea ?? ecc;
