@@ -84,7 +84,7 @@ describe.each([...COMMANDS.keys()])('assayer %s', (name) => {
   ])('tells its flags for %s', async (_how, args) => {
     const { code, stdout, stderr } = await run(...args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toMatch(new RegExp(`^[A-Z].*\\.\\n\\nUsage: assayer ${name} \\[flags\\]( [A-Z].*)?\\n\\nFlags`));
+    expect(stdout).toMatch(new RegExp(`^[A-Z].*\\.\\n\\nUsage: assayer ${name} \\[flags\\]( [A-Z[].*)?\\n\\nFlags`));
     if (!/^(?:plugin |tpm |agent helper$)/.test(name)) expect(stdout).toContain('-socketPath PATH');
   });
 });
