@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tpmAgentConfig } from '../../../src/plugins/tpm/agent-config.ts';
 import { decodePayload, decodeResponse, encodeChallenge } from '../../../src/plugins/tpm/codec.ts';
@@ -10,9 +10,12 @@ import { requireAttestationKey } from '../../../src/tpm/attestation-key.ts';
 import { requireEndorsementKey } from '../../../src/tpm/endorsement-key.ts';
 import { verifyKeyBinding } from '../../../src/tpm/key-binding.ts';
 import { makeCredential } from '../../../src/tpm/make-credential.ts';
+import { nameOf } from '../../../src/tpm/names.ts';
+import { encodePublic } from '../../../src/tpm/public-area.ts';
 import { qualifyingData } from '../../../src/tpm/qualifying-data.ts';
 import { verifyQuote } from '../../../src/tpm/quote.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../../harness/temporary-folder.ts';
+import { madeKeyArea } from '../../tpm/made-key.ts';
 
 const PCRS = { bank: 'sha256', indices: [0, 7] } as const;
 const resources = new AsyncDisposableStack();
@@ -85,4 +88,46 @@ describe.each(kinds)('a key %s, certified below an EK %s by an AK %s', (type, ek
 
 test('a host that does not tell the key is told what to do', async () => {
   await expect(certify(new Uint8Array(), {})).rejects.toThrow(/leave "keys_path" of the attestor out/);
+});
+
+test('a TPM certifies no key of which it holds the public area alone, whatever that claims', async () => {
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const claimed = madeKeyArea(new Uint8Array(publicKey.export({ type: 'spki', format: 'der' })));
+  await tpm.write('claimed.pub', encodePublic(claimed));
+  await tpm.tools('tpm2_createek', '-G', 'rsa', '-c', 'ek.ctx', '-u', 'ek.pub');
+  await tpm.tools('tpm2_flushcontext', '-t');
+  await tpm.tools(
+    'tpm2_createak',
+    '-C',
+    'ek.ctx',
+    '-c',
+    'ak.ctx',
+    '-G',
+    'ecc',
+    '-g',
+    'sha256',
+    '-s',
+    'ecdsa',
+    '-u',
+    'ak.pub',
+  );
+  for (const kind of ['-t', '-l', '-s']) await tpm.tools('tpm2_flushcontext', kind);
+  const shown = await tpm.tools('tpm2_loadexternal', '-C', 'n', '-u', 'claimed.pub', '-c', 'claimed.ctx');
+  expect(shown).toContain(Buffer.from(nameOf(claimed)).toString('hex'));
+  await tpm.tools('tpm2_flushcontext', '-t');
+  const certifying = tpm.tools(
+    'tpm2_certify',
+    '-c',
+    'claimed.ctx',
+    '-C',
+    'ak.ctx',
+    '-g',
+    'sha256',
+    '-o',
+    'x',
+    '-s',
+    'y',
+  );
+  await expect(certifying).rejects.toThrow(/authValue or authPolicy is not available/);
+  await tpm.tools('tpm2_flushcontext', '-t');
 });
