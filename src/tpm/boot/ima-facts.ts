@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { isSpiffeError } from '../../spiffe/error.ts';
 import { requireCheck } from '../../x509/require-check.ts';
 import { type StrongHash, TPM_HASHES } from '../algorithms.ts';
-import { imaFieldsOf } from '../ima/ima-fields.ts';
+import { type ImaFields, imaFieldsOf } from '../ima/ima-fields.ts';
 import { type ImaEntry, readImaEntries } from '../ima/parse-ima-log.ts';
 import { IMA_PCR, requireBootAggregate } from '../ima/replay-ima-log.ts';
 import type { EventReference, Fact, ImaCheckpoint, ImaFacts, ImaFile } from './boot-facts.ts';
@@ -23,6 +23,8 @@ const ENTRIES_A_SLICE = 1_000;
 
 interface Replay {
   readonly pcr: Buffer;
+  /** Room for the value and what extends it. */
+  readonly extended: Buffer;
   readonly isPaddedSha1: boolean;
 }
 
@@ -83,35 +85,47 @@ function startReplays(
   allowPaddedSha1: boolean,
 ): readonly Replay[] {
   const kinds = after === undefined ? [false, ...(allowPaddedSha1 ? [true] : [])] : [after.isPaddedSha1];
-  return kinds.map((isPaddedSha1) => ({ pcr: Buffer.from(start), isPaddedSha1 }));
+  return kinds.map((isPaddedSha1) => ({
+    pcr: Buffer.from(start),
+    extended: Buffer.alloc(start.length * 2),
+    isPaddedSha1,
+  }));
 }
 
-function extend({ pcr, isPaddedSha1 }: Replay, entry: ImaEntry, bank: StrongHash): void {
-  const extended = Buffer.alloc(pcr.length * 2);
+function extend({ pcr, extended, isPaddedSha1 }: Replay, entry: ImaEntry, bank: StrongHash): void {
   extended.set(pcr);
-  if (entry.isViolation) extended.fill(0xff, pcr.length);
-  else extended.set(isPaddedSha1 ? entry.templateDigest : hash(bank, entry.templateData, 'buffer'), pcr.length);
+  extended.fill(entry.isViolation ? 0xff : 0, pcr.length);
+  if (!entry.isViolation) {
+    extended.set(isPaddedSha1 ? entry.templateDigest : hash(bank, entry.templateData, 'buffer'), pcr.length);
+  }
   pcr.set(hash(bank, extended, 'buffer'));
 }
+
+const NOTHING = new Uint8Array();
 
 /** What cannot be read says nothing: a rule on files refuses it. */
 function toFile(entry: ImaEntry, number: number): ImaFile {
   const { template, isViolation } = entry;
-  const nothing = { number, template, isViolation, name: undefined, digest: '', signature: new Uint8Array() };
-  if (isViolation) return nothing;
+  const fields = isViolation ? undefined : findFields(entry);
+  if (fields === undefined) return { number, template, isViolation, name: undefined, digest: '', signature: NOTHING };
+  const { algorithm, digestType, name, signature = NOTHING } = fields;
+  const digest = `${algorithm}:${hex(fields.digest)}`;
+  return {
+    number,
+    template,
+    isViolation,
+    name,
+    digest: digestType === 'ima' ? digest : `${digestType}:${digest}`,
+    signature,
+  };
+}
+
+function findFields(entry: ImaEntry): ImaFields | undefined {
   try {
-    const fields = imaFieldsOf(entry);
-    if (fields === undefined) return nothing;
-    const kind = fields.digestType === 'ima' ? '' : `${fields.digestType}:`;
-    return {
-      ...nothing,
-      name: fields.name,
-      digest: `${kind}${fields.algorithm}:${hex(fields.digest)}`,
-      signature: fields.signature ?? nothing.signature,
-    };
+    return imaFieldsOf(entry);
   } catch (error) {
     if (!isSpiffeError(error)) throw error;
-    return nothing;
+    return undefined;
   }
 }
 
@@ -122,4 +136,4 @@ function bankOf(
   return quoted.get(name as StrongHash);
 }
 
-const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+const hex = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');

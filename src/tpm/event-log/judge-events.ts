@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { requireCheck } from '../../x509/require-check.ts';
 import { EVENT_TYPE, eventTypeName } from './event-types.ts';
 import { measuredData } from './measured-data.ts';
@@ -22,15 +22,14 @@ const ERROR_SEPARATOR = Buffer.from([1, 0, 0, 0]);
  *   one, or is the second of its PCR
  */
 export function judgeEvents({ events }: EventLog, bank: ReplayedBank): readonly JudgedEvent[] {
-  const hash = (data: Uint8Array) => createHash(bank).update(data).digest();
-  const separators = [...SEPARATORS, ERROR_SEPARATOR].map((data) => hash(data).toString('hex'));
+  const separators = [...SEPARATORS, ERROR_SEPARATOR].map((data) => hash(bank, data));
   const separated = new Set<number>();
   return events.map((event) => {
     if (event.type === EVENT_TYPE.EV_NO_ACTION) return { event, isAuthenticated: false };
-    const digest = Buffer.from(event.digests.get(bank) ?? []);
+    const digest = Buffer.from(event.digests.get(bank) ?? []).toString('hex');
     const data = measuredData(event);
-    const isAuthenticated = data !== undefined && Buffer.compare(hash(data), digest) === 0;
-    const isSeparator = separators.includes(digest.toString('hex'));
+    const isAuthenticated = data !== undefined && hash(bank, data) === digest;
+    const isSeparator = separators.includes(digest);
     const { number, pcr, type } = event;
     if (type !== EVENT_TYPE.EV_SEPARATOR) {
       requireCheck('D30', !isSeparator, `event ${number} is called ${eventTypeName(type)}, and is a separator`);

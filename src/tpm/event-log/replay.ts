@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { requireCheck } from '../../x509/require-check.ts';
 import { TPM_HASHES, type TpmHash } from '../algorithms.ts';
 import { beginsWith } from '../begins-with.ts';
@@ -47,7 +47,7 @@ export function replayEventLog(log: EventLog, bank: ReplayedBank): readonly Repl
       pcrs[0]?.value.set([locality], size - 1);
     } else if (pcr !== undefined) {
       const digest = event.digests.get(bank) ?? new Uint8Array();
-      pcr.value = new Uint8Array(createHash(bank).update(pcr.value).update(digest).digest());
+      pcr.value = Uint8Array.from(hash(bank, Buffer.concat([pcr.value, digest]), 'buffer'));
       pcr.eventCount += 1;
     }
   }

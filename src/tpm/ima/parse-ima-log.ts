@@ -64,7 +64,7 @@ function readEntry(reader: LogReader, number: number): ImaEntry {
   const template = Buffer.from(reader.take(nameLength)).toString('latin1');
   requireCheck('E37', /^[a-z0-9|-]+$/.test(template), `IMA entry ${number} has a template name that is none`);
   const templateData = template === LEGACY_TEMPLATE ? readLegacy(reader, number) : readSized(reader, number);
-  const isViolation = templateDigest.every((byte) => byte === 0);
+  const isViolation = templateDigest[0] === 0 && templateDigest.every((byte) => byte === 0);
   requireCheck(
     'E35',
     isViolation || Buffer.compare(hash('sha1', templateData, 'buffer'), templateDigest) === 0,

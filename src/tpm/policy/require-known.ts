@@ -14,6 +14,9 @@ export function oneOf(values: readonly string[]): string {
   return values.length > MAX_SHOWN ? `${shown} or ${values.length - MAX_SHOWN} others` : shown || 'nothing';
 }
 
-export const quoted = (texts: readonly string[]): readonly string[] => texts.map((text) => JSON.stringify(text));
+/** The same of texts, in quotes. */
+export function oneOfTexts(texts: readonly string[]): string {
+  return oneOf(texts.map((text, index) => (index < MAX_SHOWN ? JSON.stringify(text) : '')));
+}
 
 const MAX_SHOWN = 4;

@@ -4,7 +4,6 @@ import { explain, judge } from '../../../src/tpm/policy/judge.ts';
 import { bootOf, stubLine } from '../boot/made-boot.ts';
 import { recordedBoot } from '../boot/recorded-boot.ts';
 import { event } from '../made-event-log.ts';
-
 import {
   type Broken,
   changed,
@@ -29,6 +28,7 @@ import {
   UKI,
   uki,
   valuesOf,
+  verifiedNothing,
   version,
   withoutPcr,
 } from './judged-boots.ts';
@@ -162,6 +162,20 @@ const BROKEN: readonly Broken[] = [
   ],
   ['D32', 'a dbx of another version', grub, { secure_boot: { dbx_versions: [HEX] } }, /dbx is 6cc1/],
   ['D32', 'a dbx that is too short', grub, { secure_boot: { dbx_entries: 2 } }, /wanted is 2 or more/],
+  [
+    'P6',
+    'nothing that was verified',
+    verifiedNothing(),
+    { secure_boot: { authorities: [MICROSOFT] } },
+    /^event 4 .*nothing of db/,
+  ],
+  [
+    'E41',
+    'something that may hide another command line',
+    uki(credential),
+    { ima: { policies: ['tcb'], allow: [] } },
+    /^event 7 .*hidden by/,
+  ],
   ['P7', 'an old level of SBAT', grub, { secure_boot: { sbat_level: 2025021801 } }, /^event 27 /],
   ['P7', 'no level of SBAT', secureWithoutShim(), { secure_boot: { sbat_level: 1 } }, /is not measured/],
   [

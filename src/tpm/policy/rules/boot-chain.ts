@@ -1,7 +1,7 @@
 import type { BootFacts, MeasuredDigest, UkiFacts } from '../../boot/boot-facts.ts';
 import type { BootPolicy, UkiImage, UkiRule } from '../boot-policy.ts';
-import { matchesPattern } from '../pattern.ts';
-import { oneOf, quoted, requireKnown } from '../require-known.ts';
+import { patternMatcher } from '../pattern.ts';
+import { oneOf, oneOfTexts, requireKnown } from '../require-known.ts';
 import { requireRule } from '../require-rule.ts';
 
 /** @throws SpiffeError `ATTESTATION_DENIED` (C22, P8) */
@@ -17,9 +17,10 @@ export function requireLoaders(allowed: NonNullable<BootPolicy['loaders']>, fact
 export function requireGrubCommands(patterns: readonly string[], facts: BootFacts): void {
   const subject = 'a command of GRUB';
   const { commands } = requireKnown(subject, 'known', facts.grub);
+  const isMatched = patternMatcher(patterns);
+  const wanted = oneOfTexts(patterns);
   for (const { text, event } of commands) {
-    const isMatched = patterns.some((pattern) => matchesPattern(pattern, text));
-    requireRule('P9', isMatched, { subject, found: JSON.stringify(text), wanted: oneOf(quoted(patterns)), event });
+    requireRule('P9', isMatched(text), { subject, found: JSON.stringify(text), wanted, event });
   }
 }
 

@@ -1,7 +1,7 @@
 import type { BootFacts, CommandLineFacts, MeasuredDigest } from '../../boot/boot-facts.ts';
 import type { UkiRule } from '../boot-policy.ts';
-import { matchesPattern } from '../pattern.ts';
-import { oneOf, quoted, requireKnown } from '../require-known.ts';
+import { patternMatcher } from '../pattern.ts';
+import { oneOfTexts, requireKnown } from '../require-known.ts';
 import { requireRule } from '../require-rule.ts';
 
 /**
@@ -11,10 +11,11 @@ import { requireRule } from '../require-rule.ts';
  */
 export function requireCommandLine(patterns: readonly string[], uki: UkiRule | undefined, facts: BootFacts): void {
   const subject = 'the command line of the kernel';
-  const wanted = oneOf(quoted(patterns));
+  const wanted = oneOfTexts(patterns);
   const found = requireKnown(subject, wanted, facts.commandLine);
+  const isMatched = patternMatcher(patterns);
   for (const { text, digest, event } of found.lines) {
-    requireRule('P12', text !== undefined && patterns.some((pattern) => matchesPattern(pattern, text)), {
+    requireRule('P12', text !== undefined && isMatched(text), {
       subject,
       found: text === undefined ? `only known by its digest ${digest}` : JSON.stringify(text),
       wanted,

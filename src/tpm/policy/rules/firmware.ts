@@ -1,7 +1,7 @@
 import type { BootFacts } from '../../boot/boot-facts.ts';
 import type { FirmwareRule } from '../boot-policy.ts';
-import { matchesPattern } from '../pattern.ts';
-import { oneOf, quoted, requireKnown } from '../require-known.ts';
+import { patternMatcher } from '../pattern.ts';
+import { oneOfTexts, requireKnown } from '../require-known.ts';
 import { requireRule } from '../require-rule.ts';
 import { isNotOlder } from '../version-order.ts';
 
@@ -20,8 +20,8 @@ export function requireFirmware({ versions, minimum }: FirmwareRule, facts: Boot
   const subject = 'the version of the firmware';
   const { version, event } = requireKnown(subject, 'measured', facts.firmware);
   const found = JSON.stringify(version);
-  const isListed = versions === undefined || versions.some((pattern) => matchesPattern(pattern, version));
-  requireRule('P3', isListed, { subject, found, wanted: oneOf(quoted(versions ?? [])), event });
+  const isListed = versions === undefined || patternMatcher(versions)(version);
+  requireRule('P3', isListed, { subject, found, wanted: oneOfTexts(versions ?? []), event });
   requireRule('P3', minimum === undefined || isNotOlder(version, minimum), {
     subject,
     found,

@@ -3,7 +3,7 @@ import { imaPoliciesOf } from '../../boot/kernel-parameters.ts';
 import { isSignedBy, parseImaKey } from '../../ima/ima-signature.ts';
 import { IMA_PCR } from '../../ima/replay-ima-log.ts';
 import type { BootPolicy, ImaRule, UkiRule } from '../boot-policy.ts';
-import { matchesPattern } from '../pattern.ts';
+import { patternMatcher } from '../pattern.ts';
 import { policyDigest } from '../policy-digest.ts';
 import { requireKnown } from '../require-known.ts';
 import { requireRule } from '../require-rule.ts';
@@ -92,15 +92,16 @@ function toAllowance({ allow = [], keys = [], ignore = [] }: ImaRule): Allowance
   }
   const patterns = allow
     .filter(({ path }) => path.includes('*'))
-    .map(({ path, digests }) => ({ path, digests: new Set(digests) }));
+    .map(({ path, digests }) => ({ isPath: patternMatcher([path]), digests: new Set(digests) }));
+  const isIgnored = patternMatcher(ignore);
   const parsed = keys.map(parseImaKey);
   return (file) => {
     const { name, digest } = file;
     if (name === undefined) return false;
     return (
       exact.get(name)?.has(digest) === true ||
-      patterns.some((one) => one.digests.has(digest) && matchesPattern(one.path, name)) ||
-      ignore.some((pattern) => matchesPattern(pattern, name)) ||
+      patterns.some((one) => one.digests.has(digest) && one.isPath(name)) ||
+      isIgnored(name) ||
       parsed.some((key) => isSignedBy(key, file))
     );
   };
