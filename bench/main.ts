@@ -7,9 +7,10 @@ import { type BenchOptions, parseOptions, USAGE } from './options.ts';
 import { formatAgent } from './report/agent.ts';
 import { writePlot, writeSection } from './report/docs.ts';
 import { formatScale, plotScale } from './report/scale.ts';
-import { formatResults } from './report/tables.ts';
+import { formatResults, loadsTable, machineLine } from './report/tables.ts';
 import type { BenchResults, Machine } from './results.ts';
 import { measureAgent } from './suites/agent.ts';
+import { measureEvidence } from './suites/evidence.ts';
 import { measureHandshakes } from './suites/handshakes.ts';
 import { measureNeighbours } from './suites/hostile-neighbours.ts';
 import { measureHops } from './suites/plugin-hops.ts';
@@ -114,6 +115,17 @@ async function runAgent(options: BenchOptions): Promise<string> {
   return text;
 }
 
+/** @returns the same as text for people. */
+async function runTpm({ seconds, jsonPath, writeDocs }: BenchOptions): Promise<string> {
+  const machine = describeMachine();
+  const takenAt = new Date().toISOString();
+  const results = await measureEvidence({ seconds, report });
+  const text = `${machineLine(machine, takenAt, `${seconds} s each; `)}\n\n${loadsTable(results)}\n`;
+  writeJson(jsonPath, { takenAt, machine, tpm: results });
+  if (writeDocs) writeSection('tpm', text);
+  return text;
+}
+
 async function runAll(options: BenchOptions): Promise<string> {
   const results = await run(options);
   const text = formatResults(results);
@@ -122,7 +134,7 @@ async function runAll(options: BenchOptions): Promise<string> {
   return text;
 }
 
-const RUNS = { all: runAll, scale: runScale, agent: runAgent };
+const RUNS = { all: runAll, scale: runScale, agent: runAgent, tpm: runTpm };
 
 function writeJson(path: string, value: unknown): void {
   mkdirSync(dirname(path), { recursive: true });

@@ -3,8 +3,8 @@ import { parseArgs } from 'node:util';
 import { CHECKOUT } from './process/checkout.ts';
 
 export interface BenchOptions {
-  /** Instead of all the rest: what a server costs with more and more in its database, or what an agent does. */
-  readonly suite: 'scale' | 'agent' | undefined;
+  /** Instead of all the rest: what a server costs with more and more in its database, what an agent does, or evidence of a TPM. */
+  readonly suite: 'scale' | 'agent' | 'tpm' | undefined;
   /** Measures only what has a name that begins with one of these; everything where it is empty. */
   readonly only: readonly string[];
   /** Of each load, after its warm-up. */
@@ -26,7 +26,7 @@ export interface BenchOptions {
   readonly writeDocs: boolean;
 }
 
-export const USAGE = `npm run bench -- [scale|agent] [--only NAME,NAME] [--seconds N] [--callers N] [--runs N] [--agents N] [--streams N] [--entries N] [--json FILE] [--write-docs]`;
+export const USAGE = `npm run bench -- [scale|agent|tpm] [--only NAME,NAME] [--seconds N] [--callers N] [--runs N] [--agents N] [--streams N] [--entries N] [--json FILE] [--write-docs]`;
 
 /** @throws Error that says what is wrong with the command line. */
 export function parseOptions(args: readonly string[]): BenchOptions {
@@ -47,8 +47,8 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     },
   });
   const [suite, ...others] = positionals;
-  if (others.length > 0 || (suite !== undefined && suite !== 'scale' && suite !== 'agent')) {
-    throw new Error(`"${positionals.join(' ')}" is no suite: there are "scale" and "agent"`);
+  if (others.length > 0 || (suite !== undefined && suite !== 'scale' && suite !== 'agent' && suite !== 'tpm')) {
+    throw new Error(`"${positionals.join(' ')}" is no suite: there are "scale", "agent" and "tpm"`);
   }
   return {
     suite,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { CHECKOUT } from '../process/checkout.ts';
 
 /** Sections of docs/performance.md that a run writes anew. */
-export type FiguresSection = 'figures' | 'scale' | 'agent';
+export type FiguresSection = 'figures' | 'scale' | 'agent' | 'tpm';
 
 const MARKS: Readonly<Record<FiguresSection, { readonly begin: string; readonly end: string }>> = {
   figures: {
@@ -17,6 +17,10 @@ const MARKS: Readonly<Record<FiguresSection, { readonly begin: string; readonly 
   agent: {
     begin: '<!-- agent: written by npm run bench -- agent --write-docs -->',
     end: '<!-- end of agent -->',
+  },
+  tpm: {
+    begin: '<!-- tpm: written by npm run bench -- tpm --write-docs -->',
+    end: '<!-- end of tpm -->',
   },
 };
 const docs = (name: string) => join(CHECKOUT, 'docs', name);
