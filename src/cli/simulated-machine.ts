@@ -7,6 +7,7 @@ import { SpiffeError } from '../spiffe/error.ts';
 import { agentId, type SpiffeId } from '../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { type Swtpm, type SwtpmOptions, startSwtpm } from '../testing/index.ts';
+import { STRONG_HASHES } from '../tpm/algorithms.ts';
 import { TpmDevice } from '../tpm-device/device.ts';
 import { ekHash, loadEndorsementKey } from '../tpm-device/endorsement.ts';
 
@@ -33,8 +34,8 @@ export async function simulateMachine(
   try {
     requireGoingOn(signal);
     const hash = await readEkHash(tpm.tcti);
-    const serverPlugin = plugin({ virtual_ca_path: tpm.caPath });
-    const agentPlugin = plugin({ tcti: tpm.tcti });
+    const serverPlugin = plugin({ virtual_ca_path: tpm.caPath, ...serverSettings(tpm, options) });
+    const agentPlugin = plugin({ tcti: tpm.tcti, ...(await writeLogs(tpm, options)) });
     const [serverConfig, agentConfig] = [join(tpm.folder, 'server.conf'), join(tpm.folder, 'agent.conf')];
     const port = await findFreePort();
     await mkdir(join(tpm.folder, 'server'), { mode: 0o700 });
@@ -64,8 +65,32 @@ function requireGoingOn(signal: AbortSignal): void {
   if (signal.aborted) throw new SpiffeError('CANCELLED', 'the simulation was stopped while it started');
 }
 
-function plugin(data: Readonly<Record<string, string>>): string {
-  const lines = Object.entries(data).map(([key, value]) => `    ${key} = ${printText(value)}\n`);
+type Settings = Readonly<Record<string, string | boolean>>;
+
+/** What the server asks of a machine that has logs, in a bank that it takes. */
+function serverSettings({ banks }: Swtpm, { eventLog, imaLog, imaPaddedBanks = [] }: SwtpmOptions): Settings {
+  const bank = STRONG_HASHES.find((name) => banks.includes(name)) ?? 'sha256';
+  return {
+    ...(bank !== 'sha256' && { pcr_bank: bank }),
+    ...(eventLog !== undefined && { event_log: true }),
+    ...(imaLog !== undefined && { ima_log: true }),
+    ...(imaLog !== undefined && imaPaddedBanks.includes(bank) && { ima_padded_sha1: true }),
+  };
+}
+
+/** The logs for the agent, which else takes those of this kernel: they are of another TPM. */
+async function writeLogs(tpm: Swtpm, { eventLog, imaLog }: SwtpmOptions): Promise<Settings> {
+  return {
+    ...(eventLog && { event_log_path: await tpm.write('binary_bios_measurements', eventLog) }),
+    ...(imaLog && { ima_log_path: await tpm.write('binary_runtime_measurements', imaLog) }),
+  };
+}
+
+function plugin(data: Settings): string {
+  const width = Math.max(...Object.keys(data).map((key) => key.length));
+  const lines = Object.entries(data).map(
+    ([key, value]) => `    ${key.padEnd(width)} = ${typeof value === 'string' ? printText(value) : value}\n`,
+  );
   return `NodeAttestor "tpm" {\n  plugin_data {\n${lines.join('')}  }\n}\n`;
 }
 

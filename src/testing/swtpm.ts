@@ -39,7 +39,8 @@ export class Swtpm implements AsyncDisposable {
   readonly caPath: string;
   readonly pid: number;
   readonly #process: ChildProcess;
-  readonly #banks: readonly ReplayedBank[];
+  /** PCR banks that are allocated. */
+  readonly banks: readonly ReplayedBank[];
   readonly #keptFolder: AsyncDisposable;
   #isStarted = false;
 
@@ -49,7 +50,7 @@ export class Swtpm implements AsyncDisposable {
     this.caPath = join(folder, 'ca.pem');
     this.#process = process;
     this.pid = pid;
-    this.#banks = made.banks;
+    this.banks = made.banks;
     this.#keptFolder = made.kept;
   }
 
@@ -124,12 +125,12 @@ export class Swtpm implements AsyncDisposable {
    */
   async boot(recorded: RecordedBoot = {}): Promise<void> {
     const boot = readRecordedBoot(recorded);
-    requireBanks(boot, this.#banks);
+    requireBanks(boot, this.banks);
     await using channel = await SwtpmChannel.open(join(this.folder, 'tpm'));
     if (this.#isStarted) await shutDown(channel);
     this.#isStarted = false;
     await channel.initialize();
-    await playBoot(channel, boot, this.#banks);
+    await playBoot(channel, boot, this.banks);
     this.#isStarted = true;
   }
 

@@ -69,6 +69,10 @@ describe('a simulated machine', () => {
     await agent.waitFor('agent is ready');
     const listed = await runCli(['server', 'agent', 'list', '-socketPath', join(folder, 'server', 'api.sock')]);
     expect(listed.stdout).toContain(`: ${agentId}\n`);
+    const socket = ['-socketPath', join(folder, 'server', 'api.sock')];
+    const shown = await runCli(['server', 'agent', 'show', '-spiffeID', agentId, ...socket]);
+    expect(shown.stdout).toMatch(/tpm:secure_boot:enabled/);
+    expect(shown.stdout).toMatch(/tpm:ima:policy:tcb/);
   });
 });
 

@@ -26,7 +26,8 @@ const AFTER_SIMULATE = `\`\`\`
 It lives until this command is interrupted, or whoever started it ends (\`-keep\`: until it is interrupted); as many as you like at once. Both configurations are complete:
 run the two commands and the agent attests. swtpm serves one client at a time.
 
-\`-eventLog\` and \`-imaLog\` make a laptop play the machine in the data centre: the PCRs become what the logs of that machine say. \`-imaPaddedBanks sha384\` is for kernels that lack a bank’s hash, as
+\`-eventLog\` and \`-imaLog\` make a laptop play the machine in the data centre: the PCRs become what the logs of that machine say, the agent sends these logs, and the server judges them ([measured-boot.md](measured-boot.md)).
+\`-imaPaddedBanks sha384\` is for kernels that lack a bank’s hash, as
 Debian’s. \`-ek\`, \`-pcrBanks\` and \`-trustDomain\` choose the rest, \`-output json\` is for programs. With a command behind the flags, that runs with the TPM in its environment, and its exit code counts:
 \`assayer tpm simulate -eventLog boot.log assayer tpm pcrs\`. The variables are \`ASSAYER_TPM_DEVICE\`, \`TPM2TOOLS_TCTI\`, \`ASSAYER_TPM_CA_PATH\`, \`ASSAYER_TPM_EK_HASH\`, \`ASSAYER_TPM_SERVER_CONFIG\` and
 \`ASSAYER_TPM_AGENT_CONFIG\`. Tests have the same in [assayer/testing](plugins/testing.md#a-tpm).
