@@ -15,6 +15,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['server entry explain', async () => (await import('./commands/server/entry-explain.ts')).entryExplain],
   ['server agent list', async () => (await import('./commands/server/agent-list.ts')).agentList],
   ['server agent show', async () => (await import('./commands/server/agent-show.ts')).agentShow],
+  ['server agent history', async () => (await import('./commands/server/agent-history.ts')).agentHistory],
   ['server agent attempts', async () => (await import('./commands/server/agent-attempts.ts')).agentAttempts],
   ['server agent count', async () => (await import('./commands/server/agent-count.ts')).agentCount],
   ['server agent evict', async () => (await import('./commands/server/agent-evict.ts')).agentEvict],

@@ -15,6 +15,7 @@ import { openPostgresEngine } from './postgres/engine.ts';
 import { inTransaction, type Session } from './session.ts';
 import type { BackupProgress, DatastoreCopy } from './sqlite-backup.ts';
 import { openSqliteEngine } from './sqlite-engine.ts';
+import { VerdictRepository } from './verdict-repository.ts';
 
 /** One repository an aggregate; each method is a transaction of its own, or a step of the one it is called in. */
 export interface Repositories {
@@ -26,6 +27,7 @@ export interface Repositories {
   readonly federationRelationships: FederationRelationshipRepository;
   readonly attempts: AttemptRepository;
   readonly entrySets: EntrySetRepository;
+  readonly verdicts: VerdictRepository;
 }
 
 export interface Datastore extends Repositories, AsyncDisposable {
@@ -105,6 +107,7 @@ class OpenDatastore implements Datastore {
   readonly federationRelationships: FederationRelationshipRepository;
   readonly attempts: AttemptRepository;
   readonly entrySets: EntrySetRepository;
+  readonly verdicts: VerdictRepository;
   readonly changes: Changes;
   readonly #session: Session;
   readonly #running: AsyncLocalStorage<RunningTransaction>;
@@ -119,6 +122,7 @@ class OpenDatastore implements Datastore {
     this.federationRelationships = repositories.federationRelationships;
     this.attempts = repositories.attempts;
     this.entrySets = repositories.entrySets;
+    this.verdicts = repositories.verdicts;
     this.changes = session.changes;
     this.#session = session;
     this.#running = running;
@@ -159,5 +163,6 @@ function repositoriesOf(session: Session): Repositories {
     federationRelationships: new FederationRelationshipRepository(session),
     attempts: new AttemptRepository(session),
     entrySets: new EntrySetRepository(session),
+    verdicts: new VerdictRepository(session),
   };
 }

@@ -5,6 +5,7 @@ import { migration0001 } from './migrations/0001-initial.ts';
 import { migration0002 } from './migrations/0002-change-sequences.ts';
 import { migration0003 } from './migrations/0003-attempts-and-entry-sets.ts';
 import { migration0004 } from './migrations/0004-revoked-authorities.ts';
+import { migration0005 } from './migrations/0005-agent-verdicts.ts';
 import type { DatastoreSchema } from './schema.ts';
 
 /** Append-only: a name that was released never changes, nor does what it does. */
@@ -13,6 +14,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0002-change-sequences': migration0002,
   '0003-attempts-and-entry-sets': migration0003,
   '0004-revoked-authorities': migration0004,
+  '0005-agent-verdicts': migration0005,
 };
 export const MIGRATION_TABLE = 'schema_migration';
 

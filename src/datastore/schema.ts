@@ -93,6 +93,19 @@ export interface DatastoreSchema {
     readonly first_at: number;
     readonly last_at: number;
   };
+  /** What the evidence of agents came to, numbered for each agent; those that follow each other and are alike are one. */
+  readonly agent_verdict: {
+    readonly agent_id: string;
+    readonly number: number;
+    readonly verdict: string;
+    readonly reason: string;
+    /** Selector values, one a line. */
+    readonly policies: string;
+    readonly evidence_sha256: string;
+    readonly count: number;
+    readonly first_at: number;
+    readonly last_at: number;
+  };
   /** An entry that was made from files, and for which set of them. */
   readonly entry_set_member: { readonly entry_id: string; readonly set_name: string };
   /** One row a log, which its writers lock: sequences have no gaps and follow the order of commits. */

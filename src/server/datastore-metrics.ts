@@ -47,6 +47,7 @@ const KEYS: { readonly [Aggregate in keyof Repositories]: { readonly name: strin
   federationRelationships: { name: 'federation_relationship', methods: { get: 'fetch', find: 'fetch' } },
   attempts: { name: 'attestation_attempt', methods: {} },
   entrySets: { name: 'entry_set', methods: {} },
+  verdicts: { name: 'agent_verdict', methods: {} },
 };
 
 type Methods = Readonly<Record<string, string>>;
@@ -91,6 +92,7 @@ export function measuredDatastore(datastore: Datastore, metrics: Metrics, tracin
     federationRelationships: measuredRepository('federationRelationships', repositories.federationRelationships),
     attempts: measuredRepository('attempts', repositories.attempts),
     entrySets: measuredRepository('entrySets', repositories.entrySets),
+    verdicts: measuredRepository('verdicts', repositories.verdicts),
   });
   const own: Partial<Datastore> = {
     ...measuredRepositories(datastore),

@@ -4,8 +4,10 @@ import type { BoundService } from '../rpc/service.ts';
 import { datastoreService } from './api/datastore-service.ts';
 import { applyService } from './apply/apply-service.ts';
 import { attemptsService } from './attempts/attempts-service.ts';
+import type { Access } from './authorization/access.ts';
 import type { CachedEntry } from './cached-entry.ts';
 import { explainService } from './explain/explain-service.ts';
+import { historyService } from './reattestation/history-service.ts';
 import { reattestService } from './reattestation/reattest-service.ts';
 import { readReattestationSettings } from './reattestation/reattestation-settings.ts';
 import type { ServerServicesOptions } from './services.ts';
@@ -13,9 +15,10 @@ import { watchService } from './watch/watch-service.ts';
 
 /** What agents and administrators of ours can ask, and SPIRE's server does not answer. */
 export function ownServices(
-  { config, datastore, entries, watch, attempts, attestors, metrics, clock, log }: ServerServicesOptions,
+  { config, datastore, entries, watch, attempts, attestors, metrics, history, clock, log }: ServerServicesOptions,
   callingAgent: (context: CallContext) => AttestedAgent,
   authorizedEntry: (context: CallContext) => (id: string) => CachedEntry | undefined,
+  access: (context: CallContext) => Access,
 ): readonly BoundService[] {
   const { trustDomain } = config;
   const { hub, syncs } = watch;
@@ -37,10 +40,12 @@ export function ownServices(
       settings: readReattestationSettings(config.plugins),
       agentIdAsSelector: config.experimental.agentSpiffeIdAsSelector,
       callingAgent,
+      history,
       metrics,
       clock,
       log,
     }),
+    historyService({ verdicts: datastore.verdicts, access }),
     attemptsService(attempts),
     applyService({ datastore, cache: entries, trustDomain, log }),
     datastoreService(datastore),

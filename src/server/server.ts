@@ -37,6 +37,9 @@ import { serveHealth } from './health.ts';
 import { ServerHostServices } from './host-services.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { RateLimits } from './rate-limits/rate-limits.ts';
+import { OverdueWatch } from './reattestation/overdue-watch.ts';
+import { readReattestationSettings } from './reattestation/reattestation-settings.ts';
+import { VerdictHistory } from './reattestation/verdict-history.ts';
 import { ServerIdentity } from './server-identity.ts';
 import { serveMetrics, serverMetrics } from './server-metrics.ts';
 import { serverServices } from './services.ts';
@@ -147,6 +150,20 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     await ChangeWatch.open({ datastore, cache: entries, bundle, federated: federation.bundles, log, clock }),
   );
   const audit = config.auditLogEnabled ? auditLog(config.auditLogSkip, authorizer, log) : undefined;
+  const history = new VerdictHistory({ verdicts: datastore.verdicts, log, clock });
+  stack.use(
+    OverdueWatch.start({
+      agents,
+      verdicts: datastore.verdicts,
+      history,
+      settings: readReattestationSettings(config.plugins),
+      agentIdAsSelector: config.experimental.agentSpiffeIdAsSelector,
+      leads: () => datastore.leads,
+      metrics,
+      log,
+      clock,
+    }),
+  );
   const services = serverServices({
     config,
     datastore,
@@ -162,6 +179,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     catalog,
     watch,
     metrics,
+    history,
     attempts: stack.use(new AttemptLog({ attempts: datastore.attempts, leads: () => datastore.leads, log, clock })),
     clock,
     log,

@@ -29,6 +29,7 @@ import type { EntryCache } from './entry-cache.ts';
 import type { Federation } from './federation/federation.ts';
 import { ownServices } from './own-services.ts';
 import type { RateLimits } from './rate-limits/rate-limits.ts';
+import type { VerdictHistory } from './reattestation/verdict-history.ts';
 import type { ServerIdentity } from './server-identity.ts';
 import type { ChangeWatch } from './watch/change-watch.ts';
 
@@ -48,6 +49,7 @@ export interface ServerServicesOptions {
   readonly watch: ChangeWatch;
   readonly attempts: AttemptLog;
   readonly metrics: Metrics;
+  readonly history: VerdictHistory;
   readonly clock: () => Date;
   readonly log: Logger;
 }
@@ -89,6 +91,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
       cache: entries,
       attestors,
       attempts: options.attempts,
+      history: options.history,
       issuer,
       agentTtlSeconds: config.agentTtlSeconds,
       agentIdAsSelector: config.experimental.agentSpiffeIdAsSelector,
@@ -129,7 +132,7 @@ export function serverServices(options: ServerServicesOptions): readonly BoundSe
     serverLoggerService(log),
     debugService({ datastore, bundle, identity, clock }),
     pluginsService(catalog),
-    ...ownServices(options, callingAgent, authorizedEntry),
+    ...ownServices(options, callingAgent, authorizedEntry, access),
     healthService(() => catalog.plugins.every(({ state }) => state !== 'unhealthy')),
   ];
   return [...services, ...reflectionServices(services)];

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { HistoryDefinition } from '../../src/gen/assayer/server/reattest/v1/reattest.ts';
 import { AgentDefinition } from '../../src/gen/spire/api/server/agent/v1/agent.ts';
 import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.ts';
 import { Entry } from '../../src/gen/spire/api/types/types.ts';
@@ -109,10 +110,18 @@ test('a workload is told when its node stops being what its policy wants, and ge
       }),
     }),
   );
-  expect(agent.messages).toContain(
-    'the server does not find this node to be what it has to be: its operator knows why',
-  );
+  const told = 'the server does not find this node to be what it has to be: its operator knows why';
+  await vi.waitUntil(() => agent.messages.includes(told), SOON);
   expect(JSON.stringify(agent.records)).not.toMatch(/check D28/);
+
+  const { verdicts } = await vi.waitFor(async () => {
+    const answer = await server.admin(HistoryDefinition).listVerdicts({ agentId: agent.running.agentId, limit: 0 });
+    expect(answer.verdicts.map(({ verdict }) => verdict)).toEqual(['lost', 'held', 'attested']);
+    return answer;
+  }, SOON);
+  expect(verdicts[0]).toMatchObject({ policies: [], reason: expect.stringMatching(/\(check D28\)/) });
+  expect(verdicts[1]).toMatchObject({ policies: ['policy:golden'], reason: '' });
+  expect(new Set(verdicts.map(({ evidenceSha256 }) => evidenceSha256)).size).toBe(3);
 
   await tpm.boot(BOOT);
   const hasAgain = async () => {

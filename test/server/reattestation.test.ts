@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openDatastore } from '../../src/datastore/datastore.ts';
 import { ReattestationDefinition } from '../../src/gen/assayer/server/reattest/v1/reattest.ts';
 import { Logger } from '../../src/log/logger.ts';
 import { applyVerdict, type Evidence } from '../../src/server/reattestation/apply-verdict.ts';
+import { OverdueWatch } from '../../src/server/reattestation/overdue-watch.ts';
 import { readReattestationSettings } from '../../src/server/reattestation/reattestation-settings.ts';
+import { VerdictHistory } from '../../src/server/reattestation/verdict-history.ts';
 import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts';
 import { Status } from '../../src/spiffe/status.ts';
 import { MetricFilter } from '../../src/telemetry/metric-filter.ts';
@@ -84,6 +87,60 @@ describe('what evidence comes to', () => {
   test('an agent keeps its own ID as selector, whatever it loses', async () => {
     expect(await effects(refused, 'selectors', true)).toEqual(['lost', [agent.spiffeId]]);
   });
+});
+
+describe('an agent that is silent', () => {
+  test.each([
+    ['selectors', []],
+    ['ban', []],
+    ['warn', agent.selectors],
+  ] as const)('loses what it does not prove any longer, once, and is not banned: %s', async (onChange, left) => {
+    await using folder = await createTemporaryFolder();
+    await using datastore = await openDatastore({ path: folder.join('datastore.sqlite3') });
+    const { agents, verdicts } = datastore;
+    const clock = () => new Date();
+    const log = new Logger(() => {}, 'error');
+    await agents.create(agent);
+    const { spiffeId: agentId, selectors } = agent;
+    const history = new VerdictHistory({ verdicts, log, clock: () => new Date(Date.now() - 3_600_000) });
+    await history.record({ agentId, verdict: 'held', selectors, evidenceSha256: '' });
+    await using watch = OverdueWatch.start({
+      agents,
+      verdicts,
+      history,
+      settings: new Map([['tpm', { intervalMs: 1000, onChange }]]),
+      agentIdAsSelector: false,
+      leads: () => true,
+      metrics: new Metrics({ prefix: 'server', labels: [], filter: NOTHING_BLOCKED }),
+      log,
+      clock,
+    });
+    await watch.look(1000); // agents had nobody to show evidence to
+    expect((await agents.get(agentId)).selectors).toEqual(selectors);
+    await watch.look(3_600_000);
+    await watch.look(3_600_000);
+    expect(await agents.get(agentId)).toMatchObject({ selectors: left, banned: false });
+    expect((await verdicts.list(agentId, 10)).map(({ verdict, count }) => [verdict, count])).toEqual([
+      ['overdue', 1],
+      ['held', 1],
+    ]);
+  });
+});
+
+test('what is as before is written now and then, and counted', async () => {
+  const written: unknown[] = [];
+  const verdicts = {
+    record: async ({ verdict, count }: { verdict: string; count: number }) => void written.push([verdict, count]),
+  };
+  const history = new VerdictHistory({ verdicts, log: new Logger(() => {}, 'error'), clock: () => new Date() });
+  const record = (verdict: 'held' | 'lost') =>
+    history.record({ agentId: agent.spiffeId, verdict, selectors: agent.selectors, evidenceSha256: '' });
+  for (const verdict of ['held', 'held', 'held', 'lost', 'held'] as const) await record(verdict);
+  expect(written).toEqual([
+    ['held', 1],
+    ['lost', 1],
+    ['held', 1],
+  ]);
 });
 
 describe('the settings of an attestor', () => {

@@ -6,6 +6,8 @@ import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import type { AttemptLog } from '../attempts/attempt-log.ts';
 import { type AdmissionOptions, admitAgent } from '../attestation/admit-agent.ts';
 import type { Attestors } from '../attestation/attestors.ts';
+import { EvidenceDigest } from '../reattestation/evidence-digest.ts';
+import type { VerdictHistory } from '../reattestation/verdict-history.ts';
 import { toApiX509Svid } from './api-svid.ts';
 import { ExpectedRequests } from './expected-requests.ts';
 import { requireCsr } from './require-csr.ts';
@@ -13,6 +15,7 @@ import { requireCsr } from './require-csr.ts';
 export interface AttestAgentOptions extends AdmissionOptions {
   readonly attestors: Attestors;
   readonly attempts: Pick<AttemptLog, 'record'>;
+  readonly history: Pick<VerdictHistory, 'record'>;
   /** Waits until the caller's address may attest once more; throws to refuse. */
   readonly spend: (context: CallContext, count: number) => Promise<void>;
 }
@@ -35,6 +38,7 @@ export async function* attestAgent(
   const signal = AbortSignal.any([context.signal, incoming.signal]);
   await options.spend({ ...context, signal }, 1);
   const attempt = { attestationType: '', agentId: '' };
+  const digest = new EvidenceDigest();
   try {
     const { data, csr } = await receiveParams(incoming);
     attempt.attestationType = data.type;
@@ -43,13 +47,13 @@ export async function* attestAgent(
     const attestation = options.attestors
       .attest({
         type: data.type,
-        payload: data.payload,
+        payload: digest.add(data.payload),
         csrPublicKey,
         ...(peer.kind === 'tls' ? { clientAddress: address } : {}),
         signal,
         async challenge(challenge) {
           challenges.push(challenge);
-          return receiveAnswer(incoming);
+          return digest.add(await receiveAnswer(incoming));
         },
       })
       .finally(() => challenges.end());
@@ -59,6 +63,8 @@ export async function* attestAgent(
     attempt.agentId = node.spiffeId;
     const svid = toApiX509Svid(await admitAgent(node, data.type, csrPublicKey, options), node.spiffeId);
     options.attempts.record({ ...attempt, address, attested: true, reason: '' });
+    const { spiffeId: agentId, selectors } = node;
+    await options.history.record({ agentId, verdict: 'attested', selectors, evidenceSha256: digest.finish() });
     yield { step: { $case: 'result', value: { svid, reattestable: node.canReattest } } };
   } catch (error) {
     const cause: unknown = incoming.signal.aborted ? incoming.signal.reason : error;

@@ -74,6 +74,7 @@ export const CALL_POLICY: ReadonlyMap<string, readonly CallerClass[]> = new Map(
   ...methods('spire.api.server.logger.v1.Logger', LOCAL, ['GetLogger', 'SetLogLevel', 'ResetLogLevel']),
   ...methods('assayer.server.watch.v1.Watch', AGENTS, ['WatchChanges', 'FindEntries']),
   ...methods('assayer.server.reattest.v1.Reattestation', AGENTS, ['Reattest']),
+  ...methods('assayer.server.reattest.v1.History', ADMINISTRATION, ['ListVerdicts']),
   ...methods('assayer.server.explain.v1.Explain', ADMINISTRATION, ['ExplainEntries', 'PreviewEntries']),
   ...methods('assayer.server.explain.v1.Explain', AGENTS, ['CountMatches']),
   ...methods('assayer.server.attempts.v1.Attempts', ADMINISTRATION, ['ListAttempts']),

@@ -17,8 +17,10 @@ import type { Attestors } from '../attestation/attestors.ts';
 import { requireAgent } from '../authorization/agent-caller.ts';
 import { leafCertificateOf } from '../authorization/leaf-certificate.ts';
 import { applyVerdict, type Evidence, type Verdict, type VerdictOptions } from './apply-verdict.ts';
+import { EvidenceDigest } from './evidence-digest.ts';
 import { pauseFor } from './pause-for.ts';
 import type { ReattestationSettings } from './reattestation-settings.ts';
+import type { VerdictHistory } from './verdict-history.ts';
 
 export interface ReattestServiceOptions extends VerdictOptions {
   readonly agents: AgentRepository;
@@ -27,6 +29,7 @@ export interface ReattestServiceOptions extends VerdictOptions {
   readonly settings: ReadonlyMap<string, ReattestationSettings>;
   /** The agent that calls. */
   readonly callingAgent: (context: CallContext) => AttestedAgent;
+  readonly history: VerdictHistory;
   readonly clock: () => Date;
 }
 
@@ -61,14 +64,28 @@ export function reattestService(options: ReattestServiceOptions): BoundService {
         yield { step: { $case: 'begin', value: { intervalSeconds: intervalMs / 1000, publicKeySha256 } } };
         const round = incoming.begin(signal);
         const agent = await requireAgent(peer, options.agents, options.clock());
-        const evidence = yield* receiveEvidence(agent, { peer, publicKey, round }, options);
+        const digest = new EvidenceDigest();
+        const evidence = yield* receiveEvidence(agent, { peer, publicKey, round, digest }, options);
         verdict = await applyVerdict(agent, evidence, settings.onChange, verdict, options);
+        await options.history.record({
+          agentId: agent.spiffeId,
+          verdict,
+          ...(evidence.isProven ? { selectors: evidence.selectors } : { selectors: [], reason: evidence.reason }),
+          evidenceSha256: digest.finish(),
+        });
         yield { step: { $case: 'verdict', value: { holds: verdict !== 'lost' } } };
         await requireAgent(peer, options.agents, options.clock()); // who was banned is told so at once
         await pauseFor(intervalMs - (performance.now() - startedAt), signal);
       }
     },
   });
+}
+
+interface RoundContext {
+  readonly peer: TlsPeer;
+  readonly publicKey: Uint8Array;
+  readonly round: Round;
+  readonly digest: EvidenceDigest;
 }
 
 interface Round {
@@ -79,7 +96,7 @@ interface Round {
 
 async function* receiveEvidence(
   agent: AttestedAgent,
-  { peer, publicKey, round }: { peer: TlsPeer; publicKey: Uint8Array; round: Round },
+  { peer, publicKey, round, digest }: RoundContext,
   options: ReattestServiceOptions,
 ): AsyncGenerator<ReattestResponse, Evidence> {
   try {
@@ -94,7 +111,7 @@ async function* receiveEvidence(
 
   async function attest(challenges: MessageQueue<Uint8Array>): Promise<Evidence> {
     try {
-      const payload = takeStep(await round.next(), 'payload');
+      const payload = digest.add(takeStep(await round.next(), 'payload'));
       if (payload.length === 0 || payload.length > MAX_PAYLOAD_BYTES) {
         throw new SpiffeError('ARGUMENT_INVALID', `the payload has ${payload.length} bytes`);
       }
@@ -106,7 +123,7 @@ async function* receiveEvidence(
         signal: round.signal,
         async challenge(challenge) {
           challenges.push(challenge);
-          return takeStep(await round.next(), 'challengeResponse');
+          return digest.add(takeStep(await round.next(), 'challengeResponse'));
         },
       });
       if (node.spiffeId !== agent.spiffeId) {

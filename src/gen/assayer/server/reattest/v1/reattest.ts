@@ -34,6 +34,32 @@ export interface Verdict {
   holds: boolean;
 }
 
+export interface ListVerdictsRequest {
+  /** SPIFFE ID of the agent. */
+  agentId: string;
+  /** At most; 0 for 50, and no more than 100, which is what is kept. */
+  limit: number;
+}
+
+export interface ListVerdictsResponse {
+  verdicts: RecordedVerdict[];
+}
+
+export interface RecordedVerdict {
+  /** Unix seconds. */
+  firstAt: bigint;
+  lastAt: bigint;
+  count: bigint;
+  /** attested: it got an SVID. held, changed, lost: as in a round of Reattest. overdue: it showed no evidence any longer. */
+  verdict: string;
+  /** Why it was lost, for the operator; empty otherwise. */
+  reason: string;
+  /** The selectors that name a policy and its version. */
+  policies: string[];
+  /** Of the last evidence, in hex: SHA-256 over all that the agent sent, each message behind its length as a u32. Empty where there was none. */
+  evidenceSha256: string;
+}
+
 function createBaseReattestRequest(): ReattestRequest {
   return { step: undefined };
 }
@@ -335,6 +361,264 @@ export const Verdict: MessageFns<Verdict> = {
   },
 };
 
+function createBaseListVerdictsRequest(): ListVerdictsRequest {
+  return { agentId: "", limit: 0 };
+}
+
+export const ListVerdictsRequest: MessageFns<ListVerdictsRequest> = {
+  encode(message: ListVerdictsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agentId !== "") {
+      writer.uint32(10).string(message.agentId);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(16).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListVerdictsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListVerdictsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListVerdictsRequest>): ListVerdictsRequest {
+    return ListVerdictsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListVerdictsRequest>): ListVerdictsRequest {
+    const message = createBaseListVerdictsRequest();
+    message.agentId = object.agentId ?? "";
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseListVerdictsResponse(): ListVerdictsResponse {
+  return { verdicts: [] };
+}
+
+export const ListVerdictsResponse: MessageFns<ListVerdictsResponse> = {
+  encode(message: ListVerdictsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.verdicts) {
+      RecordedVerdict.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListVerdictsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListVerdictsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.verdicts.push(RecordedVerdict.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListVerdictsResponse>): ListVerdictsResponse {
+    return ListVerdictsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListVerdictsResponse>): ListVerdictsResponse {
+    const message = createBaseListVerdictsResponse();
+    message.verdicts = object.verdicts?.map((e) => RecordedVerdict.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRecordedVerdict(): RecordedVerdict {
+  return { firstAt: 0n, lastAt: 0n, count: 0n, verdict: "", reason: "", policies: [], evidenceSha256: "" };
+}
+
+export const RecordedVerdict: MessageFns<RecordedVerdict> = {
+  encode(message: RecordedVerdict, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.firstAt !== 0n) {
+      if (BigInt.asIntN(64, message.firstAt) !== message.firstAt) {
+        throw new globalThis.Error("value provided for field message.firstAt of type int64 too large");
+      }
+      writer.uint32(8).int64(message.firstAt);
+    }
+    if (message.lastAt !== 0n) {
+      if (BigInt.asIntN(64, message.lastAt) !== message.lastAt) {
+        throw new globalThis.Error("value provided for field message.lastAt of type int64 too large");
+      }
+      writer.uint32(16).int64(message.lastAt);
+    }
+    if (message.count !== 0n) {
+      if (BigInt.asUintN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.count);
+    }
+    if (message.verdict !== "") {
+      writer.uint32(34).string(message.verdict);
+    }
+    if (message.reason !== "") {
+      writer.uint32(42).string(message.reason);
+    }
+    for (const v of message.policies) {
+      writer.uint32(50).string(v!);
+    }
+    if (message.evidenceSha256 !== "") {
+      writer.uint32(58).string(message.evidenceSha256);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RecordedVerdict {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRecordedVerdict();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.firstAt = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.lastAt = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.count = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.verdict = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.policies.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.evidenceSha256 = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RecordedVerdict>): RecordedVerdict {
+    return RecordedVerdict.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RecordedVerdict>): RecordedVerdict {
+    const message = createBaseRecordedVerdict();
+    message.firstAt = (object.firstAt !== undefined && object.firstAt !== null) ? BigInt(object.firstAt) : 0n;
+    message.lastAt = (object.lastAt !== undefined && object.lastAt !== null) ? BigInt(object.lastAt) : 0n;
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    message.verdict = object.verdict ?? "";
+    message.reason = object.reason ?? "";
+    message.policies = object.policies?.map((e) => e) || [];
+    message.evidenceSha256 = object.evidenceSha256 ?? "";
+    return message;
+  },
+};
+
 /**
  * Has agents show again and again what they are, without a new SVID. SPIRE has nothing like it: an agent whose server answers
  * UNIMPLEMENTED goes on without.
@@ -356,6 +640,24 @@ export const ReattestationDefinition = {
       requestStream: true,
       responseType: ReattestResponse as typeof ReattestResponse,
       responseStream: true,
+      options: {},
+    },
+  },
+} as const;
+
+/** What the evidence of agents came to. For administrators. */
+export type HistoryDefinition = typeof HistoryDefinition;
+export const HistoryDefinition = {
+  name: "History",
+  fullName: "assayer.server.reattest.v1.History",
+  methods: {
+    /** Of one agent, the newest first. Verdicts that follow each other and are alike count as one. */
+    listVerdicts: {
+      name: "ListVerdicts",
+      requestType: ListVerdictsRequest as typeof ListVerdictsRequest,
+      requestStream: false,
+      responseType: ListVerdictsResponse as typeof ListVerdictsResponse,
+      responseStream: false,
       options: {},
     },
   },
