@@ -12,6 +12,8 @@ const MACHINE = 'shim-grub-secure-boot';
 const vector = (machine: string, name: string) => join(import.meta.dirname, '..', 'vectors', 'tpm', machine, name);
 const LOG = vector(MACHINE, 'binary_bios_measurements');
 const IMA = vector(MACHINE, 'ima-binary.bin');
+/** Many commands, one after the other. */
+const SLOW = { timeout: 120_000 };
 const NONCE = '00112233445566778899aabbccddeeff';
 
 let tpm: Swtpm;
@@ -54,7 +56,7 @@ async function property(group: string, name: string): Promise<number> {
 }
 
 describe('tpm info', () => {
-  test('says what tpm2_getcap and tpm2_readclock say', async () => {
+  test('says what tpm2_getcap and tpm2_readclock say', SLOW, async () => {
     const info = await printedJson('info');
     const algorithms = (await tpm.tools('tpm2_getcap', 'algorithms')).matchAll(/^(\w+):$/gm);
     expect(info.algorithms).toEqual([...algorithms].map(([, name]) => name));
@@ -103,7 +105,7 @@ describe('tpm ek', () => {
     expect(ek.chain).toEqual(['CN=unknown', 'CN=swtpm-localca', 'CN=swtpm-localca-rootca']);
   });
 
-  test('says which check a certificate fails, and takes a hash that is enrolled', async () => {
+  test('says which check a certificate fails, and takes a hash that is enrolled', SLOW, async () => {
     const other = vector(MACHINE, 'issuercert.pem');
     const refused = await onTpm('ek', '-caPath', other);
     expect(refused.code).toBe(1);
@@ -129,7 +131,7 @@ describe('tpm ek', () => {
 });
 
 describe('tpm pcrs', () => {
-  test('has what the machine had, in lines that tpm eventlog and tpm ima take', async () => {
+  test('has what the machine had, in lines that tpm eventlog and tpm ima take', SLOW, async () => {
     const { stdout } = await onTpm('pcrs');
     expect(stdout.toUpperCase()).toBe(readFileSync(vector(MACHINE, 'pcrs-after.txt'), 'utf8').toUpperCase());
     writeFileSync(folder.join('pcrs.txt'), stdout);
@@ -277,7 +279,7 @@ describe('tpm policy', () => {
     expect(printed.selectors).toContain('tpm:policy:shim');
   });
 
-  test('that does not hold names rule and event, and diff names them all', async () => {
+  test('that does not hold names rule and event, and diff names them all', SLOW, async () => {
     const changed = other('changed.json', (text) =>
       text.replaceAll('console=ttyS0', 'console=tty0').replace(/"7": "../, '"7": "00'),
     );
@@ -300,7 +302,7 @@ describe('tpm policy', () => {
     expect(await cli('policy', 'diff', draft, evidence)).toMatchObject({ code: 0, stdout: 'shim: holds\n' });
   });
 
-  test('is signed with a key of its own or of OpenSSL, and opened with the public key alone', async () => {
+  test('is signed with a key of its own or of OpenSSL, and opened with the public key alone', SLOW, async () => {
     const key = folder.join('policy.key');
     expect(await cli('policy', 'keygen', '-write', key)).toMatchObject({ code: 0 });
     expect(await cli('policy', 'keygen', '-write', key)).toMatchObject({

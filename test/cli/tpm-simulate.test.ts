@@ -61,7 +61,7 @@ describe('a simulated machine', () => {
     expect(values).toEqual([...wanted].map(([, value]) => value));
   });
 
-  test('is attested with the configurations that were printed', { timeout: 60_000 }, async () => {
+  test('is attested with the configurations that were printed', { timeout: 120_000 }, async () => {
     const { serverConfig, agentConfig, agentId, folder } = machine.printed;
     await using server = new ProgramProcess(['server', 'run', '-config', serverConfig]);
     await server.waitFor('server is ready');
@@ -78,7 +78,7 @@ describe('a simulated machine', () => {
 
 describe('a simulation', () => {
   test('is one of several at once, and leaves nothing where it is told to stop or killed', {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
     const machines = await Promise.all([Simulated.start(), Simulated.start(), Simulated.start()]);
     expect(new Set(machines.map(({ printed }) => printed.ekHash)).size).toBe(3);
@@ -93,7 +93,7 @@ describe('a simulation', () => {
     });
   });
 
-  test('ends with whoever started it', { timeout: 60_000 }, async () => {
+  test('ends with whoever started it', { timeout: 120_000 }, async () => {
     const [node, command] = [process.execPath, [...SIMULATE].join(' ')];
     const shell = spawn('sh', ['-c', `${node} ${ASSAYER} ${command} & read -r _`], {
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -103,7 +103,7 @@ describe('a simulation', () => {
     await eventually(() => expectGone(JSON.parse(printed)));
   });
 
-  test('runs a command that finds the TPM, and ends as that does', async () => {
+  test('runs a command that finds the TPM, and ends as that does', { timeout: 120_000 }, async () => {
     const script =
       'test "$TPM2TOOLS_TCTI" = "$ASSAYER_TPM_DEVICE" && test -s "$ASSAYER_TPM_CA_PATH" && tpm2_getcap -l && exit 7';
     const { code, stdout, stderr } = await runCli(['tpm', 'simulate', 'sh', '-c', script]);
