@@ -11,7 +11,10 @@ export function tpmServerManifest(data: string): SandboxManifest {
     ...(['ca_path', 'virtual_ca_path', 'hash_path', 'revoked_path', 'crl_path'] as const),
     ...(['policy_path', 'policy_public_key_path'] as const),
   ];
-  const readable = [...findSettings(data, names).values()].map((path) => resolve(path));
+  const settings = findSettings(data, names);
+  const policyPath = settings.get('policy_path');
+  const signatures = policyPath === undefined ? [] : [`${policyPath}.sig`];
+  const readable = [...settings.values(), ...signatures].map((path) => resolve(path));
   const writable = [...findSettings(data, ['state_path']).values()].map((path) => resolve(path));
   return { user: 'own', network: 'none', readable, writable };
 }
