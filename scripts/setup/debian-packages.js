@@ -9,7 +9,7 @@ const LIBRARY_FOLDERS = ['/usr/lib', '/usr/lib64', '/usr/local/lib', '/lib', '/l
 /**
  * The step that installs packages of Debian where what proves them is not there.
  *
- * @typedef {{ name: string, command?: string, header?: string, library?: string, postgres?: string }} Required
+ * @typedef {{ name: string, command?: string, header?: string, library?: string, postgres?: string, file?: string }} Required
  *   a package, and one file by which it is known to be there
  * @param {readonly Required[]} required
  */
@@ -40,8 +40,7 @@ export const debianPackages = (required) => ({
       await runCommand(install[0], install.slice(1), options);
     } catch {
       // The lists are absent or too old to name files that the mirror still has.
-      const update = [...apt, '-q', '-o', 'DPkg::Lock::Timeout=300', 'update'];
-      await runCommand(update[0], update.slice(1), options);
+      await updatePackageLists(missing);
       await runCommand(install[0], install.slice(1), options);
     }
     const still = missingPackages(required);
@@ -49,11 +48,21 @@ export const debianPackages = (required) => ({
   },
 });
 
+/**
+ * @param {readonly string[]} wanted the packages that they are needed for
+ * @returns {Promise<void>}
+ */
+export async function updatePackageLists(wanted) {
+  const [command, ...args] = [...aptCommand(wanted), '-q', '-o', 'DPkg::Lock::Timeout=300', 'update'];
+  await runCommand(command, args, { cwd: checkout, stdin: 'inherit' });
+}
+
 function missingPackages(required) {
   return required.filter((one) => !isInstalled(one)).map(({ name }) => name);
 }
 
-function isInstalled({ command, header, library, postgres }) {
+function isInstalled({ command, header, library, postgres, file }) {
+  if (file !== undefined) return existsSync(file);
   if (command !== undefined) return hasCommand(command);
   if (header !== undefined)
     return ['/usr/include', '/usr/local/include'].some((folder) => existsSync(join(folder, header)));
