@@ -105,6 +105,14 @@ test.each([
   expect(() => configured(text)).toThrow(message);
 });
 
+test('a key of IMA that is none is a mistake of the configuration, not of a node', async () => {
+  const config = configured('policy "a" { ima { policies = ["tcb"], keys = ["no PEM"] } }');
+  await expect(readPolicies(config)).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('the policy a: a key for IMA is neither a certificate nor a public key'),
+  });
+});
+
 test('a signed file is in force until one with a higher version is, and none comes back', async () => {
   await using folder = await createTemporaryFolder();
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');

@@ -6,6 +6,7 @@ import { readBootPolicyFile } from '../../config/boot-policy.ts';
 import { writeFileAtomically } from '../../files/write-file-atomically.ts';
 import { isSpiffeError, messageOf, SpiffeError } from '../../spiffe/error.ts';
 import type { BootPolicy } from '../../tpm/policy/boot-policy.ts';
+import { checkPolicies } from '../../tpm/policy/check-policies.ts';
 import {
   MAX_POLICY_FILE_BYTES,
   openSignedPolicy,
@@ -45,6 +46,7 @@ const floorFile = z.strictObject({ key: z.string(), version: z.int().min(1) });
 export async function readPolicies(config: PolicyConfig): Promise<Policies> {
   const { policy_path: path, policy_public_key_path: keyPath, state_path: statePath } = config;
   if (path === undefined || keyPath === undefined || statePath === undefined) {
+    checkPolicies(config.policy);
     return { list: config.policy, version: undefined, admitsOthers: config.otherwise !== 'refuse' };
   }
   const pem = await readCapped('policy_public_key_path', keyPath);
@@ -53,6 +55,7 @@ export async function readPolicies(config: PolicyConfig): Promise<Policies> {
   const signature = await findSignature(`${path}.sig`);
   const text = openSignedPolicy({ content, ...(signature && { signature }) }, key);
   const { version, policies, otherwise } = readBootPolicyFile(text, 'policy_path');
+  checkPolicies(policies);
   const fingerprint = createHash('sha256')
     .update(key.export({ type: 'spki', format: 'der' }))
     .digest('hex');
