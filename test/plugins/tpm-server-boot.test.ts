@@ -90,10 +90,8 @@ const REFUSED: readonly (readonly [string, string, Attestation])[] = [
     'F42',
     'a few bytes of a log more than were asked for',
     {
-      tpm,
-      logs: { ...logs, event: Buffer.alloc(MAX_LOG_BYTES.event) },
-      config: BOTH,
-      chunkBytes: (bytes) => Buffer.concat([bytes, Buffer.alloc(20)]),
+      ...ofIma(same),
+      chunk: (part, { length }) => ({ ...part, state: 'end', bytes: Buffer.alloc(length + 20) }),
     },
   ],
   [
