@@ -223,9 +223,9 @@ test('another command line is refused by the rule for it: PCR 9 differs, by the 
   expect(commandLine.boot.commandLine).toContain('mitigations=off');
   expect(commandLine.boot.bootPcrsUnlike(genuine.boot)).toEqual([9]);
   expect(commandLine.boot.eventsUnlike(genuine.boot)).toEqual(['PCR 9, command line: LOADED_IMAGE::LoadOptions']);
-  expect(refusalOf(commandLine)).toMatchObject({ rule: 'P5', event: { pcr: 9, type: 'EV_EVENT_TAG' } });
+  expect(refusalOf(commandLine)).toMatchObject({ rule: 'P12', event: { pcr: 9, type: 'EV_EVENT_TAG' } });
   expect(refusalOf(commandLine)?.found).toContain('mitigations=off');
-  await expectRefusal(commandLine, '(check P5)');
+  await expectRefusal(commandLine, '(check P12)');
 });
 
 test('another initrd is refused by the rule for it: PCR 9 differs, by the event of the initrd', async () => {
