@@ -53,6 +53,17 @@ export const socketPath = z.string().transform((text, ctx) => {
   return path;
 });
 
+/** `http://` or `https://`, without a name and password, which Node's `fetch` refuses. */
+export const webUrl = z.string().refine(isWebUrl, {
+  error: 'must be a URL that starts with http:// or https:// and has no user name',
+});
+
+function isWebUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password } = new URL(text);
+  return /^https?:$/.test(protocol) && username === '' && password === '';
+}
+
 export const wholeNumber = z.int().min(0, { error: 'must not be negative' });
 
 /** One of `values`, in upper or lower case. */

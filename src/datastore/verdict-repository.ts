@@ -19,6 +19,13 @@ export interface RecordedVerdict extends VerdictKind {
   readonly lastAt: number;
 }
 
+/** What a verdict is beside the one before it. */
+export interface VerdictChange {
+  readonly isChange: boolean;
+  /** Undefined where it is the first, or no change. */
+  readonly before: Pick<VerdictKind, 'verdict' | 'policies'> | undefined;
+}
+
 export interface VerdictPruning {
   readonly olderThanSeconds: number;
 }
@@ -34,8 +41,9 @@ export class VerdictRepository {
     this.#session = session;
   }
 
-  async record({ agentId, verdict, reason, policies, ...times }: RecordedVerdict): Promise<void> {
-    await atomically(this.#session, async ({ db }) => {
+  /** @returns whether it is unlike the one before, and that one. */
+  async record({ agentId, verdict, reason, policies, ...times }: RecordedVerdict): Promise<VerdictChange> {
+    return await atomically(this.#session, async ({ db }) => {
       const kind = { agent_id: agentId, verdict, reason, policies: policies.join('\n') };
       const newest = await db
         .selectFrom('agent_verdict')
@@ -54,7 +62,7 @@ export class VerdictRepository {
           .where('agent_id', '=', agentId)
           .where('number', '=', newest.number)
           .execute();
-        return;
+        return { isChange: false, before: undefined };
       }
       const number = (newest?.number ?? 0) + 1;
       const row = { ...kind, ...last, number, count: times.count, first_at: times.firstAt };
@@ -64,6 +72,8 @@ export class VerdictRepository {
         .where('agent_id', '=', agentId)
         .where('number', '<=', number - MAX_VERDICTS)
         .execute();
+      const before = newest && { verdict: newest.verdict, policies: toPolicies(newest.policies) };
+      return { isChange: true, before };
     });
   }
 
@@ -80,7 +90,7 @@ export class VerdictRepository {
       agentId: row.agent_id as SpiffeId,
       verdict: row.verdict,
       reason: row.reason,
-      policies: row.policies === '' ? [] : row.policies.split('\n'),
+      policies: toPolicies(row.policies),
       evidenceSha256: row.evidence_sha256,
       count: row.count,
       firstAt: row.first_at,
@@ -126,4 +136,8 @@ export class VerdictRepository {
       .where('last_at', '<', this.#session.now() - olderThanSeconds)
       .execute();
   }
+}
+
+function toPolicies(lines: string): readonly string[] {
+  return lines === '' ? [] : lines.split('\n');
 }

@@ -40,6 +40,7 @@ import { RateLimits } from './rate-limits/rate-limits.ts';
 import { OverdueWatch } from './reattestation/overdue-watch.ts';
 import { readReattestationSettings } from './reattestation/reattestation-settings.ts';
 import { VerdictHistory } from './reattestation/verdict-history.ts';
+import { VerdictWebhooks } from './reattestation/verdict-webhooks.ts';
 import { ServerIdentity } from './server-identity.ts';
 import { serveMetrics, serverMetrics } from './server-metrics.ts';
 import { serverServices } from './services.ts';
@@ -150,13 +151,18 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     await ChangeWatch.open({ datastore, cache: entries, bundle, federated: federation.bundles, log, clock }),
   );
   const audit = config.auditLogEnabled ? auditLog(config.auditLogSkip, authorizer, log) : undefined;
-  const history = new VerdictHistory({ verdicts: datastore.verdicts, log, clock });
+  const reattestation = readReattestationSettings(config.plugins);
+  const urls = new Map(
+    [...reattestation].flatMap(([name, { webhook }]) => (webhook === undefined ? [] : [[name, webhook]])),
+  );
+  const webhooks = stack.use(new VerdictWebhooks({ urls, log }));
+  const history = new VerdictHistory({ verdicts: datastore.verdicts, webhooks, log, clock });
   stack.use(
     OverdueWatch.start({
       agents,
       verdicts: datastore.verdicts,
       history,
-      settings: readReattestationSettings(config.plugins),
+      settings: reattestation,
       agentIdAsSelector: config.experimental.agentSpiffeIdAsSelector,
       leads: () => datastore.leads,
       metrics,

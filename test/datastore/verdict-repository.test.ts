@@ -29,12 +29,15 @@ describe.each(engines)('verdicts on $name', (engine) => {
 
   test('that follow each other and are alike are one, the newest first', async () => {
     const { verdicts } = datastore;
-    await verdicts.record(verdict());
-    await verdicts.record(verdict({ lastAt: 110, count: 4, evidenceSha256: 'cd' }));
+    expect(await verdicts.record(verdict())).toEqual({ isChange: true, before: undefined });
+    const alike = await verdicts.record(verdict({ lastAt: 110, count: 4, evidenceSha256: 'cd' }));
+    expect(alike).toEqual({ isChange: false, before: undefined });
     await verdicts.record(verdict({ agentId: other }));
     const lost = verdict({ verdict: 'lost', policies: [], reason: 'why', firstAt: 120, lastAt: 120 });
-    await verdicts.record(lost);
-    await verdicts.record(verdict({ firstAt: 130, lastAt: 130 }));
+    const { policies } = verdict();
+    expect(await verdicts.record(lost)).toEqual({ isChange: true, before: { verdict: 'held', policies } });
+    const again = await verdicts.record(verdict({ firstAt: 130, lastAt: 130 }));
+    expect(again).toEqual({ isChange: true, before: { verdict: 'lost', policies: [] } });
     expect(await verdicts.list(agentId, 10)).toEqual([
       verdict({ firstAt: 130, lastAt: 130 }),
       lost,

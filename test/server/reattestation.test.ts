@@ -7,6 +7,7 @@ import { applyVerdict, type Evidence } from '../../src/server/reattestation/appl
 import { OverdueWatch } from '../../src/server/reattestation/overdue-watch.ts';
 import { readReattestationSettings } from '../../src/server/reattestation/reattestation-settings.ts';
 import { VerdictHistory } from '../../src/server/reattestation/verdict-history.ts';
+import type { VerdictNews } from '../../src/server/reattestation/verdict-webhooks.ts';
 import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts';
 import { Status } from '../../src/spiffe/status.ts';
 import { MetricFilter } from '../../src/telemetry/metric-filter.ts';
@@ -102,8 +103,13 @@ describe('an agent that is silent', () => {
     const log = new Logger(() => {}, 'error');
     await agents.create(agent);
     const { spiffeId: agentId, selectors } = agent;
-    const history = new VerdictHistory({ verdicts, log, clock: () => new Date(Date.now() - 3_600_000) });
-    await history.record({ agentId, verdict: 'held', selectors, evidenceSha256: '' });
+    const history = new VerdictHistory({
+      verdicts,
+      webhooks: { tell() {} },
+      log,
+      clock: () => new Date(Date.now() - 3_600_000),
+    });
+    await history.record({ agentId, attestor: 'tpm', verdict: 'held', selectors, evidenceSha256: '' });
     await using watch = OverdueWatch.start({
       agents,
       verdicts,
@@ -130,17 +136,30 @@ describe('an agent that is silent', () => {
 test('what is as before is written now and then, and counted', async () => {
   const written: unknown[] = [];
   const verdicts = {
-    record: async ({ verdict, count }: { verdict: string; count: number }) => void written.push([verdict, count]),
+    record: async ({ verdict, count }: { verdict: string; count: number }) => {
+      written.push([verdict, count]);
+      return { isChange: verdict !== 'held', before: { verdict: 'held', policies: [] } };
+    },
   };
-  const history = new VerdictHistory({ verdicts, log: new Logger(() => {}, 'error'), clock: () => new Date() });
+  const told: string[] = [];
+  const webhooks = { tell: ({ attestor, verdict }: VerdictNews) => void told.push(`${attestor}: ${verdict}`) };
+  const log = new Logger(() => {}, 'error');
+  const history = new VerdictHistory({ verdicts, webhooks, log, clock: () => new Date() });
   const record = (verdict: 'held' | 'lost') =>
-    history.record({ agentId: agent.spiffeId, verdict, selectors: agent.selectors, evidenceSha256: '' });
+    history.record({
+      agentId: agent.spiffeId,
+      attestor: 'tpm',
+      verdict,
+      selectors: agent.selectors,
+      evidenceSha256: '',
+    });
   for (const verdict of ['held', 'held', 'held', 'lost', 'held'] as const) await record(verdict);
   expect(written).toEqual([
     ['held', 1],
     ['lost', 1],
     ['held', 1],
   ]);
+  expect(told).toEqual(['tpm: lost']);
 });
 
 describe('the settings of an attestor', () => {
@@ -153,6 +172,10 @@ describe('the settings of an attestor', () => {
     [
       'reattest_interval = "2m"\non_change = "ban"\npolicy "a" { secure_boot {} }',
       { intervalMs: 120_000, onChange: 'ban' },
+    ],
+    [
+      'reattest_interval = "2m"\nverdict_webhook = "https://example.org/hook"',
+      { intervalMs: 120_000, onChange: 'selectors', webhook: 'https://example.org/hook' },
     ],
     ['', undefined],
     ['reattest_interval = "1ms"', undefined],

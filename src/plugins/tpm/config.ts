@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { bootPolicies, otherwise } from '../../config/boot-policy.ts';
-import { choice, durationMs, flag, optionalText } from '../../config/fields.ts';
+import { choice, durationMs, flag, optionalText, webUrl } from '../../config/fields.ts';
 import { MAX_PCR_INDEX } from '../../tpm/pcr-selection.ts';
 import { SOFTWARE_TPM_MANUFACTURERS } from '../../tpm-trust/software-tpm-manufacturers.ts';
 
@@ -60,12 +60,16 @@ export const tpmServerConfig = z
     // For the server, which reads them beside the attestor.
     reattest_interval: reattestInterval.optional(),
     on_change: choice(['selectors', 'ban', 'warn']).prefault('selectors'),
+    verdict_webhook: webUrl.optional(),
     challenge_timeout: durationMs.prefault('30s'),
     allow_unbound: flag,
     require_key_bound: flag,
   })
   .refine((config) => [config.ca_path, config.virtual_ca_path, config.hash_path].some((path) => path !== undefined), {
     error: 'needs "ca_path", "virtual_ca_path" or "hash_path": without one, no TPM would be trusted',
+  })
+  .refine((config) => config.verdict_webhook === undefined || config.reattest_interval !== undefined, {
+    error: 'has "verdict_webhook", which goes with "reattest_interval"',
   })
   .refine((config) => config.policy.length === 0 || config.policy_path === undefined, {
     error: 'has policies of its own and "policy_path": keep one of them',

@@ -62,7 +62,7 @@ export class OverdueWatch implements AsyncDisposable {
         const reason = `it has shown no evidence for ${Math.round(silenceMs / 1000)} s`;
         const action = onChange === 'ban' ? 'selectors' : onChange;
         await applyVerdict(agent, { isProven: false, reason }, action, undefined, this.#options);
-        await history.record({ agentId, verdict: 'overdue', reason, selectors: [], evidenceSha256: '' });
+        await history.record({ agentId, attestor, verdict: 'overdue', reason, selectors: [], evidenceSha256: '' });
       }
     }
   }

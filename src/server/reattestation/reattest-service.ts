@@ -69,6 +69,7 @@ export function reattestService(options: ReattestServiceOptions): BoundService {
         verdict = await applyVerdict(agent, evidence, settings.onChange, verdict, options);
         await options.history.record({
           agentId: agent.spiffeId,
+          attestor: attestationType,
           verdict,
           ...(evidence.isProven ? { selectors: evidence.selectors } : { selectors: [], reason: evidence.reason }),
           evidenceSha256: digest.finish(),

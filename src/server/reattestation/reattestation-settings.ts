@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { choice, durationMs } from '../../config/fields.ts';
+import { choice, durationMs, webUrl } from '../../config/fields.ts';
 import type { PluginConfig } from '../../config/plugins.ts';
 import { readLoosely } from '../../config/read-setting.ts';
 
@@ -10,6 +10,8 @@ export type OnChange = 'selectors' | 'ban' | 'warn';
 export interface ReattestationSettings {
   readonly intervalMs: number;
   readonly onChange: OnChange;
+  /** Whom to tell of changes of verdict. */
+  readonly webhook?: string | undefined;
 }
 
 const SHORTEST_MS = 100;
@@ -18,11 +20,12 @@ const LONGEST_MS = 86_400_000;
 const settings = z.object({
   reattest_interval: durationMs.refine((ms) => ms >= SHORTEST_MS && ms <= LONGEST_MS).optional(),
   on_change: choice(['selectors', 'ban', 'warn']).prefault('selectors'),
+  verdict_webhook: webUrl.optional(),
 });
 
 /**
- * The attestors whose agents show evidence again and again: `reattest_interval` and `on_change` of their `plugin_data`, which the
- * attestor checks with the rest.
+ * The attestors whose agents show evidence again and again: `reattest_interval`, `on_change` and `verdict_webhook` of their
+ * `plugin_data`, which the attestor checks with the rest.
  *
  * @returns by the attestor's name.
  */
@@ -33,8 +36,9 @@ export function readReattestationSettings(
     plugins.flatMap(({ type, name, data, enabled }) => {
       if (type !== 'NodeAttestor' || !enabled || data === undefined || !('text' in data)) return [];
       const found = settings.safeParse(readLoosely(data.text));
-      const { reattest_interval: intervalMs, on_change: onChange } = found.data ?? {};
-      return intervalMs === undefined || onChange === undefined ? [] : [[name, { intervalMs, onChange }] as const];
+      const { reattest_interval: intervalMs, on_change: onChange, verdict_webhook: webhook } = found.data ?? {};
+      if (intervalMs === undefined || onChange === undefined) return [];
+      return [[name, { intervalMs, onChange, ...(webhook === undefined ? {} : { webhook }) }] as const];
     }),
   );
 }

@@ -3,15 +3,18 @@ import type { Logger } from '../../log/logger.ts';
 import { messageOf } from '../../spiffe/error.ts';
 import type { Selector } from '../../spiffe/selector.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
+import type { VerdictWebhooks } from './verdict-webhooks.ts';
 
 export interface VerdictHistoryOptions {
   readonly verdicts: Pick<VerdictRepository, 'record'>;
+  readonly webhooks: Pick<VerdictWebhooks, 'tell'>;
   readonly log: Logger;
   readonly clock: () => Date;
 }
 
 export interface NewVerdict {
   readonly agentId: SpiffeId;
+  readonly attestor: string;
   readonly verdict: 'attested' | 'held' | 'changed' | 'lost' | 'overdue';
   readonly reason?: string;
   readonly selectors: readonly Selector[];
@@ -40,8 +43,8 @@ export class VerdictHistory {
   }
 
   /** Never fails: what cannot be kept is in the log. */
-  async record({ agentId, verdict, reason = '', selectors, evidenceSha256 }: NewVerdict): Promise<void> {
-    const { verdicts, log, clock } = this.#options;
+  async record({ agentId, attestor, verdict, reason = '', selectors, evidenceSha256 }: NewVerdict): Promise<void> {
+    const { verdicts, webhooks, log, clock } = this.#options;
     const policies = selectors.map(({ value }) => value).filter((value) => /^policy(_version)?:/.test(value));
     const kind: VerdictKind = {
       agentId,
@@ -50,12 +53,12 @@ export class VerdictHistory {
       policies,
     };
     const at = Math.floor(clock().getTime() / 1000);
-    const before = this.#unwritten.get(agentId);
+    const last = this.#unwritten.get(agentId);
     const key = JSON.stringify(kind);
-    const isAlike = before?.kind === key;
-    const { count, firstAt } = isAlike && before.count > 0 ? before : { count: 0, firstAt: at };
-    if (isAlike && performance.now() - before.writtenAtMs < WRITE_MS) {
-      this.#unwritten.set(agentId, { ...before, count: count + 1, firstAt });
+    const isAlike = last?.kind === key;
+    const { count, firstAt } = isAlike && last.count > 0 ? last : { count: 0, firstAt: at };
+    if (isAlike && performance.now() - last.writtenAtMs < WRITE_MS) {
+      this.#unwritten.set(agentId, { ...last, count: count + 1, firstAt });
       return;
     }
     this.#unwritten.delete(agentId);
@@ -63,7 +66,9 @@ export class VerdictHistory {
       this.#unwritten.set(agentId, { kind: key, writtenAtMs: performance.now(), count: 0, firstAt: at });
     }
     try {
-      await verdicts.record({ ...kind, evidenceSha256, count: count + 1, firstAt, lastAt: at });
+      const times = { count: count + 1, firstAt, lastAt: at };
+      const { isChange, before } = await verdicts.record({ ...kind, evidenceSha256, ...times });
+      if (isChange) webhooks.tell({ ...kind, attestor, before, evidenceSha256, at });
     } catch (error) {
       log.warning('a verdict on an agent was not kept', { agent_id: agentId, verdict, error: messageOf(error) });
     }
