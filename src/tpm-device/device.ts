@@ -4,7 +4,12 @@ import { type AkTemplateName, encodeAkTemplate } from '../tpm/ak-templates.ts';
 import { type StrongHash, TPM_ALG, TPM_HASHES } from '../tpm/algorithms.ts';
 import { type EkTemplate, encodeEkTemplate, findEkTemplate } from '../tpm/ek-templates.ts';
 import { STORAGE_KEY_TEMPLATE } from '../tpm/key-templates.ts';
-import { encodePcrSelections, type PcrRequest, type PcrSelection, readPcrSelections } from '../tpm/pcr-selection.ts';
+import {
+  encodePcrSelections,
+  type PcrRequest,
+  type PcrSelection,
+  readKnownPcrSelections,
+} from '../tpm/pcr-selection.ts';
 import { encodePublic, type PublicArea, parsePublic } from '../tpm/public-area.ts';
 import { TpmReader } from '../tpm/tpm-reader.ts';
 import { concat, u16 } from '../tpm/tpm-writer.ts';
@@ -162,7 +167,8 @@ export class TpmDevice implements AsyncDisposable {
 
   /** The PCR banks that are allocated. */
   async readPcrBanks(): Promise<readonly PcrSelection[]> {
-    const banks = readPcrSelections(new TpmReader(await this.#run((tpm) => tpm.readPcrBanks()), 'TPML_PCR_SELECTION'));
+    const bytes = await this.#run((tpm) => tpm.readPcrBanks());
+    const banks = readKnownPcrSelections(new TpmReader(bytes, 'TPML_PCR_SELECTION'));
     return banks.filter(({ indices }) => indices.length > 0);
   }
 

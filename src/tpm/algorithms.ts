@@ -51,9 +51,11 @@ export type TpmCurve = keyof typeof TPM_CURVES;
 const HASH_BY_ID = new Map<number, TpmHash>(entriesOf(TPM_HASHES));
 const CURVE_BY_ID = new Map<number, TpmCurve>(entriesOf(TPM_CURVES));
 
+export const findHashOfId = (id: number): TpmHash | undefined => HASH_BY_ID.get(id);
+
 /** @throws SpiffeError `TPM_DATA_INVALID` for a hash that is not in {@link TPM_HASHES} */
 export function hashOfId(id: number): TpmHash {
-  const hash = HASH_BY_ID.get(id);
+  const hash = findHashOfId(id);
   if (hash === undefined) {
     throw new SpiffeError('TPM_DATA_INVALID', `unknown hash algorithm ${hexId(id)} in a TPM structure`);
   }

@@ -1,5 +1,5 @@
 import { requireCheck } from '../x509/require-check.ts';
-import { hashOfId, type StrongHash, TPM_HASHES, type TpmHash } from './algorithms.ts';
+import { findHashOfId, hashOfId, type StrongHash, TPM_HASHES, type TpmHash } from './algorithms.ts';
 import type { TpmReader } from './tpm-reader.ts';
 import { concat, u8, u16, u32 } from './tpm-writer.ts';
 
@@ -21,18 +21,40 @@ export const MAX_PCR_INDEX = 23;
 const SELECT_BYTES = 3;
 const MAX_BANKS = 16;
 
-/** Reads a TPML_PCR_SELECTION: Part 2, §10.9.7. */
+/**
+ * Reads a TPML_PCR_SELECTION: Part 2, §10.9.7.
+ *
+ * @throws SpiffeError `TPM_DATA_INVALID` for a bank of a hash that is not in TPM_HASHES
+ */
 export function readPcrSelections(reader: TpmReader): readonly PcrSelection[] {
+  return readSelections(reader).map(({ hash, indices }) => ({ bank: hashOfId(hash), indices }));
+}
+
+/** Those whose hash is known: a TPM may have banks of hashes that came later, such as SHA-3. */
+export function readKnownPcrSelections(reader: TpmReader): readonly PcrSelection[] {
+  return readSelections(reader).flatMap(({ hash, indices }) => {
+    const bank = findHashOfId(hash);
+    return bank === undefined ? [] : [{ bank, indices }];
+  });
+}
+
+interface Selection {
+  /** TPM_ALG_ID. */
+  readonly hash: number;
+  readonly indices: readonly number[];
+}
+
+function readSelections(reader: TpmReader): readonly Selection[] {
   const count = reader.u32();
   requireCheck('C19', count <= MAX_BANKS, `the quote selects from ${count} PCR banks, at most ${MAX_BANKS} are read`);
-  const selections = Array.from({ length: count }, () => readPcrSelection(reader));
-  const banks = new Set(selections.map((selection) => selection.bank));
-  requireCheck('C19', banks.size === count, 'the quote selects from one PCR bank twice');
+  const selections = Array.from({ length: count }, () => readSelection(reader));
+  const hashes = new Set(selections.map(({ hash }) => hash));
+  requireCheck('C19', hashes.size === count, 'the quote selects from one PCR bank twice');
   return selections;
 }
 
-function readPcrSelection(reader: TpmReader): PcrSelection {
-  const bank = hashOfId(reader.u16());
+function readSelection(reader: TpmReader): Selection {
+  const hash = reader.u16();
   const size = reader.u8();
   requireCheck(
     'C19',
@@ -43,7 +65,7 @@ function readPcrSelection(reader: TpmReader): PcrSelection {
   const indices = Array.from({ length: size * 8 }, (_, index) => index).filter(
     (index) => ((bits[index >> 3] ?? 0) & (1 << (index & 7))) !== 0,
   );
-  return { bank, indices };
+  return { hash, indices };
 }
 
 /** TPML_PCR_SELECTION with three bytes of bits for each bank. */

@@ -69,6 +69,7 @@ describe.each(EKS)('a TPM with the endorsement key %s', (ek) => {
     const [record] = (await agentRecords(byCa)).filter((found) => found.agentId === agentId);
     const { stdout } = await run('sh', ['-c', FINGERPRINTS, 'sh', tpm.caPath]);
     const firmware = [...(await tpm.tools('tpm2_getcap', 'properties-fixed')).matchAll(FIRMWARE_VERSION)];
+    const [, resets] = /reset_count: (\d+)/.exec(await tpm.tools('tpm2_readclock')) ?? [];
     expect(record?.selectors.toSorted()).toEqual(
       [
         `tpm:pub_hash:${hashes.get(ek)}`,
@@ -81,6 +82,7 @@ describe.each(EKS)('a TPM with the endorsement key %s', (ek) => {
           .split('\n')
           .map((fingerprint) => `tpm:ca:fingerprint:${fingerprint}`),
         'tpm:csr:bound',
+        `tpm:reset_count:${resets}`,
       ].toSorted(),
     );
     expect(record?.canReattest).toBe(true);
