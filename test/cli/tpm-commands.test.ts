@@ -300,6 +300,13 @@ describe('tpm policy', () => {
       { policy: 'shim', broken: [{ rule: 'P2' }, { rule: 'P9', event: { number: 38, pcr: 8 } }, {}] },
     ]);
     expect(await cli('policy', 'diff', draft, evidence)).toMatchObject({ code: 0, stdout: 'shim: holds\n' });
+    const ofMaker = other('maker.json', (text) =>
+      text.replace('"name": "shim"', '"name": "shim", "ek_manufacturers": ["id:00001014"]'),
+    );
+    const unknown = await cli('policy', 'diff', ofMaker, evidence);
+    expect(unknown).toMatchObject({ code: 1, stdout: expect.stringMatching(/^ {2}P16: .*\n.*\n {4}\+ not known/m) });
+    const known = await cli('policy', 'diff', ofMaker, evidence, '-virtualCaPath', tpm.caPath);
+    expect(known).toMatchObject({ code: 0, stdout: 'shim: holds\n' });
   });
 
   test('is signed with a key of its own or of OpenSSL, and opened with the public key alone', SLOW, async () => {

@@ -1,6 +1,7 @@
 import { SpiffeError } from '../../../spiffe/error.ts';
 import { explain, type PolicyRefusal } from '../../../tpm/policy/judge.ts';
 import { defineCommand } from '../../command.ts';
+import { ekTrustFlags, readEkTrustFlags } from '../../ek-trust-flags.ts';
 import { bankOf, evidenceFlags } from '../../evidence-flags.ts';
 import { ExitCode } from '../../exit-code.ts';
 import { text } from '../../flag-kinds.ts';
@@ -16,10 +17,15 @@ export const tpmPolicyDiff = defineCommand({
     name: text('One policy of the file; all by default', 'NAME'),
     policyKey: policyKeyFlag,
     ...evidenceFlags,
+    ...ekTrustFlags,
   },
   operands: 'POLICY EVIDENCE',
   flagsFollow: true,
-  run: async ({ output, name, policyKey, bank, allowPaddedSha1 }, terminal, [policyPath, path, ...more]) => {
+  run: async (
+    { output, name, policyKey, bank, allowPaddedSha1, ...trustFlags },
+    terminal,
+    [policyPath, path, ...more],
+  ) => {
     if (policyPath === undefined || path === undefined || more.length > 0) {
       throw new SpiffeError('ARGUMENT_INVALID', 'give a file of policies, then one of evidence');
     }
@@ -32,8 +38,9 @@ export const tpmPolicyDiff = defineCommand({
         `-name: there is no policy ${JSON.stringify(name)}, there are ${names}`,
       );
     }
-    const facts = await readMachineFacts(path, { bank: bankOf(bank), allowPaddedSha1 });
-    const found = chosen.map((policy) => ({ name: policy.name, broken: explain(policy, facts) }));
+    const trust = await readEkTrustFlags(trustFlags);
+    const { boot, ...machine } = await readMachineFacts(path, { bank: bankOf(bank), allowPaddedSha1 }, trust);
+    const found = chosen.map((policy) => ({ name: policy.name, broken: explain(policy, boot, machine) }));
     if (output === 'json') {
       const json = found.map(({ name: policy, broken }) => ({ policy, broken: broken.map(toRefusalJson) }));
       terminal.print(`${JSON.stringify(json)}\n`);

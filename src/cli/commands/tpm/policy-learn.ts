@@ -31,7 +31,7 @@ export const tpmPolicyLearn = defineCommand({
     const indices = pcrs.map(readIndex);
     const machines = [];
     for (const path of paths) {
-      machines.push(await readMachineFacts(path, { bank: bankOf(bank), allowPaddedSha1 }));
+      machines.push((await readMachineFacts(path, { bank: bankOf(bank), allowPaddedSha1 })).boot);
     }
     if (new Set(machines.map((facts) => facts.bank)).size > 1) {
       throw new SpiffeError('ARGUMENT_INVALID', 'the machines were quoted in several banks: name one with -bank');
