@@ -64,6 +64,7 @@ export const SECTIONS: readonly Section[] = [
       },
       server('agent', 'purge', '-expiredFor', '1h'),
       server('agent', 'attempts'),
+      server('agent', 'history', '-spiffeID', `${AGENT}/first`),
     ],
   },
   {
