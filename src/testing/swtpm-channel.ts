@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import { messageOf, SpiffeError } from '../spiffe/error.ts';
 import { concat, u8, u32 } from '../tpm/tpm-writer.ts';
 
@@ -10,6 +11,8 @@ const RESULT_BYTES = 4;
 /** Tag, size and response code: TPM 2.0 Library, Part 1, §16.9. */
 const RESPONSE_HEADER_BYTES = 10;
 const ANSWER_MS = 30_000;
+const LISTEN_MS = 5_000;
+const POLL_MS = 10;
 
 /** What a platform does to its TPM: it resets it, says who speaks, and sends commands as bytes. */
 export class SwtpmChannel implements AsyncDisposable {
@@ -62,16 +65,24 @@ export class SwtpmChannel implements AsyncDisposable {
   }
 }
 
+/** The socket is there a moment before swtpm listens at it. */
 async function connect(path: string): Promise<Socket> {
-  const socket = createConnection({ path });
-  try {
-    await once(socket, 'connect', { signal: AbortSignal.timeout(ANSWER_MS) });
-  } catch (cause) {
-    socket.destroy();
-    throw new SpiffeError('TPM_UNAVAILABLE', `no swtpm answers at ${path}: ${messageOf(cause)}`, { cause });
+  const deadline = performance.now() + LISTEN_MS;
+  for (;;) {
+    const socket = createConnection({ path });
+    try {
+      await once(socket, 'connect', { signal: AbortSignal.timeout(ANSWER_MS) });
+      socket.on('error', () => {}); // whoever waits for an answer hears of the end
+      return socket;
+    } catch (cause) {
+      socket.destroy();
+      const mayListenYet = cause instanceof Error && 'code' in cause && cause.code === 'ECONNREFUSED';
+      if (!mayListenYet || performance.now() > deadline) {
+        throw new SpiffeError('TPM_UNAVAILABLE', `no swtpm answers at ${path}: ${messageOf(cause)}`, { cause });
+      }
+      await wait(POLL_MS);
+    }
   }
-  socket.on('error', () => {}); // whoever waits for an answer hears of the end
-  return socket;
 }
 
 /** @param neededBytes of the answer, as far as what was received tells */
