@@ -67,11 +67,13 @@ export class VerdictRepository {
       const number = (newest?.number ?? 0) + 1;
       const row = { ...kind, ...last, number, count: times.count, first_at: times.firstAt };
       await db.insertInto('agent_verdict').values(row).execute();
-      await db
-        .deleteFrom('agent_verdict')
-        .where('agent_id', '=', agentId)
-        .where('number', '<=', number - MAX_VERDICTS)
-        .execute();
+      if (number > MAX_VERDICTS) {
+        await db
+          .deleteFrom('agent_verdict')
+          .where('agent_id', '=', agentId)
+          .where('number', '<=', number - MAX_VERDICTS)
+          .execute();
+      }
       const before = newest && { verdict: newest.verdict, policies: toPolicies(newest.policies) };
       return { isChange: true, before };
     });

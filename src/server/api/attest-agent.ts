@@ -64,8 +64,10 @@ export async function* attestAgent(
     const svid = toApiX509Svid(await admitAgent(node, data.type, csrPublicKey, options), node.spiffeId);
     options.attempts.record({ ...attempt, address, attested: true, reason: '' });
     const { spiffeId: agentId, selectors } = node;
-    const evidenceSha256 = digest.finish();
-    await options.history.record({ agentId, attestor: data.type, verdict: 'attested', selectors, evidenceSha256 });
+    if (node.canReattest) {
+      const evidenceSha256 = digest.finish();
+      await options.history.record({ agentId, attestor: data.type, verdict: 'attested', selectors, evidenceSha256 });
+    }
     yield { step: { $case: 'result', value: { svid, reattestable: node.canReattest } } };
   } catch (error) {
     const cause: unknown = incoming.signal.aborted ? incoming.signal.reason : error;
