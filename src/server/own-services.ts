@@ -9,13 +9,24 @@ import type { CachedEntry } from './cached-entry.ts';
 import { explainService } from './explain/explain-service.ts';
 import { historyService } from './reattestation/history-service.ts';
 import { reattestService } from './reattestation/reattest-service.ts';
-import { readReattestationSettings } from './reattestation/reattestation-settings.ts';
 import type { ServerServicesOptions } from './services.ts';
 import { watchService } from './watch/watch-service.ts';
 
 /** What agents and administrators of ours can ask, and SPIRE's server does not answer. */
 export function ownServices(
-  { config, datastore, entries, watch, attempts, attestors, metrics, history, clock, log }: ServerServicesOptions,
+  {
+    config,
+    datastore,
+    entries,
+    watch,
+    attempts,
+    attestors,
+    metrics,
+    history,
+    reattestation,
+    clock,
+    log,
+  }: ServerServicesOptions,
   callingAgent: (context: CallContext) => AttestedAgent,
   authorizedEntry: (context: CallContext) => (id: string) => CachedEntry | undefined,
   access: (context: CallContext) => Access,
@@ -37,7 +48,7 @@ export function ownServices(
     reattestService({
       agents,
       attestors,
-      settings: readReattestationSettings(config.plugins),
+      settings: reattestation,
       agentIdAsSelector: config.experimental.agentSpiffeIdAsSelector,
       callingAgent,
       history,

@@ -186,6 +186,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     watch,
     metrics,
     history,
+    reattestation,
     attempts: stack.use(new AttemptLog({ attempts: datastore.attempts, leads: () => datastore.leads, log, clock })),
     clock,
     log,

@@ -39,7 +39,8 @@ export class VerdictWebhooks implements AsyncDisposable {
 
   tell(news: VerdictNews): void {
     if (this.#ending.signal.aborted || !this.#options.urls.has(news.attestor) || !isWorthTelling(news)) return;
-    if (this.#waiting.length === MAX_WAITING) this.#giveUp(this.#waiting.shift(), 'too many wait before it');
+    const oldest = this.#waiting.length === MAX_WAITING ? this.#waiting.shift() : undefined;
+    if (oldest !== undefined) this.#giveUp(oldest, 'too many wait behind it');
     this.#waiting.push(news);
     this.#sending ??= this.#sendAll().finally(() => {
       this.#sending = undefined;
@@ -76,9 +77,7 @@ export class VerdictWebhooks implements AsyncDisposable {
   }
 
   /** The URL may hold a secret, and is not logged. */
-  #giveUp(news: VerdictNews | undefined, reason: string): void {
-    if (news === undefined) return;
-    const { agentId, attestor, verdict } = news;
+  #giveUp({ agentId, attestor, verdict }: VerdictNews, reason: string): void {
     this.#options.log.error('a change of verdict could not be told to "verdict_webhook"', {
       agent_id: agentId,
       attestor,

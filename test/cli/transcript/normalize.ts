@@ -21,7 +21,6 @@ export class Normalizer {
       .replace(/(Uptime *: +)[\dhms.]+/g, '$12m0s')
       .replace(/(Memory +: )[\d.]+ [kMG]?B/g, '$164.0 MB')
       .replace(/(Sandbox +: ).*/g, '$1…')
-      .replace(/(Evidence +: sha256:)[0-9a-f]{64}/g, '$1…')
       .replace(/"kid": "[\w-]+"/g, '"kid": "…"')
       .replace(/\b\d{24,}\b/g, 'SERIAL')
       .replace(/\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? \+0000 UTC/g, '2026-01-01 00:00:00 +0000 UTC')
