@@ -1,9 +1,8 @@
 import { requireCheck } from '../x509/require-check.ts';
+import { requireSignedByAk, requireUnderEk } from './ak-statement.ts';
 import { type CertifyAttest, parseCertifyAttest } from './attest.ts';
 import type { AttestationKey } from './attestation-key.ts';
 import type { EndorsementKey } from './endorsement-key.ts';
-import { qualifiedNameOfAk } from './names.ts';
-import { isSignatureBy, parseSignature } from './signature.ts';
 
 /** What TPM2_Certify gives. */
 export interface CertificationEvidence {
@@ -36,17 +35,7 @@ export function verifyCertification(
   evidence: CertificationEvidence,
   { ak, name, binding }: CertificationExpectation,
 ): CertifyAttest {
-  const signature = parseSignature(evidence.signature);
-  requireCheck(
-    'C18',
-    signature.scheme === ak.scheme && signature.hash === ak.hash,
-    `the certification is signed with ${signature.scheme} and ${signature.hash}, the attestation key has ${ak.scheme} and ${ak.hash}`,
-  );
-  requireCheck(
-    'C18',
-    isSignatureBy(ak.publicKey, signature, evidence.attest),
-    'the certification was not signed by the attestation key, or was changed afterwards',
-  );
+  requireSignedByAk('certification', evidence.attest, evidence.signature, ak);
   const certification = parseCertifyAttest(evidence.attest);
   requireCheck(
     'B13',
@@ -54,11 +43,7 @@ export function verifyCertification(
     'the attestation key certified another key than the one whose public area was sent',
   );
   if (binding === undefined) return certification;
-  requireCheck(
-    'B17',
-    areEqual(certification.qualifiedSigner, qualifiedNameOfAk(binding.ek.publicArea, ak.publicArea)),
-    'the attestation key that signed the certification does not lie under this endorsement key',
-  );
+  requireUnderEk('certification', certification.qualifiedSigner, ak, binding.ek);
   requireCheck(
     'C20',
     areEqual(certification.extraData, binding.qualifyingData),

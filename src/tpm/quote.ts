@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
 import { requireCheck } from '../x509/require-check.ts';
+import { requireSignedByAk, requireUnderEk } from './ak-statement.ts';
 import { TPM_HASHES } from './algorithms.ts';
 import { type ClockInfo, parseQuoteAttest } from './attest.ts';
 import type { AttestationKey } from './attestation-key.ts';
 import type { EndorsementKey } from './endorsement-key.ts';
-import { qualifiedNameOfAk } from './names.ts';
 import type { PcrRequest, PcrSelection } from './pcr-selection.ts';
-import { isSignatureBy, parseSignature } from './signature.ts';
 
 export interface QuoteEvidence {
   /** TPMS_ATTEST, the bytes that were signed. */
@@ -48,23 +47,9 @@ const LAST_FIRMWARE_PCR = 7;
  */
 export function verifyQuote(evidence: QuoteEvidence, expected: QuoteExpectation): VerifiedQuote {
   const { ek, ak, pcrs } = expected;
-  const signature = parseSignature(evidence.signature);
-  requireCheck(
-    'C18',
-    signature.scheme === ak.scheme && signature.hash === ak.hash,
-    `the quote is signed with ${signature.scheme} and ${signature.hash}, the attestation key has ${ak.scheme} and ${ak.hash}`,
-  );
-  requireCheck(
-    'C18',
-    isSignatureBy(ak.publicKey, signature, evidence.quote),
-    'the quote was not signed by the attestation key, or was changed afterwards',
-  );
+  requireSignedByAk('quote', evidence.quote, evidence.signature, ak);
   const quote = parseQuoteAttest(evidence.quote);
-  requireCheck(
-    'B17',
-    areEqual(quote.qualifiedSigner, qualifiedNameOfAk(ek.publicArea, ak.publicArea)),
-    'the attestation key that signed the quote does not lie under this endorsement key',
-  );
+  requireUnderEk('quote', quote.qualifiedSigner, ak, ek);
   requireCheck(
     'C20',
     areEqual(quote.extraData, expected.qualifyingData),
