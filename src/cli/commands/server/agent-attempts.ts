@@ -1,9 +1,9 @@
 import { type Attempt, AttemptsDefinition } from '../../../gen/assayer/server/attempts/v1/attempts.ts';
 import { adminCommand } from '../../admin-channel.ts';
 import { text, toggle, wholeNumber } from '../../flag-kinds.ts';
-import { formatCount, formatField, formatTime } from '../../output.ts';
+import { formatRows, occasionRows } from '../../occasions.ts';
+import { formatCount } from '../../output.ts';
 
-const WIDTH = 18;
 const MAX_LIMIT = 1000;
 
 export const agentAttempts = adminCommand({
@@ -25,19 +25,12 @@ export const agentAttempts = adminCommand({
   },
 });
 
-function formatAttempt({ lastAt, firstAt, count, attestationType, address, agentId, reason }: Attempt): string {
-  const rows: readonly (readonly [name: string, value: unknown])[] = [
-    ['Last time', formatTime(lastAt)],
-    ...(count > 1n
-      ? ([
-          ['First time', formatTime(firstAt)],
-          ['Times', count],
-        ] as const)
-      : []),
+function formatAttempt({ attestationType, address, agentId, reason, ...occasions }: Attempt): string {
+  return formatRows([
+    ...occasionRows(occasions),
     ['Attestation type', attestationType],
     ['Address', address],
     ...(agentId === '' ? [] : [['SPIFFE ID', agentId] as const]),
     ...(reason === '' ? [] : [['Reason', reason] as const]),
-  ];
-  return `${rows.map(([name, value]) => formatField(name, value, WIDTH)).join('')}\n`;
+  ]);
 }

@@ -1,9 +1,9 @@
 import { HistoryDefinition, type RecordedVerdict } from '../../../gen/assayer/server/reattest/v1/reattest.ts';
 import { adminCommand } from '../../admin-channel.ts';
 import { text, wholeNumber } from '../../flag-kinds.ts';
-import { formatCount, formatField, formatTime } from '../../output.ts';
+import { formatRows, occasionRows } from '../../occasions.ts';
+import { formatCount } from '../../output.ts';
 
-const WIDTH = 18;
 const MAX_LIMIT = 100;
 
 export const agentHistory = adminCommand({
@@ -23,19 +23,12 @@ export const agentHistory = adminCommand({
   },
 });
 
-function formatVerdict({ verdict, lastAt, firstAt, count, policies, reason, evidenceSha256 }: RecordedVerdict): string {
-  const rows: readonly (readonly [name: string, value: unknown])[] = [
+function formatVerdict({ verdict, policies, reason, evidenceSha256, ...occasions }: RecordedVerdict): string {
+  return formatRows([
     ['Verdict', verdict],
-    ['Last time', formatTime(lastAt)],
-    ...(count > 1n
-      ? ([
-          ['First time', formatTime(firstAt)],
-          ['Times', count],
-        ] as const)
-      : []),
+    ...occasionRows(occasions),
     ...policies.map((policy) => ['Policy', policy] as const),
     ...(reason === '' ? [] : [['Reason', reason] as const]),
     ...(evidenceSha256 === '' ? [] : [['Evidence', `sha256:${evidenceSha256}`] as const]),
-  ];
-  return `${rows.map(([name, value]) => formatField(name, value, WIDTH)).join('')}\n`;
+  ]);
 }
