@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { SpiffeError } from '../spiffe/error.ts';
-import { choice, duration, requiredText, wholeNumber } from './fields.ts';
+import { choice, duration, requiredText, tpmManufacturer, wholeNumber } from './fields.ts';
 import { readConfigValue } from './read-config.ts';
 
 /** So that no policy takes longer to judge than the evidence to read. */
@@ -95,10 +95,7 @@ export const bootPolicyConfig = z
     kernel_cmdline: patterns.optional(),
     ima: ima.optional(),
     max_boot_age: duration.optional(),
-    ek_manufacturers: listOf(
-      z.string().regex(/^id:[0-9a-f]{8}$/i, { error: 'must be "id:" and 8 hex digits, such as "id:494E5443"' }),
-      MAX_DIGESTS,
-    ).optional(),
+    ek_manufacturers: listOf(tpmManufacturer('id:494E5443'), MAX_DIGESTS).optional(),
   })
   .refine((policy) => Object.keys(policy).length > 1, {
     error: 'has no rule: every machine would meet it',

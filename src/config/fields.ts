@@ -64,6 +64,11 @@ function isWebUrl(text: string): boolean {
   return /^https?:$/.test(protocol) && username === '' && password === '';
 }
 
+/** As certificates of endorsement keys name who made a TPM: TCG Vendor ID Registry. */
+export function tpmManufacturer(example: string) {
+  return z.string().regex(/^id:[0-9a-f]{8}$/i, { error: `must be "id:" and 8 hex digits, such as "${example}"` });
+}
+
 export const wholeNumber = z.int().min(0, { error: 'must not be negative' });
 
 /** One of `values`, in upper or lower case. */

@@ -1,6 +1,16 @@
 export { z } from 'zod';
 export type { SignatureHash } from '../addon/raw-signature.ts';
-export { choice, durationMs, flag, optionalPort, optionalText, orUnset, refused, webUrl } from '../config/fields.ts';
+export {
+  choice,
+  durationMs,
+  flag,
+  optionalPort,
+  optionalText,
+  orUnset,
+  refused,
+  tpmManufacturer,
+  webUrl,
+} from '../config/fields.ts';
 export { findFileState } from '../files/file-state.ts';
 export { readCapped } from '../files/read-capped.ts';
 export { writeFileAtomically } from '../files/write-file-atomically.ts';

@@ -4,8 +4,8 @@ import type { AuthorizedEntry } from '../../src/agent/server-api/authorized-entr
 import type { WorkloadView } from '../../src/agent/workloads/workload-cache.ts';
 import { Secret } from '../../src/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
 import { type Bundle, emptyBundle } from '../../src/spiffe/bundle.ts';
-import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
+import { entryAtAgent } from './entry-at-agent.ts';
 
 const sds = {
   defaultSvidName: 'default',
@@ -72,20 +72,7 @@ test('no name is every bundle and every SPIFFE ID, once', () => {
 });
 
 function entry(path: string): AuthorizedEntry {
-  return {
-    id: path,
-    spiffeId: parseSpiffeId(`spiffe://example.org${path}`),
-    selectors: [],
-    federatesWith: [],
-    expiresAt: 0,
-    storeSvid: false,
-    admin: false,
-    downstream: false,
-    hint: '',
-    revisionNumber: 0,
-    createdAt: 0,
-    disableX509SvidPrefetch: false,
-  };
+  return entryAtAgent(path, path);
 }
 
 /** Its certificate is nothing but the path: what is in it does not matter here. */

@@ -12,29 +12,15 @@ import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
 import { isTrustedX509Svid } from '../../src/spiffe/trusted-svid.ts';
 import { TestAuthority } from '../../src/testing/test-authority.ts';
 import { eventually } from '../harness/eventually.ts';
+import { entryAtAgent } from './entry-at-agent.ts';
 
 const NOW = new Date('2026-06-01T12:00:00Z');
 const later = (minutes: number) => new Date(NOW.getTime() + minutes * 60_000);
 const trustDomain = parseTrustDomain('example.org');
 const ownBundle = emptyBundle(trustDomain);
 
-function entryOf(id: string, more: Partial<AuthorizedEntry> = {}): AuthorizedEntry {
-  return {
-    id,
-    spiffeId: parseSpiffeId(`spiffe://example.org/${id}`),
-    selectors: [parseSelector('unix:uid:1')],
-    federatesWith: [],
-    expiresAt: 0,
-    storeSvid: false,
-    admin: false,
-    downstream: false,
-    hint: '',
-    revisionNumber: 0,
-    createdAt: 1,
-    disableX509SvidPrefetch: false,
-    ...more,
-  };
-}
+const entryOf = (id: string, more: Partial<AuthorizedEntry> = {}) =>
+  entryAtAgent(id, `/${id}`, { selectors: [parseSelector('unix:uid:1')], createdAt: 1, ...more });
 
 function svidOf(
   { id, spiffeId, revisionNumber, createdAt }: AuthorizedEntry,

@@ -1,9 +1,9 @@
 import { copyFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { tpmAgentConfig } from '../../src/plugins/tpm/agent-config.ts';
-import { attestTpm, type TpmAgentAttributes } from '../../src/plugins/tpm/attest.ts';
+import { attestTpm, type TpmAgentAttributes, type TpmAttestorState } from '../../src/plugins/tpm/attest.ts';
 import { decodeChallenge } from '../../src/plugins/tpm/codec.ts';
-import { tpmServerConfig } from '../../src/plugins/tpm/config.ts';
+import { type TpmServerConfig, tpmServerConfig } from '../../src/plugins/tpm/config.ts';
 import { EkMemory } from '../../src/plugins/tpm/ek-memory.ts';
 import { encodeLogRequest } from '../../src/plugins/tpm/log-codec.ts';
 import { MeasuredLog } from '../../src/plugins/tpm/measured-log.ts';
@@ -37,19 +37,18 @@ beforeAll(async () => {
 });
 afterAll(() => resources.disposeAsync());
 
+async function stateOf(config: TpmServerConfig): Promise<TpmAttestorState> {
+  const trust = await readEkTrustStore(config);
+  return { config, trust, memory: new EkMemory(), policies: NO_POLICIES, slots: new Slots(1) };
+}
+
 /** Both halves over a real TPM, without a host between them. */
 async function attest(
   serverConfig: Readonly<Record<string, unknown>>,
   agentConfig: Readonly<Record<string, unknown>> = {},
 ): Promise<TpmAgentAttributes> {
   const config = tpmServerConfig.parse({ ca_path: tpm.caPath, ...serverConfig });
-  const state = {
-    config,
-    trust: await readEkTrustStore(config),
-    memory: new EkMemory(),
-    policies: NO_POLICIES,
-    slots: new Slots(1),
-  };
+  const state = await stateOf(config);
   const paths = { event_log_path: eventLog, ima_log_path: imaLog, command_line_path: '/proc/cmdline' };
   const agent = aidTpmAttestation(tpmAgentConfig.parse({ tcti: tpm.tcti, ...paths, ...agentConfig }), KEY);
   try {
@@ -100,13 +99,7 @@ test('the TPM is free for others while the logs are sent, and nothing is sent th
   timeout: 60_000,
 }, async () => {
   const config = tpmServerConfig.parse({ ca_path: tpm.caPath, event_log: true });
-  const state = {
-    config,
-    trust: await readEkTrustStore(config),
-    memory: new EkMemory(),
-    policies: NO_POLICIES,
-    slots: new Slots(1),
-  };
+  const state = await stateOf(config);
   const agent = aidTpmAttestation(tpmAgentConfig.parse({ tcti: tpm.tcti, event_log_path: eventLog }), KEY);
   const payload = await agent.next();
   const context = { trustDomain: TRUST_DOMAIN, csrPublicKey: KEY, now: () => new Date() };

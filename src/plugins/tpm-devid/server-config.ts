@@ -1,4 +1,4 @@
-import { durationMs, flag, optionalText, z } from '../../plugin-sdk/index.ts';
+import { durationMs, flag, optionalText, tpmManufacturer, z } from '../../plugin-sdk/index.ts';
 import { SOFTWARE_TPM_MANUFACTURERS } from '../../tpm-trust/software-tpm-manufacturers.ts';
 
 const path = z.string({ error: 'must be the path of PEM certificates' }).min(1, {
@@ -11,9 +11,7 @@ export const devidServerConfig = z.strictObject({
   endorsement_ca_path: path,
   revoked_path: optionalText,
   crl_path: optionalText,
-  virtual_manufacturers: z
-    .array(z.string().regex(/^id:[0-9a-f]{8}$/i, { error: 'must be "id:" and 8 hex digits, such as "id:474F4F47"' }))
-    .default([...SOFTWARE_TPM_MANUFACTURERS]),
+  virtual_manufacturers: z.array(tpmManufacturer('id:474F4F47')).default([...SOFTWARE_TPM_MANUFACTURERS]),
   tolerate_missing_eku: flag,
   require_csr_binding: flag,
   challenge_timeout: durationMs.prefault('30s'),

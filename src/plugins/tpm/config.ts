@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { bootPolicies, otherwise } from '../../config/boot-policy.ts';
-import { choice, durationMs, flag, optionalText, webUrl } from '../../config/fields.ts';
+import { choice, durationMs, flag, optionalText, tpmManufacturer, webUrl } from '../../config/fields.ts';
 import { MAX_PCR_INDEX } from '../../tpm/pcr-selection.ts';
 import { SOFTWARE_TPM_MANUFACTURERS } from '../../tpm-trust/software-tpm-manufacturers.ts';
 
@@ -39,9 +39,7 @@ export const tpmServerConfig = z
     hash_path: optionalText,
     revoked_path: optionalText,
     crl_path: optionalText,
-    virtual_manufacturers: z
-      .array(z.string().regex(/^id:[0-9a-f]{8}$/i, { error: 'must be "id:" and 8 hex digits, such as "id:474F4F47"' }))
-      .default([...SOFTWARE_TPM_MANUFACTURERS]),
+    virtual_manufacturers: z.array(tpmManufacturer('id:474F4F47')).default([...SOFTWARE_TPM_MANUFACTURERS]),
     tolerate_missing_eku: flag,
     pcr_bank: choice(['sha256', 'sha384', 'sha512']).prefault('sha256'),
     pcrs: z

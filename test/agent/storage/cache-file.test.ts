@@ -12,6 +12,7 @@ import { parseSpiffeId } from '../../../src/spiffe/spiffe-id.ts';
 import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts';
 import { signerOfKeyObject } from '../../../src/x509/signer.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../../harness/temporary-folder.ts';
+import { entryAtAgent } from '../entry-at-agent.ts';
 
 const AGENT = parseSpiffeId('spiffe://example.org/spire/agent/one');
 const trustDomain = parseTrustDomain('example.org');
@@ -35,21 +36,13 @@ function newKeyManager(): KeyManager {
 }
 const keyManager = newKeyManager();
 
-const entryOf = (id: string, more: Partial<AuthorizedEntry> = {}): AuthorizedEntry => ({
-  id,
-  spiffeId: parseSpiffeId(`spiffe://example.org/${id}`),
-  selectors: [parseSelector('unix:uid:1')],
-  federatesWith: [trustDomain],
-  expiresAt: 0,
-  storeSvid: false,
-  admin: false,
-  downstream: false,
-  hint: '',
-  revisionNumber: 0,
-  createdAt: 1,
-  disableX509SvidPrefetch: false,
-  ...more,
-});
+const entryOf = (id: string, more: Partial<AuthorizedEntry> = {}) =>
+  entryAtAgent(id, `/${id}`, {
+    selectors: [parseSelector('unix:uid:1')],
+    federatesWith: [trustDomain],
+    createdAt: 1,
+    ...more,
+  });
 
 function contentOf(entries: readonly AuthorizedEntry[], serial = 1): CacheContent {
   const svids = entries.map(({ id, spiffeId, revisionNumber, createdAt }) => ({

@@ -9,6 +9,7 @@ import { parseSelector } from '../../../src/spiffe/selector.ts';
 import { parseSpiffeId } from '../../../src/spiffe/spiffe-id.ts';
 import { Status } from '../../../src/spiffe/status.ts';
 import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts';
+import { entryAtAgent } from '../entry-at-agent.ts';
 
 // Every code of docs/agent/why.md that needs no server to come about, with the sentence that mends it.
 
@@ -23,12 +24,7 @@ const SELECTORS = ['unix:uid:1000', 'unix:user:ada', 'k8s:ns:shop'].map(parseSel
 const entryFor = (
   selectors: readonly string[],
   more: { spiffeId?: typeof WEB; expiresAt?: number; storeSvid?: boolean } = {},
-) => ({
-  ...{ id: 'e1', spiffeId: WEB, selectors: selectors.map(parseSelector), federatesWith: [], expiresAt: 0 },
-  ...{ storeSvid: false, admin: false, downstream: false, hint: '', revisionNumber: 0, createdAt: 0 },
-  disableX509SvidPrefetch: false,
-  ...more,
-});
+) => entryAtAgent('e1', '/web', { selectors: selectors.map(parseSelector), ...more });
 
 const known = (entry: ReturnType<typeof entryFor>, more: Partial<EntryFacts> = {}): readonly EntryFacts[] =>
   compareEntries([entry], SELECTORS, NOW.getTime() / 1000).map((compared) => ({

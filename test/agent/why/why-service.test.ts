@@ -18,28 +18,15 @@ import { parseSpiffeId } from '../../../src/spiffe/spiffe-id.ts';
 import { Status } from '../../../src/spiffe/status.ts';
 import { parseTrustDomain } from '../../../src/spiffe/trust-domain.ts';
 import { createTemporaryFolder } from '../../harness/temporary-folder.ts';
+import { entryAtAgent } from '../entry-at-agent.ts';
 
 // Who may ask about whom: root and the agent's user about every process, everybody else about their own.
 
 const NOBODY = 65_534;
 const log = new Logger(() => {});
 
-function entry(id: string, path: string, ...selectors: readonly string[]) {
-  return {
-    id,
-    spiffeId: parseSpiffeId(`spiffe://example.org${path}`),
-    selectors: selectors.map(parseSelector),
-    federatesWith: [],
-    expiresAt: 0,
-    storeSvid: false,
-    admin: false,
-    downstream: false,
-    hint: '',
-    revisionNumber: 0,
-    createdAt: 0,
-    disableX509SvidPrefetch: false,
-  };
-}
+const entry = (id: string, path: string, ...selectors: readonly string[]) =>
+  entryAtAgent(id, path, { selectors: selectors.map(parseSelector) });
 
 function factsOf({ pid, uid, gid }: Pick<UnixPeer, 'pid' | 'uid' | 'gid'>): WorkloadFacts {
   const selectors = ['unix:uid:1', 'docker:env:TOKEN=hidden'].map(parseSelector);
