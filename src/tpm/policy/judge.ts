@@ -75,8 +75,11 @@ export function explain(policy: BootPolicy, facts: BootFacts, context: JudgeCont
 
 function* brokenRules(policy: BootPolicy, rules: readonly (() => void)[]): Generator<PolicyRefusal, void> {
   for (const requireRules of rules) {
-    const refusal = refusalOf(policy, requireRules);
-    if (refusal !== undefined) yield refusal;
+    try {
+      requireRules();
+    } catch (error) {
+      yield toRefusal(policy, error);
+    }
   }
 }
 
@@ -89,24 +92,17 @@ export function nextImaCheckpoint({ ima }: BootFacts, { imaAllowedBy }: Verdict)
 
 function* judgeIma(policy: BootPolicy, facts: BootFacts): Generator<void, PolicyRefusal | undefined> {
   if (policy.ima === undefined) return undefined;
-  const slices = requireIma(policy, policy.ima, facts);
-  for (;;) {
-    let isDone: boolean | undefined = false;
-    const refusal = refusalOf(policy, () => {
-      isDone = slices.next().done;
-    });
-    if (refusal !== undefined || isDone) return refusal;
-    yield;
+  try {
+    yield* requireIma(policy, policy.ima, facts);
+    return undefined;
+  } catch (error) {
+    return toRefusal(policy, error);
   }
 }
 
-function refusalOf(policy: BootPolicy, requireRules: () => void): PolicyRefusal | undefined {
-  try {
-    requireRules();
-    return undefined;
-  } catch (error) {
-    if (!isSpiffeError(error) || !(error.cause instanceof BrokenRule)) throw error;
-    const { rule, finding } = error.cause;
-    return { policy: policy.name, rule, message: error.message, ...finding };
-  }
+/** @throws what is no broken rule */
+function toRefusal(policy: BootPolicy, error: unknown): PolicyRefusal {
+  if (!isSpiffeError(error) || !(error.cause instanceof BrokenRule)) throw error;
+  const { rule, finding } = error.cause;
+  return { policy: policy.name, rule, message: error.message, ...finding };
 }
