@@ -139,8 +139,7 @@ async function* attestEvidence(
     pcrs,
     allowUnmeasured: config.allow_unmeasured ?? (config.pcrs === undefined && logs.length === 0),
   });
-  const last = await memory.recall(ek.pubHash, quote.clockInfo);
-  await memory.remember(ek.pubHash, quote.clockInfo, undefined);
+  const last = await memory.remember(ek.pubHash, quote.clockInfo, undefined);
   const isKeyBound = judgeKey(response, {
     csrPublicKey,
     isRequired: config.require_key_bound,

@@ -46,18 +46,19 @@ export class EkMemory {
     return last;
   }
 
-  /** Looks once more, as the same key may have attested meanwhile. @throws like {@link recall} */
-  async remember(pubHash: string, now: ClockInfo, ima: ImaProgress | undefined): Promise<void> {
+  /** @returns what was remembered before @throws like {@link recall} */
+  async remember(pubHash: string, now: ClockInfo, ima: ImaProgress | undefined): Promise<EkState | undefined> {
     const before = this.#writing.get(pubHash);
     const write = async () => {
       await before?.catch(() => {});
       const last = await this.recall(pubHash, now);
       await this.#store.write(pubHash, encodeEkState(advance(last, now, ima)));
+      return last;
     };
     const writing = write();
     this.#writing.set(pubHash, writing);
     try {
-      await writing;
+      return await writing;
     } finally {
       if (this.#writing.get(pubHash) === writing) this.#writing.delete(pubHash);
     }
