@@ -32,6 +32,8 @@ let domain: TestDomain;
 /** A folder with the CAs of both. */
 let makers: string;
 const ids = new Map<Swtpm, string>();
+/** The same in each private key on P-256, and whole in base64: lengths, version and algorithm. */
+const PKCS8_BEGINNING = Buffer.from('308187020100301306072a8648ce3d', 'hex');
 beforeAll(async () => {
   [a, b] = await Promise.all([startSwtpm(), startSwtpm()]);
   for (const tpm of [a, b]) {
@@ -102,13 +104,19 @@ describe('an agent whose key lives in its TPM', () => {
   });
 
   test('keeps no private key in its data folder', async () => {
+    const agent = await startAgent(a, 'a');
+    await agent[Symbol.asyncDispose]();
     const folder = domain.folder.join('a/data');
     const files = await readdir(folder, { recursive: true, withFileTypes: true });
     const contents = files
       .filter((file) => file.isFile())
       .map(async (file) => await readFile(join(file.parentPath, file.name), 'latin1'));
     expect(contents.length).toBeGreaterThan(1);
-    for (const text of await Promise.all(contents)) expect(text).not.toMatch(/PRIVATE KEY|pkcs8/);
+    for (const text of await Promise.all(contents)) {
+      expect(text).not.toMatch(/PRIVATE KEY|pkcs8/);
+      expect(text.includes(PKCS8_BEGINNING.toString('latin1'))).toBe(false);
+      expect(text).not.toContain(PKCS8_BEGINNING.toString('base64'));
+    }
   });
 
   test('is refused RenewAgent, by the code that makes a SPIRE agent attest again', async () => {
@@ -151,6 +159,7 @@ describe('the data folder of an agent, copied to another machine', () => {
     await cp(domain.folder.join(`${name}/data`), domain.folder.join(`${copy}/data`), { recursive: true });
     await expect(startAgent(to, copy)).rejects.toThrow(/are of another TPM, or this TPM was cleared since/);
     const attestations = (await recordOf(from))?.serialNumber;
+    expect(attestations).toBeDefined();
     await rm(keysIn(domain.folder.join(copy)), { recursive: true }); // what is left is an SVID without its key
     await using other = await startAgent(to, copy);
     expect(other.running.agentId).toBe(ids.get(to));

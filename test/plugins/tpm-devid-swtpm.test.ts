@@ -330,8 +330,13 @@ describe('enrolment refuses', () => {
     await expect(enrol('refused', { authority })).rejects.toThrow(
       'the signing key is not the key of the issuer certificate',
     );
-    const leaf = await readDevidAuthority(join(rsa, 'devid.crt.pem'), folder.join('root.key'));
-    await expect(enrol('refused', { authority: { ...authority, ca: leaf } })).rejects.toThrow(/issuer certificate/);
+    const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'leaf.key'];
+    const isNone = ['-subj', '/CN=Leaf', '-addext', 'basicConstraints=critical,CA:FALSE'];
+    openssl('req', '-x509', ...newKey, ...isNone, '-out', 'leaf.pem');
+    const leaf = await readDevidAuthority(folder.join('leaf.pem'), folder.join('leaf.key'));
+    await expect(enrol('refused', { authority: { ...authority, ca: leaf } })).rejects.toThrow(
+      'the issuer certificate is no CA that may sign certificates',
+    );
     openssl('ec', '-in', 'root.key', '-aes128', '-passout', 'pass:x', '-out', 'encrypted.key');
     await expect(readDevidAuthority(folder.join('root.pem'), folder.join('encrypted.key'))).rejects.toThrow(
       /is encrypted: give it in clear/,

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { TestServer } from '../harness/running-server.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
@@ -19,4 +19,7 @@ test('the confined plugin sees the signature beside its policy file', async () =
   const plugins = `KeyManager "memory" {}\n  NodeAttestor "tpm" { plugin_data { ${files} } }`;
   await using server = await TestServer.start({ folder: folder.path, plugins });
   expect(server.records.map(({ message }) => message)).toContain('plugin loaded');
+  // Written once the signature was verified, and by nobody else.
+  const inForce = JSON.parse(await readFile(folder.join('state/policy-version'), 'utf8'));
+  expect(inForce).toMatchObject({ version: 1 });
 });
