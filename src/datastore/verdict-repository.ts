@@ -26,10 +26,6 @@ export interface VerdictChange {
   readonly before: Pick<VerdictKind, 'verdict' | 'policies'> | undefined;
 }
 
-export interface VerdictPruning {
-  readonly olderThanSeconds: number;
-}
-
 /** Rows of one agent that are kept. */
 export const MAX_VERDICTS = 100;
 
@@ -132,7 +128,7 @@ export class VerdictRepository {
   }
 
   /** Forgets what is old. */
-  async prune({ olderThanSeconds }: VerdictPruning): Promise<void> {
+  async prune(olderThanSeconds: number): Promise<void> {
     await this.#session.db
       .deleteFrom('agent_verdict')
       .where('last_at', '<', this.#session.now() - olderThanSeconds)

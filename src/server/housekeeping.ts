@@ -17,6 +17,7 @@ export interface HousekeepingOptions {
 }
 
 const PRUNE_INTERVAL_MS = 60_000;
+const VERDICTS_KEPT_SECONDS = 90 * 86_400;
 
 /** Forgets what has expired, and looks for entries that another process wrote. Inventory B012, B013. */
 export class Housekeeping implements AsyncDisposable {
@@ -71,5 +72,6 @@ export class Housekeeping implements AsyncDisposable {
     }
     await datastore.entries.pruneEvents(config.experimental.pruneEventsOlderThanSeconds);
     await datastore.agents.pruneEvents(config.experimental.pruneEventsOlderThanSeconds);
+    await datastore.verdicts.prune(VERDICTS_KEPT_SECONDS);
   }
 }

@@ -54,7 +54,7 @@ describe.each(engines)('verdicts on $name', (engine) => {
     const kept = await verdicts.list(agentId, 1000);
     expect(kept).toHaveLength(MAX_VERDICTS);
     expect(kept.at(-1)?.reason).toBe('5');
-    await verdicts.prune({ olderThanSeconds: 100 });
+    await verdicts.prune(100);
     expect(await verdicts.list(agentId, 10)).toEqual([]);
     expect(await verdicts.list(other, 10)).toHaveLength(1);
   });

@@ -7,7 +7,7 @@ import type { VerdictHistory } from './verdict-history.ts';
 
 export interface OverdueWatchOptions extends VerdictOptions {
   readonly agents: AgentRepository;
-  readonly verdicts: Pick<VerdictRepository, 'overdue' | 'prune'>;
+  readonly verdicts: Pick<VerdictRepository, 'overdue'>;
   readonly history: VerdictHistory;
   readonly settings: ReadonlyMap<string, ReattestationSettings>;
   /** Whether this server is the one that looks. */
@@ -19,7 +19,6 @@ const LOOK_MS = 10_000;
 /** Beyond three intervals: a round may take two minutes, and a node a while to start anew. */
 const PATIENCE_MS = 180_000;
 const AT_ONCE = 200;
-const KEPT_SECONDS = 90 * 86_400;
 
 /**
  * Takes from agents what they do not prove any longer because they are silent: whoever has taken over a node would have it say
@@ -51,7 +50,6 @@ export class OverdueWatch implements AsyncDisposable {
   async look(upMs = performance.now() - this.#startedAtMs): Promise<void> {
     const { settings, agents, verdicts, history, leads, clock } = this.#options;
     if (!leads()) return;
-    await verdicts.prune({ olderThanSeconds: KEPT_SECONDS });
     for (const [attestor, { intervalMs, onChange }] of settings) {
       const silenceMs = 3 * intervalMs + PATIENCE_MS;
       if (upMs < silenceMs) continue;
