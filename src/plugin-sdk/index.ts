@@ -9,7 +9,6 @@ export {
   orUnset,
   refused,
   tpmManufacturer,
-  webUrl,
 } from '../config/fields.ts';
 export { findFileState } from '../files/file-state.ts';
 export { readCapped } from '../files/read-capped.ts';

@@ -7,6 +7,7 @@ export {
   otherwise,
   readBootPolicyFile,
 } from '../config/boot-policy.ts';
+export { reattestationFields } from '../config/reattestation-fields.ts';
 export { AK_TEMPLATES, type AkTemplateName, encodeAkTemplate } from '../tpm/ak-templates.ts';
 export { hashOfId, isStrongHash, type StrongHash, TPM_HASHES } from '../tpm/algorithms.ts';
 export { type ClockInfo, parseQuoteAttest } from '../tpm/attest.ts';

@@ -4,12 +4,12 @@ import type { Logger } from '../../log/logger.ts';
 import type { AgentAttestation } from '../../plugin-host/kinds/agent-node-attestor.ts';
 import { backoffMs } from '../../rpc/backoff.ts';
 import type { BidiCall } from '../../rpc/client.ts';
+import { sleep } from '../../rpc/sleep.ts';
 import { RemoteError } from '../../rpc/status.ts';
 import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { Status } from '../../spiffe/status.ts';
 import type { NodeIdentity } from '../identity/node-identity.ts';
 import type { ServerConnection } from '../server-api/server-connection.ts';
-import { sleep } from '../sync/sleep.ts';
 import type { NodeEvidence } from './node-evidence.ts';
 
 export interface NodeReattestationOptions {
@@ -62,7 +62,7 @@ export class NodeReattestation implements AsyncDisposable {
         if (error instanceof RemoteError && error.status === Status.PermissionDenied) this.#options.onLost();
         return backoffMs(this.#failures);
       });
-      if (pauseMs > 0) await sleep(pauseMs, signal);
+      await sleep(pauseMs, signal);
     }
   }
 

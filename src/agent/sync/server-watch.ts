@@ -1,11 +1,11 @@
 import type { Logger } from '../../log/logger.ts';
 import { backoffMs } from '../../rpc/backoff.ts';
+import { sleep } from '../../rpc/sleep.ts';
 import { RemoteError } from '../../rpc/status.ts';
 import { messageOf } from '../../spiffe/error.ts';
 import { Status } from '../../spiffe/status.ts';
 import { refusalOf } from '../server-api/refusal.ts';
 import type { ServerClients, ServerConnection } from '../server-api/server-connection.ts';
-import { sleep } from './sleep.ts';
 import type { ServerNews } from './told-changes.ts';
 
 export interface ServerWatchOptions {
@@ -72,7 +72,7 @@ export class ServerWatch implements AsyncDisposable {
         return spread(backoffMs(this.#failures));
       });
       this.#lose();
-      if (pauseMs > 0) await sleep(pauseMs, signal);
+      await sleep(pauseMs, signal);
     }
   }
 

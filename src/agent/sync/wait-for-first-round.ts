@@ -1,7 +1,7 @@
 import { aborted } from '../../plugin-host/aborted.ts';
+import { sleep } from '../../rpc/sleep.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import type { ServerConnection } from '../server-api/server-connection.ts';
-import { sleep } from './sleep.ts';
 
 export interface FirstRoundOptions {
   /** Settled after the first round, whatever came of it. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { bootPolicies, otherwise } from '../../config/boot-policy.ts';
-import { choice, durationMs, flag, optionalText, tpmManufacturer, webUrl } from '../../config/fields.ts';
+import { choice, durationMs, flag, optionalText, tpmManufacturer } from '../../config/fields.ts';
+import { reattestationFields } from '../../config/reattestation-fields.ts';
 import { MAX_PCR_INDEX } from '../../tpm/pcr-selection.ts';
 import { SOFTWARE_TPM_MANUFACTURERS } from '../../tpm-trust/software-tpm-manufacturers.ts';
 
@@ -13,10 +14,6 @@ const pcrIndex = z
   .refine((index) => !RESETTABLE_PCRS.includes(index), {
     error: 'must not be 16 or 23: software can reset them, so they prove nothing',
   });
-
-const reattestInterval = durationMs.refine((ms) => ms >= 100 && ms <= 86_400_000, {
-  error: 'must be from "100ms" to "24h"',
-});
 
 /** `policy "name" { … }`, as often as there are policies: HCL makes of each an object with its name. */
 const policyBlocks = z.preprocess(
@@ -56,9 +53,7 @@ export const tpmServerConfig = z
     policy_public_key_path: optionalText,
     state_path: optionalText,
     // For the server, which reads them beside the attestor.
-    reattest_interval: reattestInterval.optional(),
-    on_change: choice(['selectors', 'ban', 'warn']).prefault('selectors'),
-    verdict_webhook: webUrl.optional(),
+    ...reattestationFields,
     challenge_timeout: durationMs.prefault('30s'),
     allow_unbound: flag,
     require_key_bound: flag,

@@ -1,11 +1,11 @@
 import type { AttestAgentRequest, AttestAgentResponse } from '../../gen/spire/api/server/agent/v1/agent.ts';
 import type { CallContext } from '../../rpc/call.ts';
-import { MessageQueue } from '../../rpc/message-queue.ts';
 import { findOperatorReason, forPeer } from '../../rpc/operator-reason.ts';
 import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import type { AttemptLog } from '../attempts/attempt-log.ts';
 import { type AdmissionOptions, admitAgent } from '../attestation/admit-agent.ts';
 import type { Attestors } from '../attestation/attestors.ts';
+import { withChallenges } from '../attestation/with-challenges.ts';
 import { EvidenceDigest } from '../reattestation/evidence-digest.ts';
 import type { VerdictHistory } from '../reattestation/verdict-history.ts';
 import { toApiX509Svid } from './api-svid.ts';
@@ -43,23 +43,19 @@ export async function* attestAgent(
     const { data, csr } = await receiveParams(incoming);
     attempt.attestationType = data.type;
     const { subjectPublicKeyInfo: csrPublicKey } = await requireCsr(csr);
-    const challenges = new MessageQueue<Uint8Array>();
-    const attestation = options.attestors
-      .attest({
+    const node = yield* withChallenges((push) =>
+      options.attestors.attest({
         type: data.type,
         payload: digest.add(data.payload),
         csrPublicKey,
         ...(peer.kind === 'tls' ? { clientAddress: address } : {}),
         signal,
         async challenge(challenge) {
-          challenges.push(challenge);
+          push(challenge);
           return digest.add(await receiveAnswer(incoming));
         },
-      })
-      .finally(() => challenges.end());
-    attestation.catch(() => {}); // its failure is awaited below, once the challenges have ended
-    for await (const challenge of challenges) yield { step: { $case: 'challenge', value: challenge } };
-    const node = await attestation;
+      }),
+    );
     attempt.agentId = node.spiffeId;
     const svid = toApiX509Svid(await admitAgent(node, data.type, csrPublicKey, options), node.spiffeId);
     options.attempts.record({ ...attempt, address, attested: true, reason: '' });

@@ -6,6 +6,7 @@ import { decimalSerialNumber } from '../../x509/serial-number.ts';
 import { denied } from '../authorization/agent-caller.ts';
 import type { IssuedX509Svid, SvidIssuer } from '../ca/svid-issuer.ts';
 import type { AttestedNode } from './attestors.ts';
+import { withOwnSelector } from './own-selector.ts';
 
 export interface AdmissionOptions {
   readonly agents: AgentRepository;
@@ -25,7 +26,7 @@ export async function admitAgent(
   { agents, transaction, issuer, agentTtlSeconds, agentIdAsSelector, log }: AdmissionOptions,
 ): Promise<IssuedX509Svid> {
   const { spiffeId, canReattest, claim } = node;
-  const selectors = agentIdAsSelector ? [...node.selectors, { type: 'spiffe_id', value: spiffeId }] : node.selectors;
+  const selectors = withOwnSelector(node.selectors, spiffeId, agentIdAsSelector);
   const before = await agents.find(spiffeId);
   if (before?.banned && claim !== undefined) await transaction(claim); // what it showed is used up all the same
   requireNotBanned(before);

@@ -2,6 +2,7 @@ import type { AgentRepository, AttestedAgent } from '../../datastore/agent-repos
 import type { Logger } from '../../log/logger.ts';
 import { formatSelector, type Selector } from '../../spiffe/selector.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import { withOwnSelector } from '../attestation/own-selector.ts';
 import type { OnChange } from './reattestation-settings.ts';
 
 /** What a round of evidence came to. */
@@ -37,8 +38,7 @@ export async function applyVerdict(
   { agents, agentIdAsSelector, metrics, log }: VerdictOptions,
 ): Promise<Verdict> {
   const { spiffeId, attestationType } = agent;
-  const own = agentIdAsSelector ? [{ type: 'spiffe_id', value: spiffeId as string }] : [];
-  const proven = [...(evidence.isProven ? evidence.selectors : []), ...own];
+  const proven = withOwnSelector(evidence.isProven ? evidence.selectors : [], spiffeId, agentIdAsSelector);
   const verdict = verdictOn(agent, evidence, proven);
   metrics
     .counter(METRIC, [

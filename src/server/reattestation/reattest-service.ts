@@ -6,19 +6,19 @@ import {
   type ReattestResponse,
 } from '../../gen/assayer/server/reattest/v1/reattest.ts';
 import type { CallContext } from '../../rpc/call.ts';
-import { MessageQueue } from '../../rpc/message-queue.ts';
 import { findOperatorReason } from '../../rpc/operator-reason.ts';
 import type { TlsPeer } from '../../rpc/peer.ts';
 import { type BoundService, bindService } from '../../rpc/service.ts';
+import { sleep } from '../../rpc/sleep.ts';
 import { statusOf } from '../../rpc/status.ts';
 import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { Status } from '../../spiffe/status.ts';
 import type { Attestors } from '../attestation/attestors.ts';
+import { withChallenges } from '../attestation/with-challenges.ts';
 import { requireAgent } from '../authorization/agent-caller.ts';
 import { leafCertificateOf } from '../authorization/leaf-certificate.ts';
 import { applyVerdict, type Evidence, type Verdict, type VerdictOptions } from './apply-verdict.ts';
 import { EvidenceDigest } from './evidence-digest.ts';
-import { pauseFor } from './pause-for.ts';
 import type { ReattestationSettings } from './reattestation-settings.ts';
 import type { VerdictHistory } from './verdict-history.ts';
 
@@ -76,7 +76,7 @@ export function reattestService(options: ReattestServiceOptions): BoundService {
         });
         yield { step: { $case: 'verdict', value: { holds: verdict !== 'lost' } } };
         await requireAgent(peer, options.agents, options.clock()); // who was banned is told so at once
-        await pauseFor(intervalMs - (performance.now() - startedAt), signal);
+        await sleep(intervalMs - (performance.now() - startedAt), signal);
       }
     },
   });
@@ -100,17 +100,7 @@ async function* receiveEvidence(
   { peer, publicKey, round, digest }: RoundContext,
   options: ReattestServiceOptions,
 ): AsyncGenerator<ReattestResponse, Evidence> {
-  try {
-    const challenges = new MessageQueue<Uint8Array>();
-    const attestation = attest(challenges);
-    attestation.catch(() => {}); // its failure is awaited below, once the challenges have ended
-    for await (const challenge of challenges) yield { step: { $case: 'challenge', value: challenge } };
-    return await attestation;
-  } finally {
-    round.end();
-  }
-
-  async function attest(challenges: MessageQueue<Uint8Array>): Promise<Evidence> {
+  async function attest(push: (challenge: Uint8Array) => void): Promise<Evidence> {
     try {
       const payload = digest.add(takeStep(await round.next(), 'payload'));
       if (payload.length === 0 || payload.length > MAX_PAYLOAD_BYTES) {
@@ -123,7 +113,7 @@ async function* receiveEvidence(
         clientAddress: peer.address,
         signal: round.signal,
         async challenge(challenge) {
-          challenges.push(challenge);
+          push(challenge);
           return digest.add(takeStep(await round.next(), 'challengeResponse'));
         },
       });
@@ -134,9 +124,13 @@ async function* receiveEvidence(
     } catch (error) {
       if (round.signal.aborted || !isRefusal(error)) throw error;
       return { isProven: false, reason: findOperatorReason(error) ?? messageOf(error) };
-    } finally {
-      challenges.end();
     }
+  }
+
+  try {
+    return yield* withChallenges(attest);
+  } finally {
+    round.end();
   }
 }
 
@@ -167,10 +161,10 @@ class Rounds {
       ROUND_MS,
     );
     const both = AbortSignal.any([signal, late.signal]);
-    const aborted = new Promise<never>((_resolve, reject) => {
-      both.addEventListener('abort', () => reject(both.reason), { once: true });
-    });
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
     aborted.catch(() => {});
+    const onAbort = () => reject(both.reason);
+    both.addEventListener('abort', onAbort);
     return {
       signal: both,
       next: async () => {
@@ -178,7 +172,10 @@ class Rounds {
         if (done === true) throw new SpiffeError('CANCELLED', 'the agent has ended the stream');
         return value;
       },
-      end: () => clearTimeout(timer),
+      end() {
+        clearTimeout(timer);
+        both.removeEventListener('abort', onAbort);
+      },
     };
   }
 }

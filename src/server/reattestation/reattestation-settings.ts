@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { choice, durationMs, webUrl } from '../../config/fields.ts';
 import type { PluginConfig } from '../../config/plugins.ts';
 import { readLoosely } from '../../config/read-setting.ts';
+import { reattestationFields } from '../../config/reattestation-fields.ts';
 
 /** What becomes of an agent whose node is no longer what its policy wants. */
 export type OnChange = 'selectors' | 'ban' | 'warn';
@@ -14,14 +14,7 @@ export interface ReattestationSettings {
   readonly webhook?: string | undefined;
 }
 
-const SHORTEST_MS = 100;
-const LONGEST_MS = 86_400_000;
-
-const settings = z.object({
-  reattest_interval: durationMs.refine((ms) => ms >= SHORTEST_MS && ms <= LONGEST_MS).optional(),
-  on_change: choice(['selectors', 'ban', 'warn']).prefault('selectors'),
-  verdict_webhook: webUrl.optional(),
-});
+const settings = z.object(reattestationFields);
 
 /**
  * The attestors whose agents show evidence again and again: `reattest_interval`, `on_change` and `verdict_webhook` of their

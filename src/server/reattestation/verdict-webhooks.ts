@@ -1,7 +1,7 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import type { VerdictKind } from '../../datastore/verdict-repository.ts';
 import type { Logger } from '../../log/logger.ts';
 import { backoffMs } from '../../rpc/backoff.ts';
+import { sleep } from '../../rpc/sleep.ts';
 import { messageOf } from '../../spiffe/error.ts';
 
 /** A verdict on an agent that is another than the one before. */
@@ -71,7 +71,7 @@ export class VerdictWebhooks implements AsyncDisposable {
       } catch (error) {
         if (signal.aborted) return 'the server ends';
         if (failures === TRIES) return messageOf(error);
-        await wait(pauseMs(failures), undefined, { signal }).catch(() => {});
+        await sleep(pauseMs(failures), signal);
       }
     }
   }
