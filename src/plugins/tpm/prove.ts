@@ -5,8 +5,7 @@ import { AttestationKeys } from '../../tpm-device/attestation-keys.ts';
 import { TpmDevice } from '../../tpm-device/device.ts';
 import { quotePcrs, requirePcrs } from '../../tpm-device/quote-pcrs.ts';
 import type { TpmAgentConfig } from './agent-config.ts';
-
-import { decodeChallenge, encodePayload, encodeResponse } from './codec.ts';
+import { type AttestationChallenge, decodeChallenge, encodePayload, encodeResponse } from './codec.ts';
 import { type BootLog, decodeLogRequest, encodeLogChunk } from './log-codec.ts';
 import { LOG_PATH_KEYS } from './log-paths.ts';
 import { MeasuredLog } from './measured-log.ts';
@@ -62,9 +61,9 @@ async function* proveKeys(
     endorsementAuthPath: config.endorsement_auth_path,
   });
   onKeys?.(keys);
-  const challenge = yield attestationPayload(keys);
+  const challenge = decodeChallenge(yield attestationPayload(keys));
   const response = await answerChallenge(tpm, keys, { challenge, csrPublicKey, boundKey });
-  return { response, logs: decodeChallenge(challenge).logs ?? [] };
+  return { response, logs: challenge.logs ?? [] };
 }
 
 /** Answers requests for parts of the logs for as long as they come. */
@@ -87,7 +86,7 @@ async function* sendLogs(
   }
 }
 
-export function attestationPayload({ ek, ak }: AttestationKeys): Uint8Array {
+function attestationPayload({ ek, ak }: AttestationKeys): Uint8Array {
   return encodePayload({
     ekPublic: ek.key.publicBytes,
     akPublic: ak.publicBytes,
@@ -95,25 +94,30 @@ export function attestationPayload({ ek, ak }: AttestationKeys): Uint8Array {
   });
 }
 
+interface Exchange {
+  readonly challenge: AttestationChallenge;
+  readonly csrPublicKey: Uint8Array;
+  readonly boundKey: BoundKey | undefined;
+}
+
 /** Activates the credential and quotes the PCRs, bound to the nonce, the CSR's key, the EK and the AK. */
-export async function answerChallenge(
+async function answerChallenge(
   tpm: TpmDevice,
   keys: AttestationKeys,
-  exchange: { challenge: Uint8Array; csrPublicKey: Uint8Array; boundKey?: BoundKey | undefined },
+  { challenge, csrPublicKey, boundKey }: Exchange,
 ): Promise<Uint8Array> {
-  const challenge = decodeChallenge(exchange.challenge);
   await requirePcrs(tpm, challenge.pcrs);
   const { ek, ak } = keys;
   const secret = await tpm.activateCredential({ ek: ek.key, ekTemplate: ek.template, ak }, challenge);
   const binding = {
     nonce: challenge.nonce,
-    csrPublicKey: exchange.csrPublicKey,
+    csrPublicKey,
     ekName: ek.key.tpmName,
     akName: ak.tpmName,
   };
   const quoted = await quotePcrs(tpm, ak, qualifyingData(binding), challenge.pcrs);
-  if (exchange.boundKey === undefined) return encodeResponse({ secret, ...quoted });
+  if (boundKey === undefined) return encodeResponse({ secret, ...quoted });
   await ek.key[Symbol.asyncDispose](); // a TPM has three places at least: for the AK, the key and, a while, its parent
-  const keyBinding = await certifyBoundKey(tpm, ak, exchange.boundKey, qualifyingData(binding, 'tpm_key'));
+  const keyBinding = await certifyBoundKey(tpm, ak, boundKey, qualifyingData(binding, 'tpm_key'));
   return encodeResponse({ secret, ...quoted, keyBinding });
 }
