@@ -9,6 +9,7 @@ import { type EndorsementKey, requireEndorsementKey } from '../../tpm/endorsemen
 import { credentialEntropyBytes, makeCredential } from '../../tpm/make-credential.ts';
 import { qualifyingData } from '../../tpm/qualifying-data.ts';
 import { sized } from '../../tpm/tpm-writer.ts';
+import { AnswerDeadline } from '../../tpm-trust/answer-deadline.ts';
 import {
   type EkCertificateFacts,
   findEkCertificate,
@@ -89,18 +90,15 @@ async function* attestEvidence(
   const secret = await randomBytes(SECRET_BYTES);
   const credential = makeCredential(ek, ak.name, secret, await randomBytes(credentialEntropyBytes(ek)));
   const bindingNonce = csrPublicKey === undefined ? undefined : await randomBytes(NONCE_BYTES);
-  const issuedAt = await now();
+  const deadline = new AnswerDeadline(config.challenge_timeout, now);
+  await deadline.begin();
   const answer = yield encodeDevidChallenge({
     devidNonce,
     credentialBlob: credential.credentialBlob.subarray(LENGTH_BYTES),
     encryptedSecret: credential.encryptedSecret.subarray(LENGTH_BYTES),
     ...(bindingNonce === undefined ? {} : { bindingNonce }),
   });
-  requireCheck(
-    'F43',
-    (await now()).getTime() - issuedAt.getTime() <= config.challenge_timeout,
-    `the challenge was not answered within ${config.challenge_timeout / 1000} s`,
-  );
+  await deadline.requireInTime();
 
   const response = decodeDevidResponse(answer);
   requireDevidSignature(devidKey, devidNonce, response.devidSignature);

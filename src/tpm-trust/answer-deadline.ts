@@ -1,4 +1,4 @@
-import { requireCheck } from '../../x509/require-check.ts';
+import { requireCheck } from '../x509/require-check.ts';
 
 /** How long a node may take for each of its answers. */
 export class AnswerDeadline {
