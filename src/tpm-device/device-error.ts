@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { access, open } from 'node:fs/promises';
 import { SpiffeError } from '../spiffe/error.ts';
 import { isNativeTpmError } from './native-tpm.ts';
+import { FORMAT_ONE_CODE, TPM_RC } from './tpm-response.ts';
 
 /** TSS2_TCTI_RC_LAYER, TPM and resource manager: Part 2, §6.6 and tss2_common.h. */
 const TCTI_LAYER = 10;
@@ -9,17 +10,15 @@ const LAYERS_OF_THE_TPM: readonly number[] = [0, 11];
 const NOT_SUPPORTED = 21;
 const BAD_VALUE = 11;
 const FORMAT_ONE = 0x80;
-/** Without the number of the handle, session or parameter: Part 2, §6.6.2. */
-const FORMAT_ONE_CODE = 0xbf;
 
 /** Codes of a TPM that somebody can do something about. */
 const ADVICE: ReadonlyMap<number, string> = new Map([
   [
-    0x085,
+    TPM_RC.hierarchy,
     'has its endorsement or its owner hierarchy disabled: enable it in the firmware, or with tpm2_hierarchycontrol',
   ],
-  [0x08e, 'asks for an authorization of its hierarchy: correct "endorsement_auth_path" or "owner_auth_path"'],
-  [0x0a2, 'asks for an authorization of its hierarchy: correct "endorsement_auth_path" or "owner_auth_path"'],
+  [TPM_RC.authFail, 'asks for an authorization of its hierarchy: correct "endorsement_auth_path" or "owner_auth_path"'],
+  [TPM_RC.badAuth, 'asks for an authorization of its hierarchy: correct "endorsement_auth_path" or "owner_auth_path"'],
   [0x100, 'was not started: run tpm2_startup -c, or start swtpm with --flags startup-clear'],
   [0x101, 'is in failure mode: restart the machine'],
   [0x902, 'has no room for another object: use "device:/dev/tpmrm0", or run tpm2_flushcontext -t'],

@@ -3,11 +3,10 @@ import { SpiffeError } from '../spiffe/error.ts';
 import { isStrongHash } from '../tpm/algorithms.ts';
 import { DEVID_PARENT_TEMPLATES, type DevidKeyType, devidKeyTemplate } from '../tpm/devid-templates.ts';
 import { parsePublic } from '../tpm/public-area.ts';
-import { parseSignature } from '../tpm/signature.ts';
-import { sequence, unsignedInteger } from '../x509/der.ts';
+import { encodeEcdsaSigValue, parseSignature } from '../tpm/signature.ts';
 import type { TpmDevice, TpmKey } from './device.ts';
 import type { NativeWrappedKey } from './native-tpm.ts';
-import { isTpmResponse } from './tpm-response.ts';
+import { isTpmResponse, orWrongPassword } from './tpm-response.ts';
 
 /** What authorizes the use of a DevID key, and of the hierarchy above it; empty where nothing does. */
 export interface DevidPasswords {
@@ -64,29 +63,18 @@ export async function signWithDevidKey(tpm: TpmDevice, key: TpmKey, message: Uin
   }
   const digest = createHash(hash).update(message).digest();
   const signature = parseSignature(await withDevidPassword(tpm.signByOwnScheme(key, digest)));
-  return signature.scheme === 'ecdsa'
-    ? sequence(unsignedInteger(signature.r), unsignedInteger(signature.s))
-    : signature.signature;
+  return signature.scheme === 'ecdsa' ? encodeEcdsaSigValue(signature) : signature.signature;
 }
 
 /** Says which password is wrong where a command with the DevID key fails for it. */
 export async function withDevidPassword<T>(command: Promise<T>): Promise<T> {
-  return await explain(command, '"devid_password" is not the password that the DevID key was made with');
+  return await orWrongPassword(command, '"devid_password" is not the password that the DevID key was made with');
 }
 
 async function createParent(tpm: TpmDevice, type: 'rsa' | 'ecc', password: Uint8Array): Promise<TpmKey> {
   if (password.length > 0) await tpm.setOwnerAuth(password);
-  return await explain(
+  return await orWrongPassword(
     tpm.createStorageKey(DEVID_PARENT_TEMPLATES[type]),
     'the TPM asks for the password of its owner hierarchy: correct "owner_hierarchy_password"',
   );
-}
-
-async function explain<T>(command: Promise<T>, message: string): Promise<T> {
-  try {
-    return await command;
-  } catch (cause) {
-    if (!isTpmResponse(cause, 'authFail', 'badAuth')) throw cause;
-    throw new SpiffeError('FAILED_PRECONDITION', message, { cause });
-  }
 }

@@ -3,8 +3,7 @@ import { SpiffeError } from '../spiffe/error.ts';
 import type { StrongHash, TpmCurve } from '../tpm/algorithms.ts';
 import { TPM_CURVES } from '../tpm/algorithms.ts';
 import { leftPad } from '../tpm/public-key.ts';
-import { parseSignature } from '../tpm/signature.ts';
-import { sequence, unsignedInteger } from '../x509/der.ts';
+import { encodeEcdsaSigValue, parseSignature } from '../tpm/signature.ts';
 import type { TpmDevice, TpmKey } from './device.ts';
 import { hashLength, padPkcs1, padPss } from './rsa-padding.ts';
 
@@ -51,7 +50,7 @@ export async function signWithKey(
   const { size } = TPM_CURVES[publicArea.curve];
   const signature = parseSignature(await tpm.signDigest(key, leftPad(digest.subarray(0, size), size), hash));
   if (signature.scheme !== 'ecdsa') throw new SpiffeError('TPM_DATA_INVALID', 'the TPM signed by another scheme');
-  return sequence(unsignedInteger(signature.r), unsignedInteger(signature.s));
+  return encodeEcdsaSigValue(signature);
 }
 
 function requireDigest(digest: Uint8Array, { hash }: DigestScheme): void {

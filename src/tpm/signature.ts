@@ -1,5 +1,6 @@
 import { constants, type KeyObject, verify } from 'node:crypto';
 import { SpiffeError } from '../spiffe/error.ts';
+import { sequence, unsignedInteger } from '../x509/der.ts';
 import { hashOfId, hexId, TPM_ALG, TPM_CURVES, TPM_HASHES, type TpmHash } from './algorithms.ts';
 import { leftPad } from './public-key.ts';
 import { TpmReader } from './tpm-reader.ts';
@@ -39,6 +40,11 @@ export function encodeSignature(signature: TpmSignature): Uint8Array {
     return concat(u16(TPM_ALG.ECDSA), hash, sized(signature.r), sized(signature.s));
   }
   return concat(u16(signature.scheme === 'rsassa' ? TPM_ALG.RSASSA : TPM_ALG.RSAPSS), hash, sized(signature.signature));
+}
+
+/** ECDSA-Sig-Value in DER. */
+export function encodeEcdsaSigValue({ r, s }: Pick<TpmSignature & { scheme: 'ecdsa' }, 'r' | 's'>): Uint8Array {
+  return sequence(unsignedInteger(r), unsignedInteger(s));
 }
 
 /** Tells whether `key` made this signature over `message`; the salt of RSAPSS may have any length. */

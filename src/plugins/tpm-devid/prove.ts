@@ -5,7 +5,7 @@ import { sized } from '../../tpm/tpm-writer.ts';
 import { TpmDevice, type TpmKey } from '../../tpm-device/device.ts';
 import { loadDevidKey, signWithDevidKey, withDevidPassword } from '../../tpm-device/devid-key.ts';
 import { type EndorsementKey, loadEndorsementKey } from '../../tpm-device/endorsement.ts';
-import { isTpmResponse } from '../../tpm-device/tpm-response.ts';
+import { orWrongPassword } from '../../tpm-device/tpm-response.ts';
 import type { DevidAgentConfig } from './agent-config.ts';
 import type { DevidFiles } from './devid-files.ts';
 import { decodeDevidChallenge, encodeDevidPayload, encodeDevidResponse } from './messages.ts';
@@ -66,16 +66,10 @@ async function loadEk(tpm: TpmDevice, config: DevidProverState['config']): Promi
 
 /** Says that the password is wrong where a command needs it: the first is that which makes the EK or, where the TPM holds it, the AK. */
 async function withEndorsementPassword<T>(command: Promise<T>): Promise<T> {
-  try {
-    return await command;
-  } catch (cause) {
-    if (!isTpmResponse(cause, 'authFail', 'badAuth')) throw cause;
-    throw new SpiffeError(
-      'FAILED_PRECONDITION',
-      'the TPM asks for the password of its endorsement hierarchy: correct "endorsement_hierarchy_password"',
-      { cause },
-    );
-  }
+  return await orWrongPassword(
+    command,
+    'the TPM asks for the password of its endorsement hierarchy: correct "endorsement_hierarchy_password"',
+  );
 }
 
 async function attestationPayload(tpm: TpmDevice, { devid, ek, ak }: Keys, files: DevidFiles): Promise<Uint8Array> {
