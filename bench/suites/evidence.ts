@@ -118,10 +118,18 @@ function imaWork() {
 }
 
 function slicesOf(sliceMs: readonly number[]): LoadResult {
-  const sorted = sliceMs.toSorted((a, b) => a - b);
-  const seconds = sliceMs.reduce((sum, ms) => sum + ms, 0) / 1000;
+  return resultOf('ima, a slice', sliceMs, sliceMs.reduce((sum, ms) => sum + ms, 0) / 1000);
+}
+
+function resultOf(
+  name: string,
+  timesMs: readonly number[],
+  seconds: number,
+  cpuMicros: LoadResult['cpuMicros'] = {},
+): LoadResult {
+  const sorted = timesMs.toSorted((a, b) => a - b);
   return {
-    name: 'ima, a slice',
+    name,
     callers: 1,
     operations: sorted.length,
     seconds,
@@ -129,7 +137,7 @@ function slicesOf(sliceMs: readonly number[]): LoadResult {
     p50Ms: quantile(sorted, 0.5),
     p99Ms: quantile(sorted, 0.99),
     errors: 0,
-    cpuMicros: {},
+    cpuMicros,
   };
 }
 
@@ -145,16 +153,5 @@ async function timed(name: string, seconds: number, work: () => Promise<void>): 
   } while (performance.now() - start < seconds * 1000);
   const elapsed = (performance.now() - start) / 1000;
   const { user, system } = process.cpuUsage(cpu);
-  const sorted = times.toSorted((a, b) => a - b);
-  return {
-    name,
-    callers: 1,
-    operations: times.length,
-    seconds: elapsed,
-    perSecond: times.length / elapsed,
-    p50Ms: quantile(sorted, 0.5),
-    p99Ms: quantile(sorted, 0.99),
-    errors: 0,
-    cpuMicros: { verifier: (user + system) / times.length },
-  };
+  return resultOf(name, times, elapsed, { verifier: (user + system) / times.length });
 }

@@ -1,6 +1,7 @@
 import type { Bundle } from '../../spiffe/bundle.ts';
 import type { AuthorizedEntry } from '../server-api/authorized-entry.ts';
 import { entryDifference } from '../workloads/entry-difference.ts';
+import { isSameMap, mapDifference } from '../workloads/map-difference.ts';
 import type { CacheContent } from '../workloads/workload-cache.ts';
 import type { WorkloadX509Svid } from '../workloads/workload-x509-svid.ts';
 
@@ -17,17 +18,16 @@ export interface CacheChange {
   readonly bundles: readonly Bundle[] | undefined;
 }
 
-export const NO_CONTENT: CacheContent = { entries: new Map(), svids: new Map(), bundles: new Map() };
-
 /** @returns undefined where both are the same. Values that did not change are the same objects. */
 export function findChange(before: CacheContent, after: CacheContent): CacheChange | undefined {
-  const difference = entryDifference(before.entries, after.entries);
+  const ofEntries = entryDifference(before.entries, after.entries);
+  const ofSvids = mapDifference(before.svids, after.svids);
   const change: CacheChange = {
-    entries: [...difference.added, ...difference.changed.map((one) => one.after)],
-    goneEntries: difference.removed.map(({ id }) => id),
-    svids: newIn(before.svids, after.svids),
-    goneSvids: goneFrom(before.svids, after.svids),
-    bundles: isSame(before.bundles, after.bundles) ? undefined : [...after.bundles.values()],
+    entries: [...ofEntries.added, ...ofEntries.changed.map((one) => one.after)],
+    goneEntries: ofEntries.removed.map(({ id }) => id),
+    svids: [...ofSvids.added, ...ofSvids.changed.map((one) => one.after)],
+    goneSvids: ofSvids.removed.map(({ entryId }) => entryId),
+    bundles: isSameMap(before.bundles, after.bundles) ? undefined : [...after.bundles.values()],
   };
   const { entries, goneEntries, svids, goneSvids, bundles } = change;
   const isNone = [entries, goneEntries, svids, goneSvids].every(({ length }) => length === 0) && bundles === undefined;
@@ -47,25 +47,4 @@ export function withChange(before: CacheContent, change: CacheChange): CacheCont
       ? before.bundles
       : new Map(change.bundles.map((bundle) => [bundle.trustDomain, bundle] as const));
   return { entries, svids, bundles };
-}
-
-function newIn<Value>(before: ReadonlyMap<string, Value>, after: ReadonlyMap<string, Value>): readonly Value[] {
-  const found: Value[] = [];
-  if (before === after) return found;
-  for (const [key, value] of after) if (before.get(key) !== value) found.push(value);
-  return found;
-}
-
-function goneFrom(before: ReadonlyMap<string, unknown>, after: ReadonlyMap<string, unknown>): readonly string[] {
-  const gone: string[] = [];
-  if (before === after) return gone;
-  for (const key of before.keys()) if (!after.has(key)) gone.push(key);
-  return gone;
-}
-
-function isSame<Key, Value>(a: ReadonlyMap<Key, Value>, b: ReadonlyMap<Key, Value>): boolean {
-  if (a === b) return true;
-  if (a.size !== b.size) return false;
-  for (const [key, value] of a) if (b.get(key) !== value) return false;
-  return true;
 }

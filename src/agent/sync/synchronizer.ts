@@ -15,8 +15,9 @@ import type { SyncMetrics } from '../telemetry/sync-metrics.ts';
 import type { TrustBundle } from '../trust-bundle.ts';
 import { entryDifference } from '../workloads/entry-difference.ts';
 import type { JwtSvids } from '../workloads/jwt-svids.ts';
+import { isSameMap } from '../workloads/map-difference.ts';
 import { planSvids, withDistrusted } from '../workloads/svid-plan.ts';
-import type { CacheContent, WorkloadCache } from '../workloads/workload-cache.ts';
+import { type CacheContent, NO_CONTENT, type WorkloadCache } from '../workloads/workload-cache.ts';
 import { type IssueOptions, issueX509Svids, type WorkloadX509Svid } from '../workloads/workload-x509-svid.ts';
 import type { SyncStatus } from './sync-status.ts';
 
@@ -43,8 +44,6 @@ export interface SyncResult {
   /** Whether workloads may have got something new. */
   readonly hasChanged: boolean;
 }
-
-const NOTHING: CacheContent = { entries: new Map(), svids: new Map(), bundles: new Map() };
 
 /** Brings the workload cache up to what the server says. Inventory B005. */
 export class Synchronizer {
@@ -77,13 +76,13 @@ export class Synchronizer {
    */
   async sync(signal: AbortSignal, named?: ReadonlySet<string>): Promise<SyncResult> {
     const { connection, trustDomain, trust, cache, restored, status, metrics, clock } = this.#options;
-    const before = cache.content ?? restored ?? NOTHING;
+    const before = cache.content ?? restored ?? NO_CONTENT;
     if (named === undefined) await this.#trust(await fetchBundle(connection, trustDomain, signal));
     const verifiedBy = trust.current;
     const mustVerify = this.#verifiedBy === undefined || hasLostX509Authority(this.#verifiedBy, verifiedBy);
     const entries = await observed(metrics.entriesFetched, () => this.#fetchEntries(before.entries, named, signal));
     metrics.entriesChanged(before.entries, entries);
-    const knownBundles = named === undefined ? NOTHING.bundles : before.bundles;
+    const knownBundles = named === undefined ? NO_CONTENT.bundles : before.bundles;
     const bundles = await this.#fetchBundles(entries, before.bundles, knownBundles, signal);
     const { kept, wanted } = planSvids({
       entries,
@@ -218,7 +217,7 @@ export class Synchronizer {
 
   /** Nobody keeps an identity for as long as it takes to sign those of others: new entries follow with their SVIDs. */
   #publishWhatIsTakenBack({ entries, svids, bundles }: CacheContent): boolean {
-    const before = this.#options.cache.content?.entries ?? NOTHING.entries;
+    const before = this.#options.cache.content?.entries ?? NO_CONTENT.entries;
     const { added, changed, removed } = entryDifference(before, entries);
     const asksForMore = changed.some((one) => !containsAllSelectors(one.before.selectors, one.after.selectors));
     if (removed.length === 0 && !asksForMore) return false;
@@ -255,11 +254,4 @@ function withIssued(
 function unchangedOr(known: Bundle | undefined, bundle: Bundle): Bundle {
   const isSame = known !== undefined && known.sequenceNumber === bundle.sequenceNumber && sameBundle(known, bundle);
   return isSame ? known : bundle;
-}
-
-function isSameMap<Key, Value>(a: ReadonlyMap<Key, Value>, b: ReadonlyMap<Key, Value>): boolean {
-  if (a === b) return true;
-  if (a.size !== b.size) return false;
-  for (const [key, value] of a) if (b.get(key) !== value) return false;
-  return true;
 }

@@ -18,6 +18,8 @@ export interface CacheContent {
   readonly bundles: ReadonlyMap<TrustDomain, Bundle>;
 }
 
+export const NO_CONTENT: CacheContent = { entries: new Map(), svids: new Map(), bundles: new Map() };
+
 /** What one workload gets of it. */
 export interface WorkloadView {
   /** In order: the first is the default identity. */
