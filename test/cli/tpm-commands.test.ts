@@ -48,10 +48,11 @@ async function printedJson(command: string, ...args: readonly string[]): Promise
   return JSON.parse(stdout);
 }
 
-/** A number of tpm2_getcap: `TPM2_PT_X: 0x2A`, its value in the line or in the next. */
+/** A number of tpm2_getcap: `TPM2_PT_X: 0x2A` or a bare 0, its value in the line or in the next. */
 async function property(group: string, name: string): Promise<number> {
   const text = await tpm.tools('tpm2_getcap', group);
-  const [, value = ''] = new RegExp(`${name}:\\s+(?:raw: )?(0x[0-9A-F]+)`).exec(text) ?? [];
+  const [, value] = new RegExp(`${name}:\\s+(?:raw: )?(0(?:x[0-9A-F]+)?)\\b`).exec(text) ?? [];
+  if (value === undefined) throw new RangeError(`tpm2_getcap ${group} has no ${name}`);
   return Number(value);
 }
 

@@ -72,6 +72,7 @@ test('an agent attests in its sandbox with the files that the command wrote', as
   });
   const fingerprint = openssl('x509', '-in', 'devid.crt.pem', '-noout', '-fingerprint', '-sha1');
   const id = `/spire/agent/tpm_devid/${fingerprint.split('=')[1]?.trim().replaceAll(':', '').toLowerCase()}`;
-  expect(agent.messages).toContain('agent is ready');
-  expect(JSON.stringify(agent.records)).toContain(id);
+  expect(agent.running.agentId).toBe(`spiffe://example.org${id}`);
+  const attestor = agent.running.plugins.find(({ name }) => name === 'tpm_devid');
+  expect(attestor?.sandbox).toContain('no-new-privileges');
 });

@@ -5,7 +5,7 @@ import { openAsHost } from '../../src/plugin-host/open-as-host.ts';
 import { createTemporaryFolder } from '../harness/temporary-folder.ts';
 
 // That IMA measures what is opened is tried where there is IMA: test/vm.
-test('files of a command line are opened, whatever else is in it left alone', async () => {
+test('no argument of a command line makes it fail or wait: a file, a pipe, a folder, nothing at all', async () => {
   await using folder = await createTemporaryFolder();
   const [script, pipe] = [folder.join('script.js'), folder.join('pipe')];
   await writeFile(script, 'it is not run');

@@ -73,13 +73,14 @@ describe('each message is written as documented, and read back', () => {
   });
 });
 
+const VERSION_1_OR_2 = /version 3, version 1 or 2 is spoken here: update the older side$/;
 const messages = [
-  ['payload', encodePayload(payload), decodePayload],
-  ['challenge', encodeChallenge(challenge), decodeChallenge],
-  ['response', encodeResponse(response), decodeResponse],
+  ['payload', encodePayload(payload), decodePayload, /version 3, version 1 is spoken here: update the older side$/],
+  ['challenge', encodeChallenge(challenge), decodeChallenge, VERSION_1_OR_2],
+  ['response', encodeResponse(response), decodeResponse, VERSION_1_OR_2],
 ] as const;
 
-describe.each(messages)('a %s', (_kind, good, decode) => {
+describe.each(messages)('a %s', (_kind, good, decode, otherVersion) => {
   test('that is cut anywhere is refused', () => {
     for (let length = 0; length < good.length; length++) {
       expect(() => decode(good.subarray(0, length))).toThrow(expect.objectContaining({ code: 'TPM_DATA_INVALID' }));
@@ -89,7 +90,7 @@ describe.each(messages)('a %s', (_kind, good, decode) => {
   test.each([
     ['that has a byte behind it', Uint8Array.from([...good, 0]), /1 bytes follow/],
     ['of another magic', good.with(0, 0x42), /does not begin with "ATPM"/],
-    ['of another version', good.with(4, 3), /version 3, version 1( or 2)? is spoken here: update the older side/],
+    ['of another version', good.with(4, 3), otherVersion],
     ['of another kind', good.with(5, 9), /kind 9/],
     ['with a field that is too long', good.with(6, 0xff), /allowed/],
     ['with an empty first field', good.with(6, 0).with(7, 0), /has 0 bytes/],

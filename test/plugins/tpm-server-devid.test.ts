@@ -305,7 +305,7 @@ const UNREADABLE: readonly (readonly [string, RegExp, Attestation])[] = [
   ],
   [
     'a public area with its length',
-    /0x004b|unknown|type/,
+    /^unknown hash algorithm 0x0001 in a TPM structure$/,
     { payload: (sent) => ({ ...sent, akPublic: Uint8Array.of(0, 75, ...sent.akPublic) }) },
   ],
   [

@@ -14,6 +14,8 @@ export interface TriedPlugin extends PluginKind {
   readonly needsGo: boolean;
   /** Rules of which the kit warns, and why that is as it should be. */
   readonly warnings: Readonly<Record<string, RegExp>>;
+  /** Rules that are about what the plugin cannot do. */
+  readonly skips?: readonly string[];
   /** What the plugin needs lives as long as the stack. */
   open(stack: AsyncDisposableStack): Promise<PluginCommand & Pick<TestPluginOptions, 'peer' | 'name'>>;
 }
@@ -65,6 +67,7 @@ const tpmKeys = (side: PluginSide): TriedPlugin => ({
   name: `tpm (${side}, KeyManager)`,
   ...{ side, type: 'KeyManager', needsGo: false },
   warnings: { 'key-manager.generate': /the TPM makes no keys of type rsa-4096/ },
+  skips: ['key-manager.sign-rsa-4096'],
   async open(stack) {
     const swtpm = stack.use(await startSwtpm({ ek: [] }));
     const configFile = await writeConfig(stack, `tcti = "${swtpm.tcti}"`, 'keys_path = "FOLDER/keys"');

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { BootFacts } from '../../../src/tpm/boot/boot-facts.ts';
 import { readBootFacts } from '../../../src/tpm/boot/read-boot-facts.ts';
 import { EVENT_TYPE } from '../../../src/tpm/event-log/event-types.ts';
 import { bootSelectors } from '../../../src/tpm/policy/boot-selectors.ts';
@@ -26,6 +27,9 @@ const TYPES = [
   EVENT_TYPE.EV_COMPACT_HASH,
 ];
 
+/** Met as it was, or refused by a check or a rule of the policy. */
+const EARNS_NOTHING = /^(met|C22|D\d+|P\d+|E41)$/;
+
 describe.each(MACHINES)('the log of %s', (machine) => {
   const evidence = recordedBoot(machine);
   const log = recordedLog(machine);
@@ -36,12 +40,17 @@ describe.each(MACHINES)('the log of %s', (machine) => {
 
   /** The check that refuses a changed log, or whether the machine is still called what it is called. */
   function outcomeOf(events: readonly MadeEvent[]): string {
+    const facts = factsOrRefusal(events);
+    if (typeof facts === 'string') return facts;
+    const verdict = judge(policies, facts);
+    const gained = bootSelectors(facts, verdict).filter((selector) => !earned.has(selector));
+    expect(gained).toEqual([]);
+    return verdict.isMet ? 'met' : (verdict.refusals[0]?.rule ?? '');
+  }
+
+  function factsOrRefusal(events: readonly MadeEvent[]): BootFacts | string {
     try {
-      const facts = readBootFacts(forgedOf(evidence, log, events));
-      const verdict = judge(policies, facts);
-      const gained = bootSelectors(facts, verdict).filter((selector) => !earned.has(selector));
-      expect(gained).toEqual([]);
-      return verdict.isMet ? 'met' : (verdict.refusals[0]?.rule ?? '');
+      return readBootFacts(forgedOf(evidence, log, events));
     } catch (error) {
       const { message = '' } = error as Error;
       return /\(check ([A-Z]\d+)\)$/.exec(message)?.[1] ?? message;
@@ -85,15 +94,15 @@ describe.each(MACHINES)('the log of %s', (machine) => {
 
   test.each(extending.map(({ number }) => number))('with event %i called anything else earns nothing', (number) => {
     const outcomes = TYPES.map((type) => outcomeOf(at(number, (one) => [{ ...one, type }])));
-    expect(outcomes.every((outcome) => /^(met|C22|D\d+|P\d+|E41)$/.test(outcome))).toBe(true);
+    expect(outcomes.filter((outcome) => !EARNS_NOTHING.test(outcome))).toEqual([]);
   });
 
   test.each(extending.map(({ number }) => number))('with the data of event %i edited earns nothing', (number) => {
     for (const position of [0, 4, 16, 33, 48]) {
       const edited = (one: MadeEvent) => one.data.map((byte, index) => (index === position ? byte ^ 0x01 : byte));
-      expect(outcomeOf(at(number, (one) => [{ ...one, data: edited(one) }]))).toMatch(/^(met|C22|D\d+|P\d+|E41)$/);
+      expect(outcomeOf(at(number, (one) => [{ ...one, data: edited(one) }]))).toMatch(EARNS_NOTHING);
     }
-    expect(outcomeOf(at(number, (one) => [{ ...one, data: Buffer.alloc(0) }]))).toMatch(/^(met|C22|D\d+|P\d+|E41)$/);
+    expect(outcomeOf(at(number, (one) => [{ ...one, data: Buffer.alloc(0) }]))).toMatch(EARNS_NOTHING);
   });
 
   test.each([4, 7])('stripped of PCR %i is refused, by the PCR (D28)', (pcr) => {
