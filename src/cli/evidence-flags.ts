@@ -2,6 +2,7 @@ import { SpiffeError } from '../spiffe/error.ts';
 import type { StrongHash } from '../tpm/algorithms.ts';
 import { MAX_EVIDENCE_BYTES, parseEvidence } from '../tpm/evidence/evidence-file.ts';
 import { NONCE_BYTES, type RecordedEvidence } from '../tpm/evidence/recorded-evidence.ts';
+import { MAX_PCR_INDEX } from '../tpm/pcr-selection.ts';
 import { oneOf, toggle } from './flag-kinds.ts';
 import { readInputBytes } from './read-input-file.ts';
 
@@ -32,4 +33,10 @@ export function readNonce(given: string): Uint8Array | undefined {
     throw new SpiffeError('ARGUMENT_INVALID', `-nonce: give ${min} to ${max} bytes in hexadecimal digits`);
   }
   return new Uint8Array(Buffer.from(given, 'hex'));
+}
+
+/** @param word of `-pcrs`. @throws SpiffeError `ARGUMENT_INVALID` */
+export function readPcrIndex(word: string): number {
+  if (/^\d{1,2}$/.test(word) && Number(word) <= MAX_PCR_INDEX) return Number(word);
+  throw new SpiffeError('ARGUMENT_INVALID', `-pcrs: ${JSON.stringify(word)} is no PCR, 0 to ${MAX_PCR_INDEX} are`);
 }

@@ -3,7 +3,7 @@ import { type BootPolicyFile, readBootPolicyFile } from '../config/boot-policy.t
 import { isSpiffeError, SpiffeError } from '../spiffe/error.ts';
 import { MAX_POLICY_FILE_BYTES, openSignedPolicy, parsePolicyKey } from '../tpm/policy/signed-policy.ts';
 import { text } from './flag-kinds.ts';
-import { isObject, readInputBytes } from './read-input-file.ts';
+import { findInputBytes, isObject, readInputBytes } from './read-input-file.ts';
 
 export const policyKeyFlag = text('Public key in PEM that the policy has to be signed with', 'FILE');
 
@@ -15,7 +15,7 @@ export const policyKeyFlag = text('Public key in PEM that the policy has to be s
 export async function readPolicies(path: string, keyPath: string): Promise<BootPolicyFile> {
   const content = await readInputBytes(path, MAX_POLICY_FILE_BYTES);
   if (keyPath !== '') {
-    const signature = await findSignature(`${path}.sig`);
+    const signature = await findInputBytes(`${path}.sig`, MAX_KEY_BYTES); // beside a policy that is no envelope
     return readBootPolicyFile(openSignedPolicy({ content, signature }, await readPolicyKey(keyPath)), path);
   }
   const json = content.toString('utf8');
@@ -34,18 +34,6 @@ async function readPolicyKey(path: string): Promise<KeyObject> {
     throw new SpiffeError('CONFIG_INVALID', `"${path}": ${cause.message}`, { cause });
   }
 }
-
-/** Beside a policy that is no envelope. */
-async function findSignature(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readInputBytes(path, MAX_KEY_BYTES);
-  } catch (error) {
-    if (isSpiffeError(error, 'FILE_UNUSABLE') && isMissing(error.cause)) return undefined;
-    throw error;
-  }
-}
-
-const isMissing = (cause: unknown) => cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
 
 export const MAX_KEY_BYTES = 64 * 1024;
 

@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
-import { messageOf, SpiffeError } from '../spiffe/error.ts';
+import { isMissingFile } from '../files/is-missing-file.ts';
+import { isSpiffeError, messageOf, SpiffeError } from '../spiffe/error.ts';
 import type { Terminal } from './terminal.ts';
 
 /** More than any list of entries that one call of the API can carry. */
@@ -26,6 +27,16 @@ export async function readInputBytes(path: string, maxBytes: number): Promise<Bu
   } catch (cause) {
     if (cause instanceof SpiffeError) throw cause;
     throw new SpiffeError('FILE_UNUSABLE', `"${path}" cannot be read: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** The same; undefined where there is no such file. */
+export async function findInputBytes(path: string, maxBytes: number): Promise<Buffer | undefined> {
+  try {
+    return await readInputBytes(path, maxBytes);
+  } catch (error) {
+    if (isSpiffeError(error, 'FILE_UNUSABLE') && isMissingFile(error.cause)) return undefined;
+    throw error;
   }
 }
 

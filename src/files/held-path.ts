@@ -2,6 +2,7 @@ import { constants, type Stats } from 'node:fs';
 import { type FileHandle, lstat, open, readlink } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { messageOf, SpiffeError } from '../spiffe/error.ts';
+import { isMissingFile } from './is-missing-file.ts';
 import { openPath } from './open-path.ts';
 
 /** As many as the kernel follows. */
@@ -51,8 +52,7 @@ export async function openHeldPath(path: string, what: string, flags = constants
 
 /** Whether {@link openHeldPath} failed because there is nothing. */
 export function isMissing(error: unknown): boolean {
-  const cause = error instanceof Error ? error.cause : undefined;
-  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+  return error instanceof Error && isMissingFile(error.cause);
 }
 
 /** The path of a name in a folder that is held: it stays there, whatever becomes of the folder's own name. */

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { SpiffeError } from '../spiffe/error.ts';
 import { isReplayedBank, type ReplayedBank } from '../tpm/event-log/replay.ts';
 import { manufactureSwtpm } from './manufacture-swtpm.ts';
-import { playBoot, type RecordedBoot, readRecordedBoot, requireBanks, shutDown } from './recorded-boot.ts';
+import { type Boot, playBoot, type RecordedBoot, readRecordedBoot, requireBanks, shutDown } from './recorded-boot.ts';
 import { removedAfterUs } from './removed-after-us.ts';
 import { findCommand, requireCommand, requireLibrary } from './required-tools.ts';
 import { SwtpmChannel } from './swtpm-channel.ts';
@@ -71,7 +71,7 @@ export class Swtpm implements AsyncDisposable {
       await manufactureSwtpm(folder, banks.join(','));
       const tpm = await Swtpm.#spawn(folder, { banks, kept });
       try {
-        await tpm.boot(recorded);
+        await tpm.#play(boot);
         for (const unwanted of (['rsa-2048', 'ec-p384'] as const).filter((name) => !ek.includes(name))) {
           await tpm.removeNv(EK_NV_INDEX[unwanted]);
         }
@@ -126,6 +126,10 @@ export class Swtpm implements AsyncDisposable {
   async boot(recorded: RecordedBoot = {}): Promise<void> {
     const boot = readRecordedBoot(recorded);
     requireBanks(boot, this.banks);
+    await this.#play(boot);
+  }
+
+  async #play(boot: Boot): Promise<void> {
     await using channel = await SwtpmChannel.open(join(this.folder, 'tpm'));
     if (this.#isStarted) await shutDown(channel);
     this.#isStarted = false;

@@ -17,12 +17,8 @@ import { deviceError, requireDeviceFile, tpmBusy } from './device-error.ts';
 import type { NativeKey, NativeQuote, NativeTpm, NativeTpmContext, NativeWrappedKey } from './native-tpm.ts';
 import { findPublic, isLoadedByUs } from './own-objects.ts';
 import { TpmLock } from './tpm-lock.ts';
+import { FIXED_PROPERTIES, PT_MANUFACTURER, type TpmProperties, toProperties } from './tpm-properties.ts';
 
-/** TPM_PT: Part 2, §6.13. */
-const PT_MANUFACTURER = 0x105;
-const PT_VENDOR_STRINGS = [0x106, 0x107, 0x108, 0x109] as const;
-const PT_FIRMWARE = { high: 0x10b, low: 0x10c } as const;
-const FIXED_PROPERTIES = 64;
 /** First handles of a type: Part 2, §7.4. */
 const FIRST_HANDLE = {
   nv: 0x01000000,
@@ -43,14 +39,6 @@ export interface OpenOptions {
   /** How long to wait for a TPM that another program uses. */
   readonly lockTimeoutMs?: number;
   readonly signal?: AbortSignal;
-}
-
-export interface TpmProperties {
-  /** The four letters of the TCG's vendor registry, such as `INTC`. */
-  readonly manufacturer: string;
-  readonly vendorString: string;
-  /** Four numbers with dots. */
-  readonly firmwareVersion: string;
 }
 
 /** A key that the TPM holds for us. Disposing flushes it; a persistent one stays. */
@@ -125,14 +113,7 @@ export class TpmDevice implements AsyncDisposable {
   }
 
   async readProperties(): Promise<TpmProperties> {
-    const properties = await this.readPropertyRange(PT_MANUFACTURER, FIXED_PROPERTIES);
-    const high = properties.get(PT_FIRMWARE.high) ?? 0;
-    const low = properties.get(PT_FIRMWARE.low) ?? 0;
-    return {
-      manufacturer: lettersOf(properties.get(PT_MANUFACTURER)),
-      vendorString: PT_VENDOR_STRINGS.map((property) => lettersOf(properties.get(property))).join(''),
-      firmwareVersion: [high >>> 16, high & 0xffff, low >>> 16, low & 0xffff].join('.'),
-    };
+    return toProperties(await this.readPropertyRange(FIXED_PROPERTIES.first, FIXED_PROPERTIES.count));
   }
 
   /** TPM_PT by number. */
@@ -390,11 +371,4 @@ interface Limits {
 /** EK Credential Profile 2.5, §B.6: a low-range key has no user authorization, a high-range one an empty one. */
 function authorizationOf({ range }: EkTemplate): 'policy-secret' | 'password' {
   return range === 'low' ? 'policy-secret' : 'password';
-}
-
-/** Four characters in a number, without NUL and blanks at the end. */
-function lettersOf(value = 0): string {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value >>> 0);
-  return bytes.toString('latin1').replace(/[\0 ]+$/, '');
 }

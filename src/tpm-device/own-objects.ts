@@ -3,7 +3,7 @@ import { AK_TEMPLATES } from '../tpm/ak-templates.ts';
 import { isOfDevidTemplate } from '../tpm/devid-templates.ts';
 import { findEkTemplate } from '../tpm/ek-templates.ts';
 import { isOfKeyTemplate } from '../tpm/key-templates.ts';
-import { type PublicArea, parsePublic } from '../tpm/public-area.ts';
+import { isUsedAlike, type PublicArea, parsePublic } from '../tpm/public-area.ts';
 
 /** The public area of an asymmetric key; undefined for an object of another kind. @param bytes TPM2B_PUBLIC */
 export function findPublic(bytes: Uint8Array): PublicArea | undefined {
@@ -24,8 +24,6 @@ export function isLoadedByUs(bytes: Uint8Array): boolean {
   );
 }
 
-function isAkOfOurs({ attributes, scheme }: PublicArea): boolean {
-  return Object.values(AK_TEMPLATES).some(
-    (template) => template.attributes === attributes && template.scheme?.algorithm === scheme?.algorithm,
-  );
+function isAkOfOurs(area: PublicArea): boolean {
+  return Object.values(AK_TEMPLATES).some((template) => isUsedAlike(area, template));
 }

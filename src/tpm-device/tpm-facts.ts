@@ -1,10 +1,11 @@
 import type { ClockInfo } from '../tpm/attest.ts';
 import { readAlgorithmNames, readCurveNames, readTimeInfo } from '../tpm/capabilities.ts';
 import type { PcrSelection } from '../tpm/pcr-selection.ts';
-import type { TpmDevice, TpmProperties } from './device.ts';
+import type { TpmDevice } from './device.ts';
+import { FIXED_PROPERTIES, PT_MANUFACTURER, type TpmProperties, toProperties } from './tpm-properties.ts';
 
 /** TPM_PT: Part 2, §6.13. */
-const FIXED = { first: 0x100, family: 0x100, level: 0x101, revision: 0x102, manufacturer: 0x105, count: 64 } as const;
+const FIXED = { family: 0x100, level: 0x101, revision: 0x102 } as const;
 const VARIABLE = {
   first: 0x200,
   permanent: 0x200,
@@ -42,13 +43,13 @@ export interface TpmFacts extends TpmProperties {
 
 /** @throws SpiffeError `TPM_UNAVAILABLE`, `TPM_DATA_INVALID` */
 export async function readTpmFacts(tpm: TpmDevice): Promise<TpmFacts> {
-  const fixed = await tpm.readPropertyRange(FIXED.first, FIXED.count);
+  const fixed = await tpm.readPropertyRange(FIXED_PROPERTIES.first, FIXED_PROPERTIES.count);
   const variable = await tpm.readPropertyRange(VARIABLE.first, VARIABLE.count);
   const permanent = variable.get(VARIABLE.permanent) ?? 0;
   const has = (name: keyof typeof PERMANENT) => ((permanent >>> PERMANENT[name]) & 1) === 1;
   return {
-    ...(await tpm.readProperties()),
-    manufacturerId: `id:${hexOf(fixed.get(FIXED.manufacturer))}`,
+    ...toProperties(fixed),
+    manufacturerId: `id:${hexOf(fixed.get(PT_MANUFACTURER))}`,
     specification: {
       family: Buffer.from(hexOf(fixed.get(FIXED.family)), 'hex')
         .toString('latin1')

@@ -1,5 +1,5 @@
 import { objectAttributes } from './object-attributes.ts';
-import type { PublicArea } from './public-area.ts';
+import { isUsedAlike, type PublicArea } from './public-area.ts';
 
 export type DevidKeyType = 'rsa-2048' | 'ec-p256';
 
@@ -39,6 +39,11 @@ export const DEVID_PARENT_TEMPLATES: Readonly<Record<PublicArea['type'], PublicA
   },
 };
 
+const DEVID_TEMPLATES: Readonly<Record<PublicArea['type'], readonly PublicArea[]>> = {
+  rsa: templatesOf('rsa', 'rsa-2048'),
+  ecc: templatesOf('ecc', 'ec-p256'),
+};
+
 /** A key that has a password counts wrong ones; one without is to work though the TPM is locked out. */
 export function devidKeyTemplate(type: DevidKeyType, hasPassword: boolean): PublicArea {
   const attributes = objectAttributes(...IN_THIS_TPM, 'sign', ...(hasPassword ? [] : (['noDA'] as const)));
@@ -56,12 +61,10 @@ export function devidKeyTemplate(type: DevidKeyType, hasPassword: boolean): Publ
 }
 
 /** Whether an object in a TPM may have been loaded for a DevID: of {@link DEVID_PARENT_TEMPLATES} or {@link devidKeyTemplate}. */
-export function isOfDevidTemplate({ type, attributes, scheme }: PublicArea): boolean {
-  const templates = [
-    DEVID_PARENT_TEMPLATES[type],
-    ...[true, false].map((hasPassword) => devidKeyTemplate(type === 'ecc' ? 'ec-p256' : 'rsa-2048', hasPassword)),
-  ];
-  return templates.some(
-    (template) => template.attributes === attributes && template.scheme?.algorithm === scheme?.algorithm,
-  );
+export function isOfDevidTemplate(area: PublicArea): boolean {
+  return DEVID_TEMPLATES[area.type].some((template) => isUsedAlike(area, template));
+}
+
+function templatesOf(type: PublicArea['type'], keyType: DevidKeyType): readonly PublicArea[] {
+  return [DEVID_PARENT_TEMPLATES[type], devidKeyTemplate(keyType, true), devidKeyTemplate(keyType, false)];
 }

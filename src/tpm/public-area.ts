@@ -193,3 +193,8 @@ function requireNullKdf(id: number): void {
     );
   }
 }
+
+/** Whether two keys may do the same, by the same scheme. */
+export function isUsedAlike(one: PublicArea, other: PublicArea): boolean {
+  return one.attributes === other.attributes && one.scheme?.algorithm === other.scheme?.algorithm;
+}

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { requireCheck } from '../../x509/require-check.ts';
 import { EVENT_TYPE } from '../event-log/event-types.ts';
 import type { JudgedEvent } from '../event-log/judge-events.ts';
+import { isText } from '../event-log/secure-boot.ts';
 import type { LoaderFacts } from './boot-facts.ts';
-import { isSeparator, isText, type MeasuredEvents } from './measured-events.ts';
+import { isSeparator, type MeasuredEvents } from './measured-events.ts';
 
 export const LOADER_PCR = 4;
 

@@ -72,4 +72,3 @@ export function referenceTo({ number, pcr, type }: LogEvent): EventReference {
 }
 
 export const isSeparator = ({ event: { type } }: JudgedEvent): boolean => type === EVENT_TYPE.EV_SEPARATOR;
-export const isText = (data: Uint8Array): boolean => data.every((byte) => byte >= 0x20 && byte < 0x7f);

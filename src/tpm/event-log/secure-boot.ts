@@ -121,7 +121,8 @@ export function readSecureBoot(events: readonly JudgedEvent[]): SecureBoot {
   };
 }
 
-const isText = (data: Uint8Array) => data.every((byte) => byte >= 0x20 && byte < 0x7f);
+/** Without a control character, in ASCII. */
+export const isText = (data: Uint8Array): boolean => data.every((byte) => byte >= 0x20 && byte < 0x7f);
 
 function requireDevice({ name, event: { number } }: MeasuredVariable): void {
   requireCheck('D31', name === DEVICE_VARIABLE, `event ${number} of PCR 7 is of devices, and has the variable ${name}`);

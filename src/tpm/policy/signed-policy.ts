@@ -74,9 +74,13 @@ function readPublicKey(pem: string): KeyObject {
   }
 }
 
+/** What a policy is hashed with before this key signs it; null for Ed25519, which hashes by itself. */
+export function policyHash({ asymmetricKeyDetails }: KeyObject): string | null {
+  return EC_HASHES.get(asymmetricKeyDetails?.namedCurve ?? '') ?? null;
+}
+
 function isSigned(publicKey: KeyObject, payload: Uint8Array, signature: Uint8Array): boolean {
-  const hash = EC_HASHES.get(publicKey.asymmetricKeyDetails?.namedCurve ?? '') ?? null;
-  return verify(hash, payload, publicKey, signature);
+  return verify(policyHash(publicKey), payload, publicKey, signature);
 }
 
 function readEnvelope(content: Uint8Array): { readonly payload: Uint8Array; readonly signature: Uint8Array } {

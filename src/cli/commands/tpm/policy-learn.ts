@@ -1,11 +1,10 @@
 import { bootPolicyFile } from '../../../config/boot-policy.ts';
 import { readConfigValue } from '../../../config/read-config.ts';
 import { SpiffeError } from '../../../spiffe/error.ts';
-import { MAX_PCR_INDEX } from '../../../tpm/pcr-selection.ts';
 import { judge } from '../../../tpm/policy/judge.ts';
 import { learn } from '../../../tpm/policy/learn.ts';
 import { defineCommand } from '../../command.ts';
-import { bankOf, evidenceFlags } from '../../evidence-flags.ts';
+import { bankOf, evidenceFlags, readPcrIndex } from '../../evidence-flags.ts';
 import { commaSeparated, text, wholeNumber } from '../../flag-kinds.ts';
 import { readMachineFacts } from '../../machine-facts.ts';
 import { writePublicFile } from '../../written-files.ts';
@@ -28,7 +27,7 @@ export const tpmPolicyLearn = defineCommand({
         'give the evidence of one machine or more: "assayer tpm quote -write" does',
       );
     }
-    const indices = pcrs.map(readIndex);
+    const indices = pcrs.map(readPcrIndex);
     const machines = [];
     for (const path of paths) {
       machines.push((await readMachineFacts(path, { bank: bankOf(bank), allowPaddedSha1 })).boot);
@@ -54,8 +53,3 @@ export const tpmPolicyLearn = defineCommand({
     else await writePublicFile(write, json);
   },
 });
-
-function readIndex(word: string): number {
-  if (/^\d{1,2}$/.test(word) && Number(word) <= MAX_PCR_INDEX) return Number(word);
-  throw new SpiffeError('ARGUMENT_INVALID', `-pcrs: ${JSON.stringify(word)} is no PCR, 0 to ${MAX_PCR_INDEX} are`);
-}

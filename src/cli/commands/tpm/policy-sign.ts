@@ -1,19 +1,17 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { readBootPolicyFile } from '../../../config/boot-policy.ts';
 import { SpiffeError } from '../../../spiffe/error.ts';
-import { MAX_POLICY_FILE_BYTES, openSignedPolicy, parsePolicyKey } from '../../../tpm/policy/signed-policy.ts';
+import {
+  MAX_POLICY_FILE_BYTES,
+  openSignedPolicy,
+  parsePolicyKey,
+  policyHash,
+} from '../../../tpm/policy/signed-policy.ts';
 import { defineCommand } from '../../command.ts';
 import { text } from '../../flag-kinds.ts';
 import { MAX_KEY_BYTES } from '../../policy-file.ts';
 import { readInputBytes } from '../../read-input-file.ts';
 import { writePublicFile } from '../../written-files.ts';
-
-/** By the curve, as the attestor verifies it. */
-const EC_HASHES: ReadonlyMap<string, string> = new Map([
-  ['prime256v1', 'sha256'],
-  ['secp384r1', 'sha384'],
-  ['secp521r1', 'sha512'],
-]);
 
 export const tpmPolicySign = defineCommand({
   summary: 'Sign policies for "policy_path", after they were checked',
@@ -30,8 +28,7 @@ export const tpmPolicySign = defineCommand({
     const { version } = readBootPolicyFile(payload.toString('utf8'), path);
     const key = await readPrivateKey(keyPath);
     const publicKey = parsePolicyKey(createPublicKey(key).export({ type: 'spki', format: 'pem' }).toString());
-    const hash = EC_HASHES.get(publicKey.asymmetricKeyDetails?.namedCurve ?? '') ?? null;
-    const signature = sign(hash, payload, key);
+    const signature = sign(policyHash(publicKey), payload, key);
     const envelope = { payload: payload.toString('base64'), signature: signature.toString('base64') };
     const content = `${JSON.stringify(envelope)}\n`;
     openSignedPolicy({ content: Buffer.from(content) }, publicKey); // as the attestor will, size included

@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { isSpiffeError, SpiffeError } from '../../../spiffe/error.ts';
+import { SpiffeError } from '../../../spiffe/error.ts';
 import { STRONG_HASHES } from '../../../tpm/algorithms.ts';
 import { MAX_EVENT_LOG_BYTES } from '../../../tpm/event-log/parse-event-log.ts';
 import { formatEvidence } from '../../../tpm/evidence/evidence-file.ts';
 import { MAX_IMA_LOG_BYTES } from '../../../tpm/ima/parse-ima-log.ts';
-import { MAX_PCR_INDEX, type PcrSelection } from '../../../tpm/pcr-selection.ts';
+import type { PcrSelection } from '../../../tpm/pcr-selection.ts';
 import { TpmDevice } from '../../../tpm-device/device.ts';
 import { recordQuotes } from '../../../tpm-device/record-evidence.ts';
 import { defineCommand } from '../../command.ts';
-import { readNonce } from '../../evidence-flags.ts';
+import { readNonce, readPcrIndex } from '../../evidence-flags.ts';
 import { commaSeparated, oneOf, text, toggle } from '../../flag-kinds.ts';
 import { formatHex, formatIndices } from '../../output.ts';
-import { readInputBytes } from '../../read-input-file.ts';
+import { findInputBytes, readInputBytes } from '../../read-input-file.ts';
 import { deviceFlag, deviceOf, isOfThisMachine } from '../../tpm-device-flag.ts';
 import { writePrivateFile } from '../../written-files.ts';
 
@@ -81,11 +81,7 @@ export const tpmQuote = defineCommand({
 
 function readIndices(given: readonly string[]): readonly number[] {
   if (given.length === 0) return DEFAULT_PCRS;
-  const indices = given.map((word) => {
-    if (/^\d{1,2}$/.test(word) && Number(word) <= MAX_PCR_INDEX) return Number(word);
-    throw new SpiffeError('ARGUMENT_INVALID', `-pcrs: ${JSON.stringify(word)} is no PCR, 0 to ${MAX_PCR_INDEX} are`);
-  });
-  return [...new Set(indices)].toSorted((a, b) => a - b);
+  return [...new Set(given.map(readPcrIndex))].toSorted((a, b) => a - b);
 }
 
 /** SHA-1 proves nothing, and SM3 is not replayed. */
@@ -106,15 +102,5 @@ function selectBanks(allocated: readonly PcrSelection[], wanted: readonly string
 /** @param fallback where the kernel would have it: it may have none */
 async function readLog(given: string, fallback: string | undefined, maxBytes: number): Promise<Buffer | undefined> {
   if (given !== '') return await readInputBytes(given, maxBytes);
-  if (fallback === undefined) return undefined;
-  try {
-    return await readInputBytes(fallback, maxBytes);
-  } catch (error) {
-    if (isSpiffeError(error, 'FILE_UNUSABLE') && isMissing(error.cause)) return undefined;
-    throw error;
-  }
-}
-
-function isMissing(cause: unknown): boolean {
-  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+  return fallback === undefined ? undefined : await findInputBytes(fallback, maxBytes);
 }
