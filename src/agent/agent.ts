@@ -1,4 +1,5 @@
 import type { AgentConfig } from '../config/agent-config.ts';
+import { isComposite } from '../config/composite-rule.ts';
 import { requireDataFolder } from '../files/data-folder.ts';
 import { forgetLastWords, leaveLastWords } from '../files/last-words.ts';
 import type { Logger } from '../log/logger.ts';
@@ -228,7 +229,11 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   const join: JoinOptions = {
     server,
     trust,
-    evidence: nodeEvidence(catalog.agentNodeAttestor, config.joinToken),
+    evidence: nodeEvidence({
+      attestors: catalog.agentNodeAttestors,
+      isComposite: config.plugins.some((plugin) => plugin.enabled && isComposite(plugin)),
+      joinToken: config.joinToken,
+    }),
     keyManager,
     onAttested: measured.onAttested,
     log,
@@ -314,7 +319,7 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
       version,
     }),
   );
-  if (catalog.agentNodeAttestor !== undefined) {
+  if (catalog.agentNodeAttestors.length > 0) {
     const onLost = () => maintenance.syncNow();
     stack.use(NodeReattestation.start({ evidence: join.evidence, identity, connection, onLost, log }));
   }

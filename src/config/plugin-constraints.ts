@@ -1,4 +1,5 @@
-import { SpiffeError } from '../spiffe/error.ts';
+import { messageOf, SpiffeError } from '../spiffe/error.ts';
+import { COMPOSITE, isComposite, readCompositeRule } from './composite-rule.ts';
 import type { PluginConfig } from './plugins.ts';
 import { findNearest } from './suggest.ts';
 
@@ -61,13 +62,42 @@ export function findPluginConstraintProblems(
     const message = Object.hasOwn(counts, plugin.type) ? refusalOf(plugin) : unknownType(side, plugin.type);
     if (message !== undefined) problems.push({ plugin, message });
   }
+  const composite = plugins.find((plugin) => plugin.enabled && isComposite(plugin));
+  if (composite !== undefined) problems.push(...findCompositeProblems(side, composite, plugins));
   for (const [type, count] of Object.entries(counts)) {
-    const found = plugins.filter((plugin) => plugin.type === type && plugin.enabled).length;
+    const found = countOf(type, side, plugins);
     const expected = expectation(count, found);
     if (expected === undefined) continue;
     problems.push({ message: `plugin type "${type}" constraint not satisfied: expected ${expected} but got ${found}` });
   }
   return problems;
+}
+
+/** The stages of an agent's composite attestor count as one with it. */
+function countOf(type: string, side: PluginSide, plugins: readonly PluginConfig[]): number {
+  const found = plugins.filter((plugin) => plugin.type === type && plugin.enabled);
+  return side === 'agent' && found.some(isComposite) ? 1 : found.length;
+}
+
+function findCompositeProblems(
+  side: PluginSide,
+  plugin: PluginConfig,
+  plugins: readonly PluginConfig[],
+): readonly PluginConstraintProblem[] {
+  const name = `NodeAttestor "${COMPOSITE}"`;
+  if (plugin.data !== undefined && 'file' in plugin.data) {
+    return [{ plugin, message: `${name} takes plugin_data, and no plugin_data_file` }];
+  }
+  if (side === 'agent') {
+    if (plugin.data === undefined) return [];
+    return [{ plugin, message: `${name} has no options on an agent: its stages are the other NodeAttestors there` }];
+  }
+  try {
+    readCompositeRule(plugins);
+    return [];
+  } catch (error) {
+    return [{ plugin, message: messageOf(error) }];
+  }
 }
 
 function expectation({ least, most }: Count, found: number): string | undefined {
@@ -90,8 +120,8 @@ function refusalOf({ type, name, command, attach }: PluginConfig): string | unde
     if (name !== 'sql') return `a DataStore is built in and its name is "sql", not ${JSON.stringify(name)}`;
     if (isExternal) return `${key} cannot be used for a DataStore: it is built in and starts no process`;
   }
-  if (type === 'NodeAttestor' && name === 'join_token' && isExternal) {
-    return `${key} cannot be used for NodeAttestor "join_token": it is built in and starts no process`;
+  if (type === 'NodeAttestor' && (name === 'join_token' || name === COMPOSITE) && isExternal) {
+    return `${key} cannot be used for NodeAttestor "${name}": it is built in and starts no process`;
   }
   return undefined;
 }

@@ -51,8 +51,8 @@ export class PluginCatalog implements AsyncDisposable {
   readonly #keyManager: KeyManager;
   /** Server only. */
   readonly serverNodeAttestors: readonly ServerNodeAttestor[];
-  /** Agent only; undefined where it attests with a join token, for which there is no plugin. */
-  readonly agentNodeAttestor: AgentNodeAttestor | undefined;
+  /** Agent only; none where it attests with a join token, for which there is no plugin, several where these are stages of one. */
+  readonly agentNodeAttestors: readonly AgentNodeAttestor[];
   /** Agent only. */
   readonly workloadAttestors: readonly WorkloadAttestor[];
   /** Agent only. */
@@ -73,8 +73,7 @@ export class PluginCatalog implements AsyncDisposable {
     const [keyManager] = ofType('KeyManager');
     if (keyManager === undefined) throw new SpiffeError('CONFIG_INVALID', 'no KeyManager is configured');
     this.#keyManager = createKeyManager(keyManager);
-    const [agentNodeAttestor] = ofType('NodeAttestor').filter(() => side === 'agent');
-    this.agentNodeAttestor = agentNodeAttestor && createAgentNodeAttestor(agentNodeAttestor);
+    this.agentNodeAttestors = side === 'agent' ? ofType('NodeAttestor').map(createAgentNodeAttestor) : [];
     this.serverNodeAttestors = side === 'server' ? ofType('NodeAttestor').map(createServerNodeAttestor) : [];
     this.workloadAttestors = ofType('WorkloadAttestor').map(createWorkloadAttestor);
     this.svidStores = ofType('SVIDStore').map(createSvidStore);
@@ -134,6 +133,11 @@ export class PluginCatalog implements AsyncDisposable {
       }),
       ...this.#internal.map(({ type, name }) => ({ type, name, builtin: true, state: 'internal' }) as const),
     ];
+  }
+
+  /** Agent only; undefined where there is none. */
+  get agentNodeAttestor(): AgentNodeAttestor | undefined {
+    return this.agentNodeAttestors[0];
   }
 
   get keyManager(): KeyManager {

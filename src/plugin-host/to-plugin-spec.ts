@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { COMPOSITE } from '../config/composite-rule.ts';
 import { requirePluginConstraints } from '../config/plugin-constraints.ts';
 import type { PluginConfig } from '../config/plugins.ts';
 import type { ManifestOf } from '../config/sandbox-config.ts';
@@ -39,7 +40,7 @@ export function toPluginSpecs(options: SpecOptions): readonly PluginSpec[] {
 
 /** What is configured like a plugin and is none. */
 export function isInternal({ type, name }: PluginConfig): boolean {
-  return type === 'DataStore' || (type === 'NodeAttestor' && name === 'join_token');
+  return type === 'DataStore' || (type === 'NodeAttestor' && (name === 'join_token' || name === COMPOSITE));
 }
 
 function toSpec(config: PluginConfig, { side, builtins }: SpecOptions): PluginSpec {

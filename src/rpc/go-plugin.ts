@@ -51,6 +51,8 @@ export const ATTESTATION_METADATA = {
    * key that it is for. Ours: a plugin that does not know it ignores it, a host of SPIRE's does not send it.
    */
   csrPublicKey: 'assayer-csr-spki-bin',
+  /** What the stages before this one of a composite attestation found: a JSON list of selectors, `type:value`. Ours, too. */
+  earlierSelectors: 'assayer-earlier-selectors-bin',
   /** What the node called the server; nobody vouches for it. May be empty. */
   forwardedHost: 'x-untrusted-forwarded-host',
   /** The node's address, as the server sees it. May be empty. */

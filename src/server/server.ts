@@ -1,4 +1,5 @@
 import type { AuditSkip } from '../config/audit-log-config.ts';
+import { readCompositeRule } from '../config/composite-rule.ts';
 import type { ServerConfig } from '../config/server-config.ts';
 import { datastorePlace, openDatastore } from '../datastore/datastore.ts';
 import { requireDataFolder } from '../files/data-folder.ts';
@@ -132,6 +133,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
   const attestors = new Attestors({
     trustDomain,
     plugins: new Map(catalog.serverNodeAttestors.map((attestor) => [attestor.name, attestor])),
+    composite: readCompositeRule(config.plugins),
     ...(hasJoinToken(catalog.plugins) ? { joinTokens: { repository: datastore.joinTokens, clock } } : {}),
   });
   const { adminIds } = config;

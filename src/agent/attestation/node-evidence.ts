@@ -1,5 +1,6 @@
 import type { AgentAttestation, AgentNodeAttestor } from '../../plugin-host/kinds/agent-node-attestor.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
+import { CompositeEvidence } from './composite-evidence.ts';
 
 /** How this node proves to the server what it is. */
 export interface NodeEvidence {
@@ -11,12 +12,27 @@ export interface NodeEvidence {
   begin(options: { readonly csrPublicKey: Uint8Array; readonly signal: AbortSignal }): AgentAttestation;
 }
 
-/** @param joinToken used where no plugin attests. */
-export function nodeEvidence(attestor: AgentNodeAttestor | undefined, joinToken: string | undefined): NodeEvidence {
-  if (attestor !== undefined) {
-    return { type: attestor.name, isAvailable: true, begin: (options) => attestor.attest(options) };
+export interface NodeEvidenceOptions {
+  readonly attestors: readonly AgentNodeAttestor[];
+  /** Whether they are the stages of one attestation, and the join token is another. */
+  readonly isComposite: boolean;
+  readonly joinToken: string | undefined;
+}
+
+export function nodeEvidence({ attestors, isComposite, joinToken }: NodeEvidenceOptions): NodeEvidence {
+  const ofPlugins = attestors.map(
+    (attestor): NodeEvidence => ({
+      type: attestor.name,
+      isAvailable: true,
+      begin: (options) => attestor.attest(options),
+    }),
+  );
+  if (isComposite) {
+    return new CompositeEvidence(
+      joinToken === undefined ? ofPlugins : [...ofPlugins, new JoinTokenEvidence(joinToken)],
+    );
   }
-  return new JoinTokenEvidence(joinToken);
+  return ofPlugins[0] ?? new JoinTokenEvidence(joinToken);
 }
 
 /** A token that is good once. Inventory P038. */

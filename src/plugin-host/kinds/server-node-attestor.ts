@@ -5,7 +5,7 @@ import {
 import { ATTESTATION_METADATA } from '../../rpc/go-plugin.ts';
 import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import { quoteText } from '../../spiffe/quote-text.ts';
-import type { Selector } from '../../spiffe/selector.ts';
+import { formatSelector, type Selector } from '../../spiffe/selector.ts';
 import { parseSpiffeId, type SpiffeId } from '../../spiffe/spiffe-id.ts';
 import { type Plugin, PluginService } from '../plugin.ts';
 import type { PluginGeneration } from '../plugin-generation.ts';
@@ -34,6 +34,8 @@ export interface ServerAttestOptions {
   readonly clientAddress?: string;
   /** The host part of what the node called the server; nobody vouches for it. */
   readonly forwardedHost?: string;
+  /** What other attestors have found of the same node just now. */
+  readonly earlierSelectors?: readonly Selector[];
   readonly signal: AbortSignal;
 }
 
@@ -48,6 +50,8 @@ export interface AgentAttributes {
 /** Of a whole attestation, the node's answers included; SPIRE has none. */
 const DEADLINE_MS = 120_000;
 const MAX_HOST_CHARACTERS = 255;
+/** Header lists of HTTP/2 have 64 KiB by default, and this one goes as Base64. */
+const MAX_EARLIER_BYTES = 32 * 1024;
 
 /** @see plugin-wire §8.2, §8.2a */
 export function createServerNodeAttestor(plugin: Plugin): ServerNodeAttestor {
@@ -80,7 +84,7 @@ async function attest(
   plugin: Plugin,
   generation: PluginGeneration,
   payload: Uint8Array,
-  { csrPublicKey, clientAddress = '', forwardedHost = '', signal }: ServerAttestOptions,
+  { csrPublicKey, clientAddress = '', forwardedHost = '', earlierSelectors, signal }: ServerAttestOptions,
   challenge: (challenge: Uint8Array) => Promise<Uint8Array>,
 ): Promise<AgentAttributes> {
   await using call = service.of(generation).attest({
@@ -90,6 +94,9 @@ async function attest(
       [ATTESTATION_METADATA.forwardedHost]: printable(forwardedHost),
       [ATTESTATION_METADATA.clientAddress]: printable(clientAddress),
       [ATTESTATION_METADATA.csrPublicKey]: csrPublicKey,
+      ...(earlierSelectors === undefined
+        ? {}
+        : { [ATTESTATION_METADATA.earlierSelectors]: encodeEarlier(earlierSelectors) }),
     },
   });
   await call.send({ request: { $case: 'payload', value: payload } });
@@ -124,6 +131,16 @@ function toAgentAttributes(plugin: Plugin, attributes: WireAgentAttributes): Age
       cause,
     });
   }
+}
+
+/** @throws SpiffeError `TOO_LARGE`: a later stage that missed one might admit what it would not. */
+function encodeEarlier(selectors: readonly Selector[]): Uint8Array {
+  const bytes = Buffer.from(JSON.stringify(selectors.map(formatSelector)), 'utf8');
+  if (bytes.length <= MAX_EARLIER_BYTES) return bytes;
+  throw new SpiffeError(
+    'TOO_LARGE',
+    `the selectors that were found before have ${bytes.length} bytes, and a plugin can be told ${MAX_EARLIER_BYTES} at most`,
+  );
 }
 
 /** What a node called the server is hostile, and a header takes printable ASCII alone. */

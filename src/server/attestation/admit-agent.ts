@@ -1,11 +1,12 @@
 import type { AgentRepository, AttestedAgent } from '../../datastore/agent-repository.ts';
-import type { Datastore } from '../../datastore/datastore.ts';
+import type { Datastore, Repositories } from '../../datastore/datastore.ts';
 import { PermissionDeniedDetails_Reason as Reason } from '../../gen/spire/api/types/types.ts';
 import type { Logger } from '../../log/logger.ts';
+import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
 import { decimalSerialNumber } from '../../x509/serial-number.ts';
 import { denied } from '../authorization/agent-caller.ts';
 import type { IssuedX509Svid, SvidIssuer } from '../ca/svid-issuer.ts';
-import type { AttestedNode } from './attestors.ts';
+import type { AttestedLeg, AttestedNode } from './attestors.ts';
 import { withOwnSelector } from './own-selector.ts';
 
 export interface AdmissionOptions {
@@ -25,11 +26,12 @@ export async function admitAgent(
   publicKey: Uint8Array,
   { agents, transaction, issuer, agentTtlSeconds, agentIdAsSelector, log }: AdmissionOptions,
 ): Promise<IssuedX509Svid> {
-  const { spiffeId, canReattest, claim } = node;
+  const { spiffeId, canReattest, claim, legs = [] } = node;
   const selectors = withOwnSelector(node.selectors, spiffeId, agentIdAsSelector);
   const before = await agents.find(spiffeId);
   if (before?.banned && claim !== undefined) await transaction(claim); // what it showed is used up all the same
   requireNotBanned(before);
+  for (const known of await agents.findMany(legs.map((leg) => leg.spiffeId))) requireNotBanned(known);
   const svid = await issuer.issueX509({ spiffeId, publicKey, dnsNames: [], ttlSeconds: agentTtlSeconds });
   const record = {
     attestationType,
@@ -40,6 +42,7 @@ export async function admitAgent(
   };
   await transaction(async (repositories) => {
     await claim?.(repositories);
+    for (const leg of legs) if (leg.isOnce) await rememberLeg(leg, repositories, svid.expiresAt);
     const known = await repositories.agents.find(spiffeId);
     requireNotBanned(known); // nor has it been meanwhile
     if (known === undefined) await repositories.agents.create({ spiffeId, ...record });
@@ -47,6 +50,21 @@ export async function admitAgent(
   });
   log.info('agent attested', { agent_id: spiffeId, attestor: attestationType, expires_at: svid.expiresAt });
   return svid;
+}
+
+/** Another attestation with the same machine is refused by the attestor itself, which asks for an agent of this ID. */
+async function rememberLeg(leg: AttestedLeg, { agents }: Repositories, expiresAt: number): Promise<void> {
+  const { spiffeId, attestationType, selectors } = leg;
+  try {
+    await agents.create({ spiffeId, attestationType, selectors, expiresAt, serialNumber: '', canReattest: false });
+  } catch (cause) {
+    if (!isSpiffeError(cause, 'ALREADY_EXISTS')) throw cause;
+    throw new SpiffeError(
+      'PERMISSION_DENIED',
+      `what "${spiffeId}" is named for has attested already: "assayer server agent evict -spiffeID ${spiffeId}" lets it in again`,
+      { cause },
+    );
+  }
 }
 
 function requireNotBanned(agent: AttestedAgent | undefined): void {
