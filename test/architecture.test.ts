@@ -8,14 +8,26 @@ const root = join(import.meta.dirname, '..');
 const MAX_LINES = 400;
 
 const values = ['spiffe', 'x509', 'tpm', 'gen'];
-const mechanisms = ['rpc', 'config', 'log', 'files', 'addon', 'http', 'telemetry', 'tracing'];
+const mechanisms = ['rpc', 'config', 'log', 'time', 'files', 'addon', 'http', 'acme', 'telemetry', 'tracing'];
 
 /** What a folder of src, or that of one plugin, may import besides itself; `datastore` is the server's alone. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
-  cli: ['server', 'agent', 'helper', 'authoring', 'testing', 'tpm-device', 'tpm-trust', ...mechanisms, ...values],
+  cli: [
+    'server',
+    'agent',
+    'helper',
+    'oidc',
+    'authoring',
+    'testing',
+    'tpm-device',
+    'tpm-trust',
+    ...mechanisms,
+    ...values,
+  ],
   server: ['datastore', 'plugin-host', ...mechanisms, ...values],
   agent: ['plugin-host', ...mechanisms, ...values],
   helper: [...mechanisms, ...values],
+  oidc: [...mechanisms, ...values],
   authoring: ['plugin-host', ...mechanisms, ...values],
   plugins: ['plugins/container', 'plugins/process', 'plugin-sdk', 'spiffe', 'x509', 'tpm', 'config', 'files'],
   'plugins/tpm': ['tpm-device', 'tpm-trust'],
@@ -28,7 +40,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   datastore: ['spiffe', 'x509', 'config', 'files', 'log'],
   config: ['spiffe'],
   log: values,
+  time: ['spiffe', 'log'],
   http: ['spiffe', 'config', 'log'],
+  acme: ['spiffe', 'config', 'log', 'time', 'files', 'http'],
   telemetry: ['spiffe', 'config', 'log', 'http', 'files'],
   tracing: ['rpc', 'spiffe', 'config', 'log'],
   files: ['spiffe'],
@@ -84,7 +98,7 @@ describe('imports', () => {
 
   test('reach the programs and the author’s tools through their index.ts only', () => {
     const deep = (target: string) =>
-      /^src\/(server|agent|helper|testing|authoring\/[a-z-]+)\/(?!index\.ts$)/.test(target);
+      /^src\/(server|agent|helper|oidc|testing|authoring\/[a-z-]+)\/(?!index\.ts$)/.test(target);
     const cli = written.filter((path) => path.startsWith('src/cli/'));
     expect(cli.flatMap((path) => importsOf(path).filter(deep).map(arrow(path)))).toEqual([]);
   });
@@ -175,7 +189,7 @@ describe('files', () => {
   });
 
   test('index.ts stands only where others enter', () => {
-    const programs = ['src/server/index.ts', 'src/agent/index.ts', 'src/helper/index.ts'];
+    const programs = ['src/server/index.ts', 'src/agent/index.ts', 'src/helper/index.ts', 'src/oidc/index.ts'];
     const isEntry = (path: string) =>
       [...programs, 'src/plugin-sdk/index.ts', 'src/testing/index.ts'].includes(path) ||
       /^src\/authoring\/[a-z-]+\/index\.ts$/.test(path);

@@ -9,7 +9,7 @@ import { libraries } from './libraries.js';
 const requireBanner =
   "import { createRequire as createRequireOfBundle } from 'node:module';\nconst require = createRequireOfBundle(import.meta.url);";
 
-const acmeLibrary = 'src/server/federation/acme/acme-library.ts';
+const acmeLibrary = 'src/acme/acme-library.ts';
 
 /**
  * Bundles every program that has an entry file, each into one file that needs no other.

@@ -100,6 +100,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['agent api fetch jwt', async () => (await import('./commands/agent/api-fetch-jwt.ts')).apiFetchJwt],
   ['agent api validate jwt', async () => (await import('./commands/agent/api-validate-jwt.ts')).apiValidateJwt],
   ['agent api watch', async () => (await import('./commands/agent/api-watch.ts')).apiWatch],
+  ['oidc-discovery', async () => (await import('./commands/oidc-discovery.ts')).oidcDiscovery],
   ['agent helper', async () => (await import('./commands/agent/run-helper.ts')).agentHelper],
   ['agent plugin list', async () => (await import('./commands/agent/plugin-list.ts')).agentPluginList],
   ['agent plugin reload', async () => (await import('./commands/agent/plugin-reload.ts')).agentPluginReload],

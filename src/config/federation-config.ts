@@ -35,7 +35,8 @@ export type BundleEndpointProfile =
 
 export interface AcmeConfig {
   readonly directoryUrl: string;
-  readonly domainName: string;
+  /** Of one certificate, one at least. */
+  readonly domainNames: readonly string[];
   readonly email: string;
   readonly tosAccepted: boolean;
 }
@@ -54,12 +55,14 @@ export interface FederatesWithConfig {
     | { readonly type: 'https_spiffe'; readonly endpointSpiffeId: SpiffeId };
 }
 
+export const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory';
+
 const acme = z
   .strictObject({ directory_url: optionalText, domain_name: requiredText, email: requiredText, tos_accepted: flag })
   .transform(
     (raw): AcmeConfig => ({
-      directoryUrl: raw.directory_url ?? 'https://acme-v02.api.letsencrypt.org/directory',
-      domainName: raw.domain_name,
+      directoryUrl: raw.directory_url ?? LETS_ENCRYPT,
+      domainNames: [raw.domain_name],
       email: raw.email,
       tosAccepted: raw.tos_accepted,
     }),

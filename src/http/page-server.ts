@@ -7,17 +7,28 @@ export interface Page {
   readonly contentType: string;
   /** As bytes where it stays the same: text is encoded for every answer. */
   readonly text: string | Uint8Array;
+  readonly headers?: Readonly<Record<string, string>>;
 }
+
+/** What a page may look at of a request. */
+export interface PageRequest {
+  /** By its name in lower case; undefined where there is none, and the first of several. */
+  header(name: string): string | undefined;
+}
+
+export type RenderPage = (query: URLSearchParams, request: PageRequest) => Promise<Page>;
 
 export interface PageServerOptions {
   /** By path, whole and without the query, which a page may look at. */
-  readonly pages: ReadonlyMap<string, (query: URLSearchParams) => Promise<Page>>;
+  readonly pages: ReadonlyMap<string, RenderPage>;
   /** What is said of any other path, such as `metrics are at /metrics`. */
   readonly directions: string;
   readonly log: Logger;
   /** For a request with its answer, and for the pause until the next one. */
   readonly timeLimitMs?: number;
   readonly maxConnections?: number;
+  /** Each request, at the level debug. */
+  readonly logRequests?: boolean;
 }
 
 const TIME_LIMIT_MS = 15_000;
@@ -66,23 +77,32 @@ export class PageServer implements Disposable {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { pages, directions, log } = this.#options;
+    const { pages, directions, log, logRequests = false } = this.#options;
+    if (logRequests) logRequest(request, log);
     const [path = '', query = ''] = (request.url ?? '').split('?');
     const render = pages.get(path);
     if (render === undefined) return refuse(response, { status: 404, message: directions });
     const refusal = refusalOf(request);
     if (refusal !== undefined) return refuse(response, refusal);
     try {
-      const { status, contentType, text } = await render(new URLSearchParams(query));
+      const { status, contentType, text, headers } = await render(new URLSearchParams(query), {
+        header: (name) => request.headersDistinct[name]?.[0],
+      });
       const body = typeof text === 'string' ? Buffer.from(text) : text;
-      response.writeHead(status, { 'Content-Type': contentType, 'Content-Length': body.length });
-      response.end(request.method === 'HEAD' ? undefined : body);
+      const length = status === 304 ? {} : { 'Content-Length': body.length };
+      response.writeHead(status, { 'Content-Type': contentType, ...length, ...headers });
+      response.end(request.method === 'HEAD' || status === 304 ? undefined : body);
     } catch (error) {
       log.error('a page was not written', { path, error: error instanceof Error ? error.stack : String(error) });
       response.writeHead(500, { Connection: 'close' });
       response.end();
     }
   }
+}
+
+function logRequest({ method, url, headers, socket }: IncomingMessage, log: Logger): void {
+  const { remoteAddress: address, remotePort: port } = socket;
+  log.debug('a request', { address, port, method, url, user_agent: headers['user-agent'] });
 }
 
 interface Refusal {

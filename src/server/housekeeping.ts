@@ -4,8 +4,8 @@ import type { Logger } from '../log/logger.ts';
 import { observed } from '../rpc/call-observer.ts';
 import { callMeter } from '../telemetry/call-metrics.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { RotationTimer } from '../time/rotation-timer.ts';
 import type { EntryCache } from './entry-cache.ts';
-import { RotationTimer } from './rotation-timer.ts';
 
 export interface HousekeepingOptions {
   readonly config: ServerConfig;

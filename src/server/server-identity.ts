@@ -6,9 +6,9 @@ import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { isTrustedX509Svid } from '../spiffe/trusted-svid.ts';
 import { callMeter } from '../telemetry/call-metrics.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { RotationTimer } from '../time/rotation-timer.ts';
 import type { BundleKeeper } from './bundle-keeper.ts';
 import type { SvidIssuer } from './ca/svid-issuer.ts';
-import { RotationTimer } from './rotation-timer.ts';
 
 /** The server's own X.509-SVID and its key, which lives in memory and is new with every SVID. */
 export interface X509Identity {

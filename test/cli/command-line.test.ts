@@ -85,6 +85,6 @@ describe.each([...COMMANDS.keys()])('assayer %s', (name) => {
     const { code, stdout, stderr } = await run(...args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(new RegExp(`^[A-Z].*\\.\\n\\nUsage: assayer ${name} \\[flags\\]( [A-Z[].*)?\\n\\nFlags`));
-    if (!/^(?:plugin |tpm |agent helper$)/.test(name)) expect(stdout).toContain('-socketPath PATH');
+    if (!/^(?:plugin |tpm |agent helper$|oidc-discovery$)/.test(name)) expect(stdout).toContain('-socketPath PATH');
   });
 });

@@ -48,7 +48,7 @@ test('every key of a full file arrives (C001 to C071, C137 to C159)', () => {
           type: 'https_web',
           acme: {
             directoryUrl: 'https://acme-v02.api.letsencrypt.org/directory',
-            domainName: 'example.org',
+            domainNames: ['example.org'],
             email: 'ops@example.org',
             tosAccepted: true,
           },

@@ -1,20 +1,21 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, stat, writeFile } from 'node:fs/promises';
 import { Agent } from 'node:https';
 import { type AddressInfo, createServer } from 'node:net';
 import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
+import { AcmeFiles } from '../../src/acme/acme-files.ts';
+import { orderCertificate } from '../../src/acme/acme-order.ts';
+import { loadAcmeLibrary } from '../../src/acme/load-acme-library.ts';
+import { TlsAlpnChallenge } from '../../src/acme/tls-alpn-challenge.ts';
 import { Logger } from '../../src/log/logger.ts';
-import { AcmeFiles } from '../../src/server/federation/acme/acme-files.ts';
-import { orderCertificate } from '../../src/server/federation/acme/acme-order.ts';
-import { loadAcmeLibrary } from '../../src/server/federation/acme/load-acme-library.ts';
-import { TlsAlpnChallenge } from '../../src/server/federation/acme/tls-alpn-challenge.ts';
 import { ServerProcess } from '../cli/server-process.ts';
 import { type AcmeServer, startAcmeServer } from '../harness/acme-server.ts';
 import { freePort } from '../harness/free-port.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
+import { startOidcProgram } from '../oidc/oidc-program.ts';
 
 const run = promisify(execFile);
 const DOMAIN = 'bundles.example.org';
@@ -118,16 +119,46 @@ describeWithGo('a bundle endpoint with a certificate of Pebble', () => {
   });
 });
 
+describeWithGo('an OIDC provider with a certificate of Pebble', () => {
+  test('has one for all of its domains', { timeout: 120_000 }, async () => {
+    const folder = resources.use(await createTemporaryFolder());
+    const port = await freePort();
+    const acme = resources.use(await startAcme(port, 86_400));
+    await writeFile(folder.join('bundle.json'), '{"keys": []}');
+    const settings = `domains = ["oidc.example.org", "${DOMAIN}"]
+      file { path = "${folder.join('bundle.json')}" }
+      acme {
+        addr = "127.0.0.1:${port}"
+        directory_url = "${acme.directoryUrl}"
+        email = "admin@example.org"
+        tos_accepted = true
+        cache_dir = "${folder.join('acme')}"
+      }`;
+    const provider = resources.use(
+      await startOidcProgram({ folder: folder.path, settings, env: { NODE_EXTRA_CA_CERTS: acme.apiCaPath } }),
+    );
+    await provider.program.waitFor('a certificate was had from the ACME server');
+    for (const domain of ['oidc.example.org', DOMAIN]) {
+      const { stdout } = await run('curl', [
+        ...['--silent', '--show-error', '--fail', '--cacert', acme.rootPath],
+        ...['--resolve', `${domain}:${port}:127.0.0.1`, `https://${domain}:${port}/.well-known/openid-configuration`],
+      ]);
+      expect(JSON.parse(stdout)).toMatchObject({ issuer: `https://${domain}:${port}` });
+    }
+    expect((await readdir(folder.join('acme'))).sort()).toEqual(['account.json', 'certificate.json']);
+  });
+});
+
 describeWithGo('an order that comes to nothing', () => {
   const log = new Logger(() => {});
   const order = async (
     acme: AcmeServer,
-    changes: { directoryUrl?: string; tosAccepted?: boolean; domainName?: string },
+    changes: { directoryUrl?: string; tosAccepted?: boolean; domainNames?: readonly string[] },
   ) => {
     const folder = resources.use(await createTemporaryFolder());
     (await loadAcmeLibrary()).axios.defaults.httpsAgent = new Agent({ ca: acme.apiCa });
     const { directoryUrl } = acme;
-    const config = { directoryUrl, domainName: DOMAIN, email: 'a@example.org', tosAccepted: true, ...changes };
+    const config = { directoryUrl, domainNames: [DOMAIN], email: 'a@example.org', tosAccepted: true, ...changes };
     const files = new AcmeFiles(folder.path, config.directoryUrl);
     const ordered = orderCertificate(
       { config, files, challenge: new TlsAlpnChallenge(), log },
@@ -147,7 +178,7 @@ describeWithGo('an order that comes to nothing', () => {
     expect(await order(acme, {})).toMatch(
       /^the ACME server does not accept the challenge: "Failed to connect to 127\.0\.0\.1:\d+ for the tls-alpn-01 challenge"$/,
     );
-    expect(await order(acme, { domainName: 'no dots' })).toMatch(/illegal character/);
+    expect(await order(acme, { domainNames: ['no dots'] })).toMatch(/illegal character/);
     const nobody = createServer().listen(0, '127.0.0.1');
     await once(nobody, 'listening');
     const { port } = nobody.address() as AddressInfo;

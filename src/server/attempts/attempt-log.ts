@@ -7,7 +7,7 @@ import type {
 } from '../../datastore/attempt-repository.ts';
 import type { Logger } from '../../log/logger.ts';
 import { networkOf } from '../../rpc/network-address.ts';
-import { RotationTimer } from '../rotation-timer.ts';
+import { RotationTimer } from '../../time/rotation-timer.ts';
 
 export interface AttemptLogOptions {
   readonly attempts: AttemptRepository;

@@ -1,9 +1,9 @@
 import type { Logger } from '../../log/logger.ts';
 import type { JwtAuthority } from '../../spiffe/bundle.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import { RotationTimer } from '../../time/rotation-timer.ts';
 import type { KeyType } from '../../x509/signer.ts';
 import type { BundleKeeper } from '../bundle-keeper.ts';
-import { RotationTimer } from '../rotation-timer.ts';
 import type { AuthorityKeys } from './authority-keys.ts';
 import { AuthorityLine, GRACE_SECONDS } from './authority-line.ts';
 import type { JwtRecord, X509Record } from './authority-records.ts';

@@ -1,6 +1,6 @@
 import type { AgentRepository } from '../../datastore/agent-repository.ts';
 import type { VerdictRepository } from '../../datastore/verdict-repository.ts';
-import { RotationTimer } from '../rotation-timer.ts';
+import { RotationTimer } from '../../time/rotation-timer.ts';
 import { applyVerdict, type VerdictOptions } from './apply-verdict.ts';
 import type { ReattestationSettings } from './reattestation-settings.ts';
 import type { VerdictHistory } from './verdict-history.ts';

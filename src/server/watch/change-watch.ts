@@ -1,11 +1,11 @@
 import type { ChangedLog } from '../../datastore/changes.ts';
 import type { Datastore } from '../../datastore/datastore.ts';
 import type { Logger } from '../../log/logger.ts';
+import { RotationTimer } from '../../time/rotation-timer.ts';
 import type { BundleKeeper } from '../bundle-keeper.ts';
 import type { EntryCache } from '../entry-cache.ts';
 import { SyncLog } from '../explain/sync-log.ts';
 import type { FederatedBundles } from '../federation/federated-bundles.ts';
-import { RotationTimer } from '../rotation-timer.ts';
 import { AgentChanges } from './agent-changes.ts';
 import { followBundles } from './bundle-changes.ts';
 import { EntryChanges } from './entry-changes.ts';

@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { expect, test } from 'vitest';
-import { peekAlpnProtocols } from '../../../src/server/federation/acme/client-hello.ts';
+import { peekAlpnProtocols } from '../../../src/acme/client-hello.ts';
 import { TestAuthority } from '../../../src/testing/test-authority.ts';
 
 /** What is seen of a connection that `client` begins; and whatever then does with it. */

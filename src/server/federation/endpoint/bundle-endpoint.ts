@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import { AcmeCertificates } from '../../../acme/acme-certificates.ts';
 import type { BundleEndpointConfig } from '../../../config/federation-config.ts';
 import type { ServerConfig } from '../../../config/server-config.ts';
 import { CertificateFiles } from '../../../http/certificate-files.ts';
@@ -6,7 +8,6 @@ import { listenWithTls, type ShownIdentity } from '../../../http/tls-listener.ts
 import type { Logger } from '../../../log/logger.ts';
 import type { BundleKeeper } from '../../bundle-keeper.ts';
 import type { ServerIdentity } from '../../server-identity.ts';
-import { AcmeCertificates } from '../acme/acme-certificates.ts';
 import { BundlePage } from './bundle-page.ts';
 import { shownSvid } from './shown-svid.ts';
 
@@ -93,5 +94,7 @@ async function shownIdentity(
       }),
     );
   }
-  return stack.use(await AcmeCertificates.open({ config: profile.acme, dataDir: config.dataDir, log, clock }));
+  return stack.use(
+    await AcmeCertificates.open({ config: profile.acme, folder: join(config.dataDir, 'bundle-acme'), log, clock }),
+  );
 }

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Authorization, Client, Order } from 'acme-client';
-import type { AcmeConfig } from '../../../config/federation-config.ts';
-import type { Logger } from '../../../log/logger.ts';
-import { SpiffeError } from '../../../spiffe/error.ts';
-import { quoteText } from '../../../spiffe/quote-text.ts';
+import type { AcmeConfig } from '../config/federation-config.ts';
+import type { Logger } from '../log/logger.ts';
+import { SpiffeError } from '../spiffe/error.ts';
+import { quoteText } from '../spiffe/quote-text.ts';
 import { type AcmeCertificate, type AcmeFiles, toAcmeCertificate } from './acme-files.ts';
 import { loadAcmeLibrary } from './load-acme-library.ts';
 import type { TlsAlpnChallenge } from './tls-alpn-challenge.ts';
@@ -26,19 +26,19 @@ const CHALLENGE: string = 'tls-alpn-01';
  */
 export async function orderCertificate(options: AcmeOrderOptions, signal: AbortSignal): Promise<AcmeCertificate> {
   const { config, files } = options;
-  const { domainName } = config;
+  const { domainNames } = config;
   const { crypto } = await loadAcmeLibrary();
   const client = await openAccount(options);
-  const order = await client.createOrder({ identifiers: [{ type: 'dns', value: domainName }] });
+  const order = await client.createOrder({ identifiers: domainNames.map((value) => ({ type: 'dns', value })) });
   for (const authorization of await client.getAuthorizations(order)) {
     signal.throwIfAborted();
     await authorize(authorization, { ...options, client, order }, signal);
   }
   const key = String(await crypto.createPrivateEcdsaKey('P-256'));
-  const [, csr] = await crypto.createCsr({ altNames: [domainName] }, key);
+  const [, csr] = await crypto.createCsr({ altNames: [...domainNames] }, key);
   const finalized = await client.finalizeOrder(await reach('ready', client, order, signal), csr);
   const chain = await client.getCertificate(await reach('valid', client, finalized, signal));
-  const certificate = toAcmeCertificate(chain, key, domainName);
+  const certificate = toAcmeCertificate(chain, key, domainNames);
   await files.writeCertificate(chain, key);
   return certificate;
 }

@@ -1,6 +1,6 @@
 import { Agent } from 'node:https';
-import { machineRoots } from '../../../http/web-roots.ts';
-import { messageOf } from '../../../spiffe/error.ts';
+import { machineRoots } from '../http/web-roots.ts';
+import { messageOf } from '../spiffe/error.ts';
 
 type AcmeLibrary = typeof import('./acme-library.ts');
 

@@ -1,16 +1,17 @@
-import type { AcmeConfig } from '../../../config/federation-config.ts';
-import type { FileIdentity } from '../../../http/certificate-files.ts';
-import type { ShownIdentity } from '../../../http/tls-listener.ts';
-import type { Logger } from '../../../log/logger.ts';
-import { messageOf } from '../../../spiffe/error.ts';
-import { RotationTimer } from '../../rotation-timer.ts';
+import type { AcmeConfig } from '../config/federation-config.ts';
+import type { FileIdentity } from '../http/certificate-files.ts';
+import type { ShownIdentity } from '../http/tls-listener.ts';
+import type { Logger } from '../log/logger.ts';
+import { messageOf } from '../spiffe/error.ts';
+import { RotationTimer } from '../time/rotation-timer.ts';
 import { type AcmeCertificate, AcmeFiles } from './acme-files.ts';
 import { orderCertificate } from './acme-order.ts';
 import { TlsAlpnChallenge } from './tls-alpn-challenge.ts';
 
 export interface AcmeCertificatesOptions {
   readonly config: AcmeConfig;
-  readonly dataDir: string;
+  /** Where account and certificate are kept; undefined, nowhere. */
+  readonly folder: string | undefined;
   readonly log: Logger;
   readonly clock: () => Date;
   readonly firstRetryMs?: number;
@@ -44,9 +45,9 @@ export class AcmeCertificates implements ShownIdentity, AsyncDisposable {
 
   /** With the certificate of the last run, if there is one. Nothing is ordered before {@link start}. */
   static async open(options: AcmeCertificatesOptions): Promise<AcmeCertificates> {
-    const { config, dataDir, clock } = options;
-    const files = new AcmeFiles(dataDir, config.directoryUrl);
-    const stored = await files.findCertificate(config.domainName);
+    const { config, folder, clock } = options;
+    const files = new AcmeFiles(folder, config.directoryUrl);
+    const stored = await files.findCertificate(config.domainNames);
     return new AcmeCertificates(options, files, stored && stored.notAfter > clock() ? stored : undefined);
   }
 
@@ -72,7 +73,7 @@ export class AcmeCertificates implements ShownIdentity, AsyncDisposable {
 
   async #renew(): Promise<Date> {
     const { config, log, clock, firstRetryMs = FIRST_RETRY_MS } = this.#options;
-    const { domainName, directoryUrl } = config;
+    const { domainNames, directoryUrl } = config;
     const signal = AbortSignal.any([this.#end.signal, AbortSignal.timeout(ORDER_DEADLINE_MS)]);
     try {
       const options = { config, files: this.#files, challenge: this.challenge, log };
@@ -82,7 +83,7 @@ export class AcmeCertificates implements ShownIdentity, AsyncDisposable {
       this.#failures += 1;
       if (!this.#end.signal.aborted) {
         log.error('no certificate was had from the ACME server', {
-          domain_name: domainName,
+          domain_names: domainNames.join(', '),
           directory_url: directoryUrl,
           reason: messageOf(error),
           retry_in_ms: retryMs,
@@ -94,7 +95,7 @@ export class AcmeCertificates implements ShownIdentity, AsyncDisposable {
     const { identity, notAfter } = this.#certificate;
     for (const listener of this.#listeners) listener(identity);
     log.info('a certificate was had from the ACME server', {
-      domain_name: domainName,
+      domain_names: domainNames.join(', '),
       expires_at: Math.floor(notAfter.getTime() / 1000),
     });
     return renewalOf(this.#certificate);

@@ -1,0 +1,1 @@
+export { type OidcOptions, type RunningOidc, startOidc } from './start-oidc.ts';
