@@ -8,10 +8,14 @@ const ofKubernetes = process.env.ASSAYER_TEST_KUBERNETES !== undefined;
 /** Set by `npm run test:vm` alone, to the folder with the kernel that a virtual machine boots. */
 const ofMachine = process.env.ASSAYER_TEST_MACHINE !== undefined;
 
+/** Set by `npm run test:minio` alone, to the program. */
+const ofMinio = process.env.ASSAYER_TEST_MINIO !== undefined;
+
 /** Suites that need more than others: each has a command of its own. */
 const suites = [
   { isWanted: ofKubernetes, files: 'test/kubernetes/**' },
   { isWanted: ofMachine, files: 'test/vm/**' },
+  { isWanted: ofMinio, files: 'test/minio/**' },
 ];
 const wanted = suites.find(({ isWanted }) => isWanted);
 

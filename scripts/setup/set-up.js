@@ -3,6 +3,7 @@ import { bundles } from './bundles.js';
 import { envoys } from './envoys.js';
 import { kubernetesMachine, kubernetesSteps } from './kubernetes.js';
 import { machineSteps } from './machine.js';
+import { minioStep } from './minio.js';
 import { runMissing } from './missing-steps.js';
 import { npmPackages } from './npm-packages.js';
 import { showProgress } from './progress.js';
@@ -17,17 +18,18 @@ const TEST_STEPS = [envoys];
 /**
  * Brings the checkout to where its programs run: does what is missing or out of date, and nothing else. Any number may run at once.
  *
- * @param {{ forTests?: boolean, forKubernetes?: boolean, forMachine?: boolean }} [options] what else to bring than the programs need
+ * @param {{ forTests?: boolean, forKubernetes?: boolean, forMachine?: boolean, forMinio?: boolean }} [options] what else to bring than the programs need
  * @returns {Promise<import('./runtime.js').Runtime>} the Node to run them with
  * @throws SetUpError with what to do
  */
-export async function setUp({ forTests = false, forKubernetes = false, forMachine = false } = {}) {
+export async function setUp({ forTests = false, forKubernetes = false, forMachine = false, forMinio = false } = {}) {
   const steps = [
     ...(forKubernetes ? [kubernetesMachine] : []),
     ...STEPS,
     ...(forTests ? TEST_STEPS : []),
     ...(forKubernetes ? kubernetesSteps : []),
     ...(forMachine ? machineSteps : []),
+    ...(forMinio ? [minioStep] : []),
   ];
   await runMissing(steps, (step) => showProgress(step.title(), () => step.run()));
   return findRuntime();

@@ -17,14 +17,15 @@ export class Daemon implements AsyncDisposable {
     }
   }
 
-  /** @param isReady asked until it is so, or the server has ended */
+  /** @param isReady asked until it is so, or the server has ended. @param env in the place of this process's */
   static async start(
     command: string,
     args: readonly string[],
     isReady: () => Promise<boolean>,
     timeoutMs = 60_000,
+    env: NodeJS.ProcessEnv = process.env,
   ): Promise<Daemon> {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
     const daemon = new Daemon(child);
     await once(child, 'spawn');
     const deadline = performance.now() + timeoutMs;
