@@ -48,6 +48,12 @@ export { randomSerialNumber } from '../x509/serial-number.ts';
 export { type KeyType, type Signer, signerOfKeyObject } from '../x509/signer.ts';
 export { canonicalSpki, publicKeyOfSpki } from '../x509/spki.ts';
 export { type AgentNodeAttestorDefinition, defineAgentNodeAttestor } from './agent-node-attestor.ts';
+export {
+  type AgentPathTemplate,
+  type AgentPathTemplateOptions,
+  agentPathTemplate,
+  parseAgentPathTemplate,
+} from './agent-path-template.ts';
 export type { AttestationContext } from './attestation-context.ts';
 export { type BundlePublisherDefinition, defineBundlePublisher } from './bundle-publisher.ts';
 export type { ConfigurationOptions, ConfigureContext } from './configuration.ts';
