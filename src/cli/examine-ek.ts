@@ -2,6 +2,7 @@ import type { EndorsementKey } from '../tpm/endorsement-key.ts';
 import type { EkTrustStore } from '../tpm-trust/ek-trust-store.ts';
 import { type EkVerdict, requireTrustedEk } from '../tpm-trust/require-trusted-ek.ts';
 import { type Certificate, parseCertificate } from '../x509/certificate.ts';
+import { parseEkCertificates } from '../x509/ek-certificate.ts';
 import { Problems } from './problems.ts';
 
 /** An endorsement key with its certificates, and what is wrong with it. */
@@ -23,6 +24,6 @@ export function examineEk(
 ): ExaminedEk {
   const problems = new Problems();
   const parsed = certificates.flatMap((der) => problems.attempt(() => parseCertificate(der)) ?? []);
-  const verdict = trust && problems.attempt(() => requireTrustedEk(ek, certificates, trust, now));
+  const verdict = trust && problems.attempt(() => requireTrustedEk(ek, parseEkCertificates(certificates), trust, now));
   return { ek, certificates: parsed, verdict, isJudged: trust !== undefined, problems: problems.messages };
 }

@@ -16,6 +16,7 @@ export {
   type BootAuthority,
   type BootFacts,
   type CommandLineFacts,
+  type EventLogFacts,
   type EventReference,
   type Fact,
   type FirmwareFacts,
@@ -36,6 +37,11 @@ export {
   readBootFacts,
   readBootFactsInSlices,
 } from '../tpm/boot/read-boot-facts.ts';
+export {
+  type EventLogInputs,
+  type RememberedEventLog,
+  RememberedEventLogs,
+} from '../tpm/boot/remembered-event-logs.ts';
 export { verifyCertification } from '../tpm/certification.ts';
 export {
   EK_TEMPLATES,

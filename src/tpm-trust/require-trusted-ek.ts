@@ -1,9 +1,9 @@
 import type { EndorsementKey } from '../tpm/endorsement-key.ts';
+import type { Certificate } from '../x509/certificate.ts';
 import {
   type EkCertificateFacts,
   findEkCertificate,
   findEkChain,
-  parseEkCertificates,
   requireEkCertificate,
 } from '../x509/ek-certificate.ts';
 import { requireUnrevokedKey } from '../x509/ek-revocation.ts';
@@ -20,15 +20,15 @@ export interface EkVerdict {
 /**
  * Enrolment decides where no certificate does; a certificate that chains to a listed CA has to be good in every respect.
  *
- * @throws SpiffeError `ATTESTATION_DENIED` (A1 to A11), `CERTIFICATE_INVALID` or `DER_INVALID` for bytes that cannot be read
+ * @param certificates that the node sent, decoded by {@link parseEkCertificates}
+ * @throws SpiffeError `ATTESTATION_DENIED` (A2 to A11), `DER_INVALID` for a key that cannot be read
  */
 export function requireTrustedEk(
   ek: EndorsementKey,
-  ekCertificates: readonly Uint8Array[],
+  certificates: readonly Certificate[],
   trust: EkTrustStore,
   now: Date,
 ): EkVerdict {
-  const certificates = parseEkCertificates(ekCertificates);
   requireUnrevokedKey(ek.spki, trust.revocation);
   const enrolled = trust.enrolled.get(ek.pubHash);
   const leaf = findEkCertificate(certificates, ek.spki);

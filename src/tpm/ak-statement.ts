@@ -1,7 +1,7 @@
 import { requireCheck } from '../x509/require-check.ts';
 import type { AttestationKey } from './attestation-key.ts';
 import type { EndorsementKey } from './endorsement-key.ts';
-import { qualifiedNameOfAk } from './names.ts';
+import { type NamedObject, qualifiedNameUnder } from './names.ts';
 import { isSignatureBy, parseSignature } from './signature.ts';
 
 /** What an attestation key states. */
@@ -37,7 +37,12 @@ export function requireUnderEk(
 ): void {
   requireCheck(
     'B17',
-    Buffer.compare(qualifiedSigner, qualifiedNameOfAk(ek.publicArea, ak.publicArea)) === 0,
+    Buffer.compare(qualifiedSigner, qualifiedNameUnder(namedBy(ek), namedBy(ak))) === 0,
     `the attestation key that signed the ${what} does not lie under this endorsement key`,
   );
 }
+
+const namedBy = ({ publicArea: { nameAlg }, name }: EndorsementKey | AttestationKey): NamedObject => ({
+  nameAlg,
+  name,
+});

@@ -1,4 +1,5 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
+import { encodePem } from '../x509/pem.ts';
 import { requireCheck } from '../x509/require-check.ts';
 import { isStrongHash } from './algorithms.ts';
 import { nameOf } from './names.ts';
@@ -83,7 +84,8 @@ function isLargeEnough(area: PublicArea): boolean {
 
 function findPublicKey(area: PublicArea): KeyObject | undefined {
   try {
-    return createPublicKey({ key: Buffer.from(spkiOfPublicArea(area)), format: 'der', type: 'spki' });
+    // As PEM: Node tries each object that it is given for a key of its own kinds, which takes longer than decoding.
+    return createPublicKey(encodePem('PUBLIC KEY', spkiOfPublicArea(area)));
   } catch {
     return undefined;
   }

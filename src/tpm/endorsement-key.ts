@@ -1,4 +1,5 @@
-import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+import { createPublicKey, hash, type KeyObject } from 'node:crypto';
+import { encodePem } from '../x509/pem.ts';
 import { requireCheck } from '../x509/require-check.ts';
 import { type EkTemplate, findEkTemplate } from './ek-templates.ts';
 import { nameOf } from './names.ts';
@@ -41,7 +42,7 @@ export function requireEndorsementKey(bytes: Uint8Array): EndorsementKey {
   const spki = spkiOfPublicArea(publicArea);
   const publicKey = findPublicKey(spki);
   requireCheck('A7', publicKey !== undefined, 'the endorsement key is no point on its curve');
-  const pubHash = createHash('sha256').update(spki).digest('hex');
+  const pubHash = hash('sha256', spki);
   return { publicArea, template, name: nameOf(publicArea), spki, publicKey, pubHash };
 }
 
@@ -68,7 +69,8 @@ function requireKnownCurve({ curve }: EccPublicArea): void {
 
 function findPublicKey(spki: Uint8Array): KeyObject | undefined {
   try {
-    return createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+    // As PEM: Node tries each object that it is given for a key of its own kinds, which takes longer than decoding.
+    return createPublicKey(encodePem('PUBLIC KEY', spki));
   } catch {
     return undefined;
   }

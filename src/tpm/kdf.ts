@@ -1,4 +1,4 @@
-import { createHash, createHmac } from 'node:crypto';
+import { createHmac, hash as digest } from 'node:crypto';
 import type { StrongHash } from './algorithms.ts';
 import { concat, u32 } from './tpm-writer.ts';
 
@@ -32,7 +32,7 @@ export function kdfE(
   bits: number,
 ): Uint8Array {
   const fixed = concat(sharedX, Buffer.from(label, 'ascii'), ZERO, partyUX, partyVX);
-  return inRounds(bits, (counter) => createHash(hash).update(counter).update(fixed).digest());
+  return inRounds(bits, (counter) => digest(hash, concat(counter, fixed), 'buffer'));
 }
 
 function inRounds(bits: number, round: (counter: Uint8Array) => Uint8Array): Uint8Array {

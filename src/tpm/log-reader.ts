@@ -14,6 +14,10 @@ export class LogReader {
     this.#what = what;
   }
 
+  get offset(): number {
+    return this.#offset;
+  }
+
   get remaining(): number {
     return this.#bytes.length - this.#offset;
   }
@@ -32,6 +36,11 @@ export class LogReader {
 
   u64(): bigint {
     return this.#view.getBigUint64(this.#advance(8), true);
+  }
+
+  /** Passes over the next `length` bytes, and tells where they begin. @throws SpiffeError `ATTESTATION_DENIED` (D26) */
+  skip(length: number): number {
+    return this.#advance(length);
   }
 
   /** The next `length` bytes, which share memory with what is read. @throws SpiffeError `ATTESTATION_DENIED` (D26) */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash as digest } from 'node:crypto';
 import { type StrongHash, TPM_HASHES } from './algorithms.ts';
 import { concat, u32 } from './tpm-writer.ts';
 
@@ -23,7 +23,7 @@ export function encodeOaep(options: {
   if (zeros < 0 || seed.length !== hashSize) {
     throw new RangeError(`OAEP of ${message.length} bytes with a seed of ${seed.length}, ${hash}, in ${size} bytes`);
   }
-  const labelHash = createHash(hash).update(label).digest();
+  const labelHash = digest(hash, label, 'buffer');
   const data = concat(labelHash, new Uint8Array(zeros), Uint8Array.of(1), message);
   const maskedData = xor(data, mgf1(hash, seed, dataSize));
   const maskedSeed = xor(seed, mgf1(hash, maskedData, hashSize));
@@ -32,9 +32,7 @@ export function encodeOaep(options: {
 
 function mgf1(hash: StrongHash, seed: Uint8Array, length: number): Uint8Array {
   const rounds = Math.ceil(length / TPM_HASHES[hash].size);
-  const blocks = Array.from({ length: rounds }, (_, counter) =>
-    createHash(hash).update(seed).update(u32(counter)).digest(),
-  );
+  const blocks = Array.from({ length: rounds }, (_, counter) => digest(hash, concat(seed, u32(counter)), 'buffer'));
   return concat(...blocks).subarray(0, length);
 }
 

@@ -7,12 +7,15 @@ import { SpiffeError } from '../spiffe/error.ts';
  */
 export class TpmReader {
   readonly #bytes: Uint8Array;
+  readonly #view: DataView;
   readonly #what: string;
   #offset = 0;
 
   /** @param what names the structure in errors, such as `TPMS_ATTEST`. */
   constructor(bytes: Uint8Array, what: string) {
-    this.#bytes = bytes;
+    // Of a Buffer, slice() would not be a copy.
+    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#what = what;
   }
 
@@ -25,32 +28,25 @@ export class TpmReader {
   }
 
   u8(): number {
-    return Number(this.#number(1));
+    return this.#view.getUint8(this.#advance(1));
   }
 
   u16(): number {
-    return Number(this.#number(2));
+    return this.#view.getUint16(this.#advance(2));
   }
 
   u32(): number {
-    return Number(this.#number(4));
+    return this.#view.getUint32(this.#advance(4));
   }
 
   u64(): bigint {
-    return this.#number(8);
+    return this.#view.getBigUint64(this.#advance(8));
   }
 
   /** The next `length` bytes, copied. */
   take(length: number): Uint8Array {
-    if (length > this.remaining) {
-      throw new SpiffeError(
-        'TPM_DATA_INVALID',
-        `${this.#what} ends at byte ${this.#bytes.length}, but ${length} bytes were announced at byte ${this.#offset}`,
-      );
-    }
-    const taken = this.#bytes.slice(this.#offset, this.#offset + length);
-    this.#offset += length;
-    return taken;
+    const start = this.#advance(length);
+    return this.#bytes.slice(start, start + length);
   }
 
   /** A TPM2B: a u16 length and as many bytes, at most `maxLength`. */
@@ -75,11 +71,16 @@ export class TpmReader {
     }
   }
 
-  #number(size: number): bigint {
-    let value = 0n;
-    for (const byte of this.take(size)) {
-      value = (value << 8n) | BigInt(byte);
+  /** @throws SpiffeError `TPM_DATA_INVALID` */
+  #advance(length: number): number {
+    const start = this.#offset;
+    if (length > this.remaining) {
+      throw new SpiffeError(
+        'TPM_DATA_INVALID',
+        `${this.#what} ends at byte ${this.#bytes.length}, but ${length} bytes were announced at byte ${start}`,
+      );
     }
-    return value;
+    this.#offset = start + length;
+    return start;
   }
 }

@@ -135,11 +135,7 @@ class PathSearch {
 
   #findSignatureProblem(issuer: Certificate, child: Certificate): string | undefined {
     if (++this.#signatures > MAX_SIGNATURES) return `was not tried: over ${MAX_SIGNATURES} signatures are too many`;
-    return reasonOf(() =>
-      verifySignature(child.signatureAlgorithm, issuerKey(issuer), child.tbs, child.signature)
-        ? undefined
-        : `did not sign ${describe(child)}`,
-    );
+    return reasonOf(() => (isSignedBy(child, issuer) ? undefined : `did not sign ${describe(child)}`));
   }
 }
 
@@ -204,6 +200,19 @@ function reasonOf(find: () => string | undefined): string | undefined {
 /** One CA under its name and key, whichever of its certificates: a path never meets it twice. */
 const isSameEntity = (one: Certificate, other: Certificate): boolean =>
   isSameName(one.subject, other.subject) && Buffer.compare(one.subjectPublicKeyInfo, other.subjectPublicKeyInfo) === 0;
+
+/** Issuers whose signature on a certificate held: of the same two certificates it holds for ever, whatever else does not. */
+const knownIssuers = new WeakMap<Certificate, WeakSet<Certificate>>();
+
+/** @throws SpiffeError `DER_INVALID` */
+function isSignedBy(child: Certificate, issuer: Certificate): boolean {
+  const known = knownIssuers.get(child);
+  if (known?.has(issuer) === true) return true;
+  if (!verifySignature(child.signatureAlgorithm, issuerKey(issuer), child.tbs, child.signature)) return false;
+  if (known === undefined) knownIssuers.set(child, new WeakSet([issuer]));
+  else known.add(issuer);
+  return true;
+}
 
 const issuerKeys = new WeakMap<Certificate, KeyObject>();
 

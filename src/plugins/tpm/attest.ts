@@ -3,7 +3,6 @@ import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
 import { agentId, type SpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { TrustDomain } from '../../spiffe/trust-domain.ts';
 import { requireAttestationKey } from '../../tpm/attestation-key.ts';
-import { requireEndorsementKey } from '../../tpm/endorsement-key.ts';
 import { credentialEntropyBytes, makeCredential } from '../../tpm/make-credential.ts';
 import type { PcrRequest } from '../../tpm/pcr-selection.ts';
 import { pcrsRead } from '../../tpm/policy/pcrs-read.ts';
@@ -98,14 +97,15 @@ async function* attestEvidence(
 ): AsyncGenerator<Uint8Array, TpmAgentAttributes, Uint8Array> {
   const { config, trust, memory } = state;
   const { trustDomain, csrPublicKey, now, randomBytes = drawRandomBytes, onProof = () => {} } = context;
-  const { ekPublic, akPublic, ekCertificates } = decodePayload(payload);
+  const { akPublic, ...ekEvidence } = decodePayload(payload);
   requireCheck(
     'C20',
     csrPublicKey !== undefined || config.allow_unbound,
     'the host does not tell the key of the CSR, so a quote cannot be bound to it: set "allow_unbound" to accept that',
   );
-  const ek = requireEndorsementKey(ekPublic);
-  const verdict = requireTrustedEk(ek, ekCertificates, trust, await now());
+  const decoded = memory.eks.decode(ekEvidence);
+  const { ek } = decoded;
+  const verdict = requireTrustedEk(ek, decoded.certificates, trust, await now());
   const issuer = verdict.facts?.chain[1];
   onProof('endorsement key is trusted', {
     ek: ek.pubHash,
@@ -139,6 +139,7 @@ async function* attestEvidence(
     pcrs,
     allowUnmeasured: config.allow_unmeasured ?? (config.pcrs === undefined && logs.length === 0),
   });
+  memory.eks.keep(ekEvidence, decoded);
   const last = await memory.remember(ek.pubHash, quote.clockInfo, undefined);
   const isKeyBound = judgeKey(response, {
     csrPublicKey,
@@ -146,9 +147,18 @@ async function* attestEvidence(
     expected: { ek, ak, quote, qualifyingData: qualifyingData(binding, 'tpm_key') },
   });
   onProof('quote verified', { bank: config.pcr_bank, pcrs: pcrs.indices.join(',') });
-  const ekManufacturer = verdict.facts?.manufacturer;
   const boot =
-    logs.length === 0 ? undefined : yield* verifyBoot(quote, { logs, last, ekManufacturer, deadline, state, context });
+    logs.length === 0
+      ? undefined
+      : yield* verifyBoot(quote, {
+          logs,
+          last,
+          ekManufacturer: verdict.facts?.manufacturer,
+          remembered: memory.eventLogs.of(ek.pubHash),
+          deadline,
+          state,
+          context,
+        });
   if (boot?.ima !== undefined) await memory.remember(ek.pubHash, quote.clockInfo, boot.ima);
   if (boot?.refusal !== undefined) throw boot.refusal;
   return {

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { writeFileAtomically } from '../../files/write-file-atomically.ts';
 import { messageOf, SpiffeError } from '../../spiffe/error.ts';
 import type { ClockInfo } from '../../tpm/attest.ts';
+import { RememberedEventLogs } from '../../tpm/boot/remembered-event-logs.ts';
+import { KnownEks } from '../../tpm-trust/known-eks.ts';
 import { advance, decodeEkState, type EkState, encodeEkState, type ImaProgress, requireForward } from './ek-state.ts';
 
 const MAX_REMEMBERED = 100_000;
@@ -23,6 +25,9 @@ interface Store {
  * it lasts as long as the process. The keys that were not seen for longest are forgotten where there are too many.
  */
 export class EkMemory {
+  /** As long as the process lasts: what need not be worked out again. */
+  readonly eks = new KnownEks();
+  readonly eventLogs = new RememberedEventLogs();
   readonly #store: Store;
   /** What is being written: one after the other for each key. */
   readonly #writing = new Map<string, Promise<unknown>>();

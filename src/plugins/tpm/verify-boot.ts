@@ -3,7 +3,7 @@ import { refusalWith } from '../../plugin-sdk/index.ts';
 import { isSpiffeError, type SpiffeError } from '../../spiffe/error.ts';
 import { type BootFacts, isKnown } from '../../tpm/boot/boot-facts.ts';
 import { readBootFactsInSlices } from '../../tpm/boot/read-boot-facts.ts';
-import { imaPrefixBytes } from '../../tpm/ima/ima-prefix-bytes.ts';
+import type { RememberedEventLog } from '../../tpm/boot/remembered-event-logs.ts';
 import type { BootPolicy } from '../../tpm/policy/boot-policy.ts';
 import { bootSelectors } from '../../tpm/policy/boot-selectors.ts';
 import { judgeInSlices, nextImaCheckpoint, REFUSAL_FOR_PEER, type Verdict } from '../../tpm/policy/judge.ts';
@@ -29,6 +29,8 @@ export interface VerifyBootOptions {
   readonly last: EkState | undefined;
   /** Of the verified EK certificate. */
   readonly ekManufacturer: string | undefined;
+  /** What the event log of this TPM's machine said before. */
+  readonly remembered: RememberedEventLog;
   readonly deadline: AnswerDeadline;
   readonly state: Pick<TpmAttestorState, 'config' | 'slots' | 'policies'>;
   readonly context: Pick<TpmAttestContext, 'signal' | 'onProof'>;
@@ -60,7 +62,7 @@ export async function* verifyBoot(
 
 async function* receiveAndJudge(
   quote: VerifiedQuote,
-  { logs, last, ekManufacturer, deadline, state: { config, slots, policies }, context }: VerifyBootOptions,
+  { logs, last, ekManufacturer, remembered, deadline, state: { config, slots, policies }, context }: VerifyBootOptions,
 ): AsyncGenerator<Uint8Array, VerifiedBoot, Uint8Array> {
   const { signal, onProof = () => {} } = context;
   using _slot = await slots.take(signal);
@@ -84,6 +86,7 @@ async function* receiveAndJudge(
     bank,
     quoted: new Map([[bank, quote.pcrs]]),
     ...received,
+    remembered,
     ...(imaLog && { ima: { log: imaLog, after, atLeast: known?.entryCount ?? 0, allowPaddedSha1 } }),
   };
   const facts = await inSlices(readBootFactsInSlices(evidence), signal);
@@ -101,7 +104,7 @@ async function* receiveAndJudge(
       ...bootSelectors(facts, verdict),
       ...(isJudged && policies.version !== undefined ? [`policy_version:${policies.version}`] : []),
     ],
-    ima: imaLog && progressOf({ facts, verdict, log: imaLog, after, bank }),
+    ima: imaLog && progressOf({ facts, verdict, after, bank }),
     refusal: isRefused && !policies.admitsOthers ? refusalOf(verdict) : undefined,
   };
 }
@@ -118,16 +121,14 @@ function ageOf({ bootSeenAt }: EkState, { clockInfo }: VerifiedQuote): number {
 interface ProgressInputs {
   readonly facts: BootFacts;
   readonly verdict: Verdict;
-  readonly log: Uint8Array;
   readonly after: ImaProgress | undefined;
   readonly bank: string;
 }
 
-function progressOf({ facts, verdict, log, after, bank }: ProgressInputs): ImaProgress | undefined {
+function progressOf({ facts, verdict, after, bank }: ProgressInputs): ImaProgress | undefined {
   const checkpoint = nextImaCheckpoint(facts, verdict);
-  if (checkpoint === undefined) return undefined;
-  const gained = imaPrefixBytes(log, checkpoint.entryCount - (after?.entryCount ?? 0));
-  return { ...checkpoint, bank, byteCount: (after?.byteCount ?? 0) + gained };
+  if (checkpoint === undefined || !isKnown(facts.ima)) return undefined;
+  return { ...checkpoint, bank, byteCount: (after?.byteCount ?? 0) + facts.ima.byteCount };
 }
 
 /** Runs long work with turns of the event loop in between. */

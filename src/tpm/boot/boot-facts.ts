@@ -34,6 +34,9 @@ export interface BootFacts {
   readonly ima: Fact<ImaFacts>;
 }
 
+/** What the event log says of it. */
+export type EventLogFacts = Omit<BootFacts, 'bank' | 'pcrs' | 'ima'>;
+
 /** PCR 0. */
 export interface FirmwareFacts {
   /** EV_S_CRTM_VERSION, which may be empty. */
@@ -81,6 +84,8 @@ export interface ImaFacts {
   readonly after: ImaCheckpoint | undefined;
   /** PCR 10 after these entries. */
   readonly pcr: Uint8Array;
+  /** Of the log that was given, those of these entries. */
+  readonly byteCount: number;
 }
 
 export interface ImaFile {
@@ -94,6 +99,8 @@ export interface ImaFile {
   readonly digest: string;
   /** Of `security.ima`; empty where there is none. */
   readonly signature: Uint8Array;
+  /** {@link name} and {@link digest} in one, as {@link fileKey} has them; undefined where they have to be read to tell. */
+  readonly key: string | undefined;
 }
 
 /** How far an IMA log was read and judged, so that the next quote needs only what came after. */

@@ -52,30 +52,53 @@ export function readCommandLine(events: MeasuredEvents, hint: string | undefined
 function readGrub(events: MeasuredEvents): Reading {
   const lines: CommandLine[] = [];
   const unread: MeasuredDigest[] = [];
-  for (const judged of events.of(GRUB_PCR)) {
-    if (isSeparator(judged)) continue;
-    const found = readGrubText(judged);
-    if (found === undefined) unread.push(events.toDigest(judged.event));
-    else if (found.commandLine !== undefined) lines.push(toLine('grub', found.commandLine, judged, events));
+  for (const { judged, text } of readGrubTexts(events)) {
+    if (text === undefined) unread.push(events.toDigest(judged.event));
+    else if (text.commandLine !== undefined) lines.push(toLine('grub', text.commandLine, judged, events));
   }
   return { lines, unread };
 }
 
-/** Undefined for what is no text that was measured. */
-export function readGrubText({
-  event: { type, data },
-  isAuthenticated,
-}: JudgedEvent): { readonly text: string; readonly commandLine: string | undefined } | undefined {
-  const logged = Buffer.from(data).toString('utf8').replace(/\0$/, '');
-  if (type !== EVENT_TYPE.EV_IPL || !isAuthenticated || logged.includes('\ufffd')) return undefined;
+/** What GRUB says that it did. */
+export interface GrubText {
+  readonly text: string;
+  /** Where it starts a kernel. */
+  readonly commandLine: string | undefined;
+}
+
+/** An event of {@link GRUB_PCR}; without a text where that is none that was measured. */
+export interface GrubEvent {
+  readonly judged: JudgedEvent;
+  readonly text: GrubText | undefined;
+}
+
+/** Of menus, which have hundreds: both the commands and the command lines are made of them. */
+const grubTexts = new WeakMap<MeasuredEvents, readonly GrubEvent[]>();
+
+/** @throws SpiffeError `ATTESTATION_DENIED` (C22) */
+export function readGrubTexts(events: MeasuredEvents): readonly GrubEvent[] {
+  const known =
+    grubTexts.get(events) ??
+    events
+      .of(GRUB_PCR)
+      .filter((judged) => !isSeparator(judged))
+      .map((judged) => ({ judged, text: readGrubText(judged) }));
+  grubTexts.set(events, known);
+  return known;
+}
+
+function readGrubText({ event: { type, data }, isAuthenticated }: JudgedEvent): GrubText | undefined {
+  if (type !== EVENT_TYPE.EV_IPL || !isAuthenticated) return undefined;
+  const end = data.at(-1) === 0 ? data.length - 1 : data.length;
+  const logged = Buffer.from(data.buffer, data.byteOffset, end).toString('utf8');
+  if (logged.includes('\ufffd')) return undefined;
   if (logged.startsWith(KERNEL_COMMAND_LINE)) {
     const text = logged.slice(KERNEL_COMMAND_LINE.length);
     return { text, commandLine: text };
   }
   const text = logged.slice(GRUB_COMMAND.length);
-  const end = text.indexOf(' ');
-  const isKernel = end > 0 && KERNEL_COMMANDS.has(text.slice(0, end));
-  return { text, commandLine: isKernel ? text.slice(end + 1) : undefined };
+  const command = text.slice(0, Math.max(text.indexOf(' '), 0));
+  return { text, commandLine: KERNEL_COMMANDS.has(command) ? text.slice(command.length + 1) : undefined };
 }
 
 /**

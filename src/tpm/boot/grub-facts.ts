@@ -1,6 +1,6 @@
 import { requireCheck } from '../../x509/require-check.ts';
 import type { GrubFacts } from './boot-facts.ts';
-import { findEfiStubEvent, GRUB_PCR, KERNEL_PCR, readGrubText } from './command-line.ts';
+import { findEfiStubEvent, GRUB_PCR, KERNEL_PCR, readGrubTexts } from './command-line.ts';
 import { isSeparator, type MeasuredEvents, referenceTo } from './measured-events.ts';
 
 export const GRUB_PCRS: readonly number[] = [GRUB_PCR, KERNEL_PCR];
@@ -9,14 +9,11 @@ export const GRUB_PCRS: readonly number[] = [GRUB_PCR, KERNEL_PCR];
 export function readGrubFacts(events: MeasuredEvents): GrubFacts {
   const commandLine = findEfiStubEvent(events);
   return {
-    commands: events
-      .of(GRUB_PCR)
-      .filter((judged) => !isSeparator(judged))
-      .map((judged) => {
-        const text = readGrubText(judged);
-        requireCheck('D29', text !== undefined, `event ${judged.event.number} of PCR 8 has text that was not measured`);
-        return { text: text.text, event: referenceTo(judged.event) };
-      }),
+    commands: readGrubTexts(events).map(({ judged: { event }, text }) => {
+      if (text === undefined)
+        requireCheck('D29', false, `event ${event.number} of PCR 8 has text that was not measured`);
+      return { text: text.text, event: referenceTo(event) };
+    }),
     files: events
       .of(KERNEL_PCR)
       .filter((judged) => !isSeparator(judged) && judged !== commandLine)

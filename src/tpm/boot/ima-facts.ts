@@ -1,11 +1,12 @@
 import { hash } from 'node:crypto';
-import { isSpiffeError } from '../../spiffe/error.ts';
 import { requireCheck } from '../../x509/require-check.ts';
 import { type StrongHash, TPM_HASHES } from '../algorithms.ts';
-import { type ImaFields, imaFieldsOf } from '../ima/ima-fields.ts';
-import { type ImaEntry, readImaEntries } from '../ima/parse-ima-log.ts';
+import { binaryText, ExtendedPcr } from '../extended-pcr.ts';
+import { type ImaRecord, readImaRecords } from '../ima/parse-ima-log.ts';
 import { IMA_PCR, requireBootAggregate } from '../ima/replay-ima-log.ts';
+import type { Sliced } from '../slices.ts';
 import type { EventReference, Fact, ImaCheckpoint, ImaFacts, ImaFile } from './boot-facts.ts';
+import { MeasuredFile } from './measured-file.ts';
 
 export interface ImaEvidence {
   /** `/sys/kernel/security/ima/binary_runtime_measurements`, or of it what comes behind `after`. */
@@ -18,13 +19,19 @@ export interface ImaEvidence {
   readonly allowPaddedSha1?: boolean | undefined;
 }
 
-/** Entries that are read before the caller may do something else. */
-const ENTRIES_A_SLICE = 1_000;
+/** What is read before the caller may do something else: half a millisecond to a millisecond. */
+const SLICE = { entries: 256, bytes: 256 * 1024 };
 
+/** Extended for a violation, of whatever kind the kernel is. */
+const VIOLATION: Readonly<Record<StrongHash, string>> = {
+  sha256: '\xff'.repeat(32),
+  sha384: '\xff'.repeat(48),
+  sha512: '\xff'.repeat(64),
+};
+
+/** PCR 10 as one of two kinds of kernel makes it. */
 interface Replay {
-  readonly pcr: Buffer;
-  /** Room for the value and what extends it. */
-  readonly extended: Buffer;
+  readonly pcr: ExtendedPcr;
   readonly isPaddedSha1: boolean;
 }
 
@@ -38,30 +45,43 @@ export function* readImaFacts(
   { log, after, atLeast = 0, allowPaddedSha1 = false }: ImaEvidence,
   bank: StrongHash,
   quoted: ReadonlyMap<StrongHash, ReadonlyMap<number, Uint8Array>>,
-): Generator<void, Fact<ImaFacts>> {
+): Sliced<Fact<ImaFacts>> {
+  const bytes = Buffer.from(log.buffer, log.byteOffset, log.length);
   const value = quoted.get(bank)?.get(IMA_PCR);
   requireCheck('C22', value !== undefined, `PCR ${IMA_PCR} is not in the quote`);
-  const start = Buffer.from(after?.pcr ?? new Uint8Array(TPM_HASHES[bank].size));
-  const replays = startReplays(start, after, allowPaddedSha1);
+  const start = after?.pcr ?? new Uint8Array(TPM_HASHES[bank].size);
+  const replays = startReplays(bank, start, after, allowPaddedSha1);
+  const quotedValue = binaryText(value);
   const files: ImaFile[] = [];
   const first = after?.entryCount ?? 0;
   let [violationCount, violation]: [number, EventReference | undefined] = [after?.violationCount ?? 0, undefined];
-  let entryCount = first;
-  let found = replays.find(({ pcr }) => pcr.equals(value));
-  for (const entry of readImaEntries(log)) {
+  let [entryCount, byteCount] = [first, 0];
+  let found = replays.find(({ pcr }) => pcr.value === quotedValue);
+  let [sliceEntries, sliceBytes] = [0, 0];
+  for (const entry of readImaRecords(bytes)) {
     if (found !== undefined) break;
     const number = entryCount;
     entryCount += 1;
-    requireCheck('E37', entry.pcr === IMA_PCR, `IMA entry ${number} is for PCR ${entry.pcr}, not ${IMA_PCR}`);
+    byteCount = entry.end;
+    if (entry.pcr !== IMA_PCR) {
+      requireCheck('E37', false, `IMA entry ${number} is for PCR ${entry.pcr}, not ${IMA_PCR}`);
+    }
     if (number === 0) requireBootAggregate([entry], (name) => bankOf(quoted, name));
-    else files.push(toFile(entry, number));
+    else files.push(new MeasuredFile(number, entry, bytes));
     if (entry.isViolation) {
       violationCount += 1;
       violation = { number, pcr: IMA_PCR, type: entry.template };
     }
-    for (const replay of replays) extend(replay, entry, bank);
-    found = replays.find(({ pcr }) => pcr.equals(value));
-    if (entry.number % ENTRIES_A_SLICE === ENTRIES_A_SLICE - 1) yield;
+    for (const replay of replays) {
+      replay.pcr.extend(digestOf(entry, replay, bytes, bank));
+      if (replay.pcr.value === quotedValue) found ??= replay;
+    }
+    sliceEntries += 1;
+    sliceBytes += entry.templateData.length;
+    if (sliceEntries >= SLICE.entries || sliceBytes >= SLICE.bytes) {
+      [sliceEntries, sliceBytes] = [0, 0];
+      yield;
+    }
   }
   requireCheck(
     'E39',
@@ -76,57 +96,38 @@ export function* readImaFacts(
     `the quote vouches for ${entryCount} entries of the IMA log, and had ${atLeast} before in this boot`,
   );
   if (entryCount === 0) return { unknown: 'nothing was measured into PCR 10: IMA is off' };
-  return { entryCount, violationCount, violation, isPaddedSha1: found.isPaddedSha1, files, after, pcr: found.pcr };
+  return {
+    entryCount,
+    violationCount,
+    violation,
+    isPaddedSha1: found.isPaddedSha1,
+    files,
+    after,
+    pcr: found.pcr.bytes,
+    byteCount,
+  };
 }
 
 function startReplays(
+  bank: StrongHash,
   start: Uint8Array,
   after: ImaCheckpoint | undefined,
   allowPaddedSha1: boolean,
 ): readonly Replay[] {
   const kinds = after === undefined ? [false, ...(allowPaddedSha1 ? [true] : [])] : [after.isPaddedSha1];
-  return kinds.map((isPaddedSha1) => ({
-    pcr: Buffer.from(start),
-    extended: Buffer.alloc(start.length * 2),
-    isPaddedSha1,
-  }));
+  return kinds.map((isPaddedSha1) => ({ pcr: new ExtendedPcr(bank, start), isPaddedSha1 }));
 }
 
-function extend({ pcr, extended, isPaddedSha1 }: Replay, entry: ImaEntry, bank: StrongHash): void {
-  extended.set(pcr);
-  extended.fill(entry.isViolation ? 0xff : 0, pcr.length);
-  if (!entry.isViolation) {
-    extended.set(isPaddedSha1 ? entry.templateDigest : hash(bank, entry.templateData, 'buffer'), pcr.length);
-  }
-  pcr.set(hash(bank, extended, 'buffer'));
-}
-
-const NOTHING = new Uint8Array();
-
-/** What cannot be read says nothing: a rule on files refuses it. */
-function toFile(entry: ImaEntry, number: number): ImaFile {
-  const { template, isViolation } = entry;
-  const fields = isViolation ? undefined : findFields(entry);
-  if (fields === undefined) return { number, template, isViolation, name: undefined, digest: '', signature: NOTHING };
-  const { algorithm, digestType, name, signature = NOTHING } = fields;
-  const digest = `${algorithm}:${hex(fields.digest)}`;
-  return {
-    number,
-    template,
-    isViolation,
-    name,
-    digest: digestType === 'ima' ? digest : `${digestType}:${digest}`,
-    signature,
-  };
-}
-
-function findFields(entry: ImaEntry): ImaFields | undefined {
-  try {
-    return imaFieldsOf(entry);
-  } catch (error) {
-    if (!isSpiffeError(error)) throw error;
-    return undefined;
-  }
+/** What an entry extends, as text of a byte a character. */
+function digestOf(
+  { isViolation, templateData, templateDigestAt }: ImaRecord,
+  { isPaddedSha1 }: Replay,
+  log: Buffer,
+  bank: StrongHash,
+): string {
+  if (isViolation) return VIOLATION[bank];
+  if (!isPaddedSha1) return hash(bank, templateData, 'binary');
+  return log.toString('latin1', templateDigestAt, templateDigestAt + TPM_HASHES.sha1.size);
 }
 
 function bankOf(
@@ -136,4 +137,4 @@ function bankOf(
   return quoted.get(name as StrongHash);
 }
 
-const hex = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');

@@ -2,9 +2,10 @@ import { requireCheck } from '../../x509/require-check.ts';
 import type { StrongHash } from '../algorithms.ts';
 import { describeEvent } from '../event-log/describe-event.ts';
 import { EVENT_TYPE, eventTypeName } from '../event-log/event-types.ts';
-import { type JudgedEvent, judgeEvents } from '../event-log/judge-events.ts';
-import { type LogEvent, parseEventLog } from '../event-log/parse-event-log.ts';
-import { replayEventLog, requireReplay } from '../event-log/replay.ts';
+import { type JudgedEvent, judgeEventsInSlices } from '../event-log/judge-events.ts';
+import { type LogEvent, parseEventLogInSlices } from '../event-log/parse-event-log.ts';
+import { replayEventLogInSlices, requireReplay } from '../event-log/replay.ts';
+import type { Sliced } from '../slices.ts';
 import type { EventReference, MeasuredDigest } from './boot-facts.ts';
 import { findPhases, PHASE_PCR } from './boot-phases.ts';
 
@@ -22,12 +23,14 @@ export class MeasuredEvents {
   }
 
   /**
+   * Reads a log, in slices.
+   *
    * @param quoted by index; what was measured into other PCRs is left out
    * @throws SpiffeError `ATTESTATION_DENIED` (D25 to D30)
    */
-  static read(bytes: Uint8Array, bank: StrongHash, quoted: ReadonlyMap<number, Uint8Array>): MeasuredEvents {
-    const log = parseEventLog(bytes);
-    const replayed = replayEventLog(log, bank);
+  static *read(bytes: Uint8Array, bank: StrongHash, quoted: ReadonlyMap<number, Uint8Array>): Sliced<MeasuredEvents> {
+    const log = yield* parseEventLogInSlices(bytes);
+    const replayed = yield* replayEventLogInSlices(log, bank);
     const phased = replayed[PHASE_PCR];
     const phases =
       phased !== undefined && phased.eventCount > 0
@@ -36,7 +39,7 @@ export class MeasuredEvents {
     const others = new Map([...quoted].filter(([index]) => index !== PHASE_PCR));
     requireReplay(replayed, phases === undefined ? quoted : others);
     const pcrs = new Map<number, JudgedEvent[]>([...quoted.keys()].map((index) => [index, []]));
-    for (const judged of judgeEvents(log, bank)) {
+    for (const judged of yield* judgeEventsInSlices(log, bank)) {
       if (judged.event.type !== EVENT_TYPE.EV_NO_ACTION) pcrs.get(judged.event.pcr)?.push(judged);
     }
     return new MeasuredEvents(bank, phases ?? [], pcrs);

@@ -1,15 +1,16 @@
 import { isSpiffeError } from '../../spiffe/error.ts';
 import type { StrongHash } from '../algorithms.ts';
 import { isErrorSeparator } from '../event-log/judge-events.ts';
-import type { BootFacts, Fact, ImaFacts } from './boot-facts.ts';
+import { runSlices, type Sliced } from '../slices.ts';
+import type { BootFacts, EventLogFacts, Fact, ImaFacts } from './boot-facts.ts';
 import { readCommandLine } from './command-line.ts';
 import { readFirmwareFacts } from './firmware-facts.ts';
 import { readGrubFacts } from './grub-facts.ts';
 import { type ImaEvidence, readImaFacts } from './ima-facts.ts';
 import { readLoaderFacts } from './loader-facts.ts';
 import { MeasuredEvents, referenceTo } from './measured-events.ts';
+import type { EventLogInputs, RememberedEventLog } from './remembered-event-logs.ts';
 import { readSecureBootFacts } from './secure-boot-facts.ts';
-import { runSlices } from './slices.ts';
 import { readUkiFacts } from './uki-facts.ts';
 
 /** Values of PCRs that a verified quote covers, by index. */
@@ -22,6 +23,8 @@ export interface BootEvidence {
   readonly quoted: ReadonlyMap<StrongHash, QuotedPcrs>;
   /** As `/sys/kernel/security/tpm0/binary_bios_measurements` has it. Without, only PCR values are known. */
   readonly eventLog?: Uint8Array | undefined;
+  /** What this machine's event log said before: it is read again only where it is another. */
+  readonly remembered?: RememberedEventLog | undefined;
   /** The text of /proc/cmdline without the line feed: believed where a digest is of it. */
   readonly commandLineHint?: string | undefined;
   readonly ima?: ImaEvidence | undefined;
@@ -37,34 +40,45 @@ export function readBootFacts(evidence: BootEvidence): BootFacts {
   return runSlices(readBootFactsInSlices(evidence));
 }
 
-/** The same, that yields every thousand entries of the IMA log. */
-export function* readBootFactsInSlices(evidence: BootEvidence): Generator<void, BootFacts> {
+/** The same, in slices. */
+export function* readBootFactsInSlices(evidence: BootEvidence): Sliced<BootFacts> {
   const { bank, quoted, ima } = evidence;
   const pcrs = quoted.get(bank) ?? new Map<number, Uint8Array>();
-  const boot = readEventLog(evidence, pcrs);
+  const boot = yield* recallEventLog(evidence, pcrs);
   return { bank, pcrs, ...boot, ima: ima === undefined ? NO_IMA : yield* readImaFacts(ima, bank, quoted) };
 }
 
 const NO_IMA: Fact<ImaFacts> = { unknown: 'no IMA log came with the quote' };
 
-function readEventLog(
-  { bank, eventLog, commandLineHint }: BootEvidence,
+function* recallEventLog(
+  { bank, eventLog, commandLineHint, remembered }: BootEvidence,
   pcrs: QuotedPcrs,
-): Omit<BootFacts, 'bank' | 'pcrs' | 'ima'> {
+): Sliced<EventLogFacts> {
   if (eventLog === undefined) {
     const none = { unknown: 'no event log came with the quote' };
     return { failures: [], firmware: none, secureBoot: none, loaders: none, grub: none, uki: none, commandLine: none };
   }
-  const events = MeasuredEvents.read(eventLog, bank, pcrs);
-  return {
-    failures: [...events.all()].flatMap(({ event }) => (isErrorSeparator(event) ? [referenceTo(event)] : [])),
-    firmware: attempt(() => readFirmwareFacts(events)),
-    secureBoot: attempt(() => readSecureBootFacts(events)),
-    loaders: attempt(() => readLoaderFacts(events)),
-    grub: attempt(() => readGrubFacts(events)),
-    uki: attempt(() => readUkiFacts(events)),
-    commandLine: attempt(() => readCommandLine(events, commandLineHint)),
-  };
+  const inputs = { bank, pcrs, eventLog, commandLineHint };
+  const known = remembered?.find(inputs);
+  if (known !== undefined) return known;
+  const facts = yield* readEventLog(inputs);
+  remembered?.keep(inputs, facts);
+  return facts;
+}
+
+function* readEventLog({ bank, pcrs, eventLog, commandLineHint }: EventLogInputs): Sliced<EventLogFacts> {
+  const events = yield* MeasuredEvents.read(eventLog, bank, pcrs);
+  yield;
+  const failures = [...events.all()].flatMap(({ event }) => (isErrorSeparator(event) ? [referenceTo(event)] : []));
+  const firmware = attempt(() => readFirmwareFacts(events));
+  const secureBoot = attempt(() => readSecureBootFacts(events));
+  const loaders = attempt(() => readLoaderFacts(events));
+  yield;
+  const grub = attempt(() => readGrubFacts(events));
+  yield;
+  const uki = attempt(() => readUkiFacts(events));
+  const commandLine = attempt(() => readCommandLine(events, commandLineHint));
+  return { failures, firmware, secureBoot, loaders, grub, uki, commandLine };
 }
 
 function attempt<T>(read: () => T): Fact<T> {

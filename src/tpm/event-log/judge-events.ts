@@ -1,9 +1,11 @@
 import { hash } from 'node:crypto';
 import { requireCheck } from '../../x509/require-check.ts';
+import type { ReplayedBank } from '../extended-pcr.ts';
+import { runSlices, type Sliced } from '../slices.ts';
+import { digestText } from './event-digests.ts';
 import { EVENT_TYPE, eventTypeName } from './event-types.ts';
 import { measuredData } from './measured-data.ts';
-import type { EventLog, LogEvent } from './parse-event-log.ts';
-import type { ReplayedBank } from './replay.ts';
+import { EVENTS_A_SLICE, type EventLog, type LogEvent } from './parse-event-log.ts';
 
 export interface JudgedEvent {
   readonly event: LogEvent;
@@ -21,25 +23,43 @@ const ERROR_SEPARATOR = Buffer.from([1, 0, 0, 0]);
  * @throws SpiffeError `ATTESTATION_DENIED` (D30) for a separator that is called something else, is called one without being
  *   one, or is the second of its PCR
  */
-export function judgeEvents({ events }: EventLog, bank: ReplayedBank): readonly JudgedEvent[] {
-  const separators = [...SEPARATORS, ERROR_SEPARATOR].map((data) => hash(bank, data));
+export function judgeEvents(log: EventLog, bank: ReplayedBank): readonly JudgedEvent[] {
+  return runSlices(judgeEventsInSlices(log, bank));
+}
+
+/** The same, in slices. */
+export function* judgeEventsInSlices({ events }: EventLog, bank: ReplayedBank): Sliced<readonly JudgedEvent[]> {
+  const separators = [...SEPARATORS, ERROR_SEPARATOR].map((data) => hash(bank, data, 'binary'));
   const separated = new Set<number>();
-  return events.map((event) => {
-    if (event.type === EVENT_TYPE.EV_NO_ACTION) return { event, isAuthenticated: false };
-    const digest = Buffer.from(event.digests.get(bank) ?? []).toString('hex');
-    const data = measuredData(event);
-    const isAuthenticated = data !== undefined && hash(bank, data) === digest;
-    const isSeparator = separators.includes(digest);
-    const { number, pcr, type } = event;
-    if (type !== EVENT_TYPE.EV_SEPARATOR) {
-      requireCheck('D30', !isSeparator, `event ${number} is called ${eventTypeName(type)}, and is a separator`);
-      return { event, isAuthenticated };
-    }
-    requireCheck('D30', isSeparator && isAuthenticated, `event ${number} is called a separator, and is none`);
-    requireCheck('D30', !separated.has(pcr), `event ${number} is the second separator of PCR ${pcr}`);
-    separated.add(pcr);
-    return { event, isAuthenticated };
-  });
+  const judged: JudgedEvent[] = [];
+  for (const event of events) {
+    if (judged.length % EVENTS_A_SLICE === EVENTS_A_SLICE - 1) yield;
+    judged.push({ event, isAuthenticated: isAuthenticated(event, bank, separators, separated) });
+  }
+  return judged;
+}
+
+/** @param separators their digests @param separated PCRs that have one; grows */
+function isAuthenticated(
+  event: LogEvent,
+  bank: ReplayedBank,
+  separators: readonly string[],
+  separated: Set<number>,
+): boolean {
+  const { number, pcr, type } = event;
+  if (type === EVENT_TYPE.EV_NO_ACTION) return false;
+  const digest = digestText(event.digests, bank);
+  const data = measuredData(event);
+  const isOfData = data !== undefined && hash(bank, data, 'binary') === digest;
+  const isSeparator = separators.includes(digest);
+  if (type !== EVENT_TYPE.EV_SEPARATOR) {
+    if (isSeparator) requireCheck('D30', false, `event ${number} is called ${eventTypeName(type)}, and is a separator`);
+    return isOfData;
+  }
+  requireCheck('D30', isSeparator && isOfData, `event ${number} is called a separator, and is none`);
+  requireCheck('D30', !separated.has(pcr), `event ${number} is the second separator of PCR ${pcr}`);
+  separated.add(pcr);
+  return true;
 }
 
 /** Whether firmware says by this separator that it failed. */

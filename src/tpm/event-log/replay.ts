@@ -1,12 +1,13 @@
-import { hash } from 'node:crypto';
 import { requireCheck } from '../../x509/require-check.ts';
-import { TPM_HASHES, type TpmHash } from '../algorithms.ts';
+import { TPM_HASHES } from '../algorithms.ts';
 import { beginsWith } from '../begins-with.ts';
+import { ExtendedPcr, type ReplayedBank } from '../extended-pcr.ts';
+import { runSlices, type Sliced } from '../slices.ts';
+import { digestText } from './event-digests.ts';
 import { EVENT_TYPE } from './event-types.ts';
-import type { EventLog, LogEvent } from './parse-event-log.ts';
+import { EVENTS_A_SLICE, type EventLog, type LogEvent } from './parse-event-log.ts';
 
-/** Banks that can be replayed: SM3 is read over. */
-export type ReplayedBank = Exclude<TpmHash, 'sm3'>;
+export type { ReplayedBank };
 
 /** What the PCRs of a bank hold if the log is true. */
 export interface ReplayedPcr {
@@ -30,28 +31,39 @@ const LOCALITIES = [0, 3, 4];
  * @throws SpiffeError `ATTESTATION_DENIED` (D27) for a startup locality out of place, (D25) for a bank that the log has not
  */
 export function replayEventLog(log: EventLog, bank: ReplayedBank): readonly ReplayedPcr[] {
+  return runSlices(replayEventLogInSlices(log, bank));
+}
+
+/** The same, in slices. */
+export function* replayEventLogInSlices(log: EventLog, bank: ReplayedBank): Sliced<readonly ReplayedPcr[]> {
   requireCheck('D25', log.banks.includes(bank), `the event log has no digests by ${bank}`);
-  const { size } = TPM_HASHES[bank];
-  const pcrs = Array.from({ length: PCR_COUNT }, (_, index) => ({
-    value: new Uint8Array(size).fill(DYNAMIC_PCRS.includes(index) ? 0xff : 0),
-    eventCount: 0,
-  }));
-  let locality: number | undefined;
-  for (const event of log.events) {
+  const pcrs = Array.from({ length: PCR_COUNT }, (_, index) => startOf(bank, index));
+  let isLocalityKnown = false;
+  for (const [position, event] of log.events.entries()) {
+    if (position % EVENTS_A_SLICE === EVENTS_A_SLICE - 1) yield;
     const pcr = pcrs[event.pcr];
     if (event.type === EVENT_TYPE.EV_NO_ACTION) {
       if (!beginsWith(event.data, STARTUP_LOCALITY)) continue;
-      const isFirst = locality === undefined && event.pcr === 0 && pcrs[0]?.eventCount === 0;
+      const isFirst = !isLocalityKnown && event.pcr === 0 && pcrs[0]?.eventCount === 0;
       requireCheck('D27', isFirst, `event ${event.number} gives the startup locality where it has no place`);
-      locality = localityOf(event);
-      pcrs[0]?.value.set([locality], size - 1);
+      isLocalityKnown = true;
+      pcrs[0] = startOf(bank, 0, localityOf(event));
     } else if (pcr !== undefined) {
-      const digest = event.digests.get(bank) ?? new Uint8Array();
-      pcr.value = Uint8Array.from(hash(bank, Buffer.concat([pcr.value, digest]), 'buffer'));
+      pcr.extended.extend(digestText(event.digests, bank));
       pcr.eventCount += 1;
     }
   }
-  return pcrs;
+  return pcrs.map(({ extended, eventCount }) => ({ value: extended.bytes, eventCount }));
+}
+
+function startOf(
+  bank: ReplayedBank,
+  index: number,
+  locality = 0,
+): { readonly extended: ExtendedPcr; eventCount: number } {
+  const value = new Uint8Array(TPM_HASHES[bank].size).fill(DYNAMIC_PCRS.includes(index) ? 0xff : 0);
+  if (locality !== 0) value[value.length - 1] = locality;
+  return { extended: new ExtendedPcr(bank, value), eventCount: 0 };
 }
 
 /**

@@ -29,7 +29,8 @@ const TEMPLATES: ReadonlyMap<string, readonly Field[]> = new Map<string, readonl
   ['ima-buf', ['d-ng', 'n-ng', 'buf']],
 ]);
 const SHA1_BYTES = 20;
-const DIGEST_BYTES: ReadonlyMap<string, number> = new Map([
+/** Of the hashes that are known; others may have any length. */
+export const DIGEST_BYTES: ReadonlyMap<string, number> = new Map([
   ['md5', 16],
   ['sha1', 20],
   ['sha256', 32],
@@ -41,7 +42,11 @@ const DIGEST_BYTES: ReadonlyMap<string, number> = new Map([
  * @returns undefined for an unknown template.
  * @throws SpiffeError `ATTESTATION_DENIED` (D26, E37) where the data is not what its template has
  */
-export function imaFieldsOf({ number, template, templateData }: ImaEntry): ImaFields | undefined {
+export function imaFieldsOf({
+  number,
+  template,
+  templateData,
+}: Pick<ImaEntry, 'number' | 'template' | 'templateData'>): ImaFields | undefined {
   const fields = TEMPLATES.get(template);
   if (fields === undefined) return undefined;
   const reader = new LogReader(templateData, `IMA entry ${number}`);

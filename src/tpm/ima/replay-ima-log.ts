@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { requireCheck } from '../../x509/require-check.ts';
 import { TPM_HASHES } from '../algorithms.ts';
-import type { ReplayedBank } from '../event-log/replay.ts';
+import { binaryText, ExtendedPcr, type ReplayedBank } from '../extended-pcr.ts';
 import { imaFieldsOf } from './ima-fields.ts';
 import type { ImaEntry } from './parse-ima-log.ts';
 
@@ -35,28 +35,28 @@ export function requireImaPrefix(
   value: Uint8Array,
   { bank, isPaddedSha1 = false }: ImaReplayOptions,
 ): ImaPrefix {
-  const { size } = TPM_HASHES[bank];
-  const extended = Buffer.alloc(size * 2);
-  const violation = Buffer.alloc(size, 0xff);
+  const pcr = new ExtendedPcr(bank, new Uint8Array(TPM_HASHES[bank].size));
+  const violation = '\xff'.repeat(TPM_HASHES[bank].size);
+  const quoted = binaryText(value);
   let violationCount = 0;
   for (const entry of entries) {
-    if (extended.compare(value, 0, value.length, 0, size) === 0) return { entryCount: entry.number, violationCount };
-    requireCheck('E37', entry.pcr === IMA_PCR, `IMA entry ${entry.number} is for PCR ${entry.pcr}, not ${IMA_PCR}`);
+    if (pcr.value === quoted) return { entryCount: entry.number, violationCount };
+    if (entry.pcr !== IMA_PCR) {
+      requireCheck('E37', false, `IMA entry ${entry.number} is for PCR ${entry.pcr}, not ${IMA_PCR}`);
+    }
     if (entry.isViolation) violationCount += 1;
-    extended.fill(0, size);
-    extended.set(entry.isViolation ? violation : digestOf(entry, bank, isPaddedSha1), size);
-    extended.set(hash(bank, extended, 'buffer'));
+    pcr.extend(entry.isViolation ? violation : digestOf(entry, bank, isPaddedSha1));
   }
   requireCheck(
     'E39',
-    extended.compare(value, 0, value.length, 0, size) === 0,
-    `PCR ${IMA_PCR} is ${hex(value)} in bank ${bank}, which no part of the IMA log from its beginning gives; all ${entries.length} entries give ${hex(extended.subarray(0, size))}`,
+    pcr.value === quoted,
+    `PCR ${IMA_PCR} is ${hex(value)} in bank ${bank}, which no part of the IMA log from its beginning gives; all ${entries.length} entries give ${hex(pcr.bytes)}`,
   );
   return { entryCount: entries.length, violationCount };
 }
 
-function digestOf({ templateDigest, templateData }: ImaEntry, bank: ReplayedBank, isPaddedSha1: boolean): Uint8Array {
-  return isPaddedSha1 ? templateDigest : hash(bank, templateData, 'buffer');
+function digestOf({ templateDigest, templateData }: ImaEntry, bank: ReplayedBank, isPaddedSha1: boolean): string {
+  return isPaddedSha1 ? binaryText(templateDigest) : hash(bank, templateData, 'binary');
 }
 
 /** PCRs that the first entry sums up: those of firmware, and since Linux 5.8 those of boot loader and kernel but for SHA-1. */
@@ -70,7 +70,7 @@ const AGGREGATED_PCRS_OF_SHA1 = 8;
  * @throws SpiffeError `ATTESTATION_DENIED` (E38)
  */
 export function requireBootAggregate(
-  entries: readonly ImaEntry[],
+  entries: readonly Pick<ImaEntry, 'number' | 'template' | 'templateData'>[],
   valuesOf: (bank: string) => ReadonlyMap<number, Uint8Array> | undefined,
 ): void {
   const [first] = entries;

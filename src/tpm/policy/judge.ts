@@ -1,6 +1,6 @@
 import { isSpiffeError } from '../../spiffe/error.ts';
 import { type BootFacts, type ImaCheckpoint, isKnown } from '../boot/boot-facts.ts';
-import { runSlices } from '../boot/slices.ts';
+import { runSlices, type Sliced } from '../slices.ts';
 import type { BootPolicy } from './boot-policy.ts';
 import { bootRules } from './boot-rules.ts';
 import type { JudgeContext } from './judge-context.ts';
@@ -45,17 +45,18 @@ export function judge(policies: readonly BootPolicy[], facts: BootFacts, context
   return runSlices(judgeInSlices(policies, facts, context));
 }
 
-/** The same, that yields every thousand entries of the IMA log. */
+/** The same, in slices. */
 export function* judgeInSlices(
   policies: readonly BootPolicy[],
   facts: BootFacts,
   context: JudgeContext = {},
-): Generator<void, Verdict> {
+): Sliced<Verdict> {
   const refusals: PolicyRefusal[] = [];
   const imaAllowedBy: string[] = [];
   let met: BootPolicy | undefined;
   for (const policy of policies) {
     const [boot] = brokenRules(policy, bootRules(policy, facts, context));
+    yield;
     const ima = yield* judgeIma(policy, facts);
     if (policy.ima !== undefined && ima === undefined) imaAllowedBy.push(policyDigest(policy));
     const refusal = boot ?? ima;
@@ -90,7 +91,7 @@ export function nextImaCheckpoint({ ima }: BootFacts, { imaAllowedBy }: Verdict)
   return { entryCount, violationCount, pcr, isPaddedSha1, allowedBy: imaAllowedBy };
 }
 
-function* judgeIma(policy: BootPolicy, facts: BootFacts): Generator<void, PolicyRefusal | undefined> {
+function* judgeIma(policy: BootPolicy, facts: BootFacts): Sliced<PolicyRefusal | undefined> {
   if (policy.ima === undefined) return undefined;
   try {
     yield* requireIma(policy, policy.ima, facts);

@@ -326,7 +326,8 @@ test('a caller can do something else in between', () => {
     readBootFactsInSlices({ ...recorded, quoted: new Map([['sha256', pcrs]]), ima: { log } }),
   );
   const [judgements, verdict] = slicesOf(judgeInSlices([policyOf({ allow: [allow('/bin/*', 'a')] })], facts));
-  expect([readings, judgements]).toEqual([2, 2]);
+  expect(readings).toBeGreaterThan(8); // 256 entries at a time
+  expect(judgements).toBeGreaterThan(8); // what is allowed by patterns takes longer than a list
   expect(verdict).toMatchObject({ isMet: true });
 });
 
