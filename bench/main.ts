@@ -7,8 +7,9 @@ import { type BenchOptions, parseOptions, USAGE } from './options.ts';
 import { formatAgent } from './report/agent.ts';
 import { writePlot, writeSection } from './report/docs.ts';
 import { formatScale, plotScale } from './report/scale.ts';
-import { formatResults, loadsTable, machineLine } from './report/tables.ts';
-import type { BenchResults, Machine } from './results.ts';
+import { formatResults } from './report/tables.ts';
+import { formatTpm } from './report/tpm.ts';
+import type { AttestationResults, BenchResults, Machine } from './results.ts';
 import { measureAgent } from './suites/agent.ts';
 import { measureEvidence } from './suites/evidence.ts';
 import { measureHandshakes } from './suites/handshakes.ts';
@@ -20,6 +21,7 @@ import { measureScale } from './suites/scale.ts';
 import { measureServerLoads } from './suites/server-loads.ts';
 import { measureSigning } from './suites/signing.ts';
 import { measureStarts } from './suites/starts.ts';
+import { type AttestationOptions, measureAttestations } from './suites/tpm-attestations.ts';
 import { measureWorkloadLoads } from './suites/workload-loads.ts';
 
 async function run(options: BenchOptions): Promise<BenchResults> {
@@ -59,7 +61,7 @@ async function run(options: BenchOptions): Promise<BenchResults> {
 }
 
 /** Whether what is measured under a name is among what the command line asks for. */
-function wantedBy({ only }: BenchOptions): (name: string) => boolean {
+function wantedBy({ only }: Pick<BenchOptions, 'only'>): (name: string) => boolean {
   return (name) => only.length === 0 || only.some((prefix) => name.startsWith(prefix));
 }
 
@@ -116,15 +118,27 @@ async function runAgent(options: BenchOptions): Promise<string> {
 }
 
 /** @returns the same as text for people. */
-async function runTpm({ seconds, jsonPath, writeDocs }: BenchOptions): Promise<string> {
+async function runTpm({ dist, seconds, callers, only, jsonPath, writeDocs }: BenchOptions): Promise<string> {
   const machine = describeMachine();
   const takenAt = new Date().toISOString();
-  const results = await measureEvidence({ seconds, report });
-  const text = `${machineLine(machine, takenAt, `${seconds} s each; `)}\n\n${loadsTable(results)}\n`;
-  writeJson(jsonPath, { takenAt, machine, tpm: results });
+  const isWanted = wantedBy({ only });
+  const evidence = isWanted('evidence') ? await measureEvidence({ seconds, report }) : [];
+  const attestations = isWanted('attest')
+    ? await measureKeptAttestations({ dist, seconds, callers, report })
+    : NO_LOADS;
+  const text = formatTpm({ evidence, attestations }, machine, takenAt, seconds);
+  writeJson(jsonPath, { takenAt, machine, tpm: { evidence, attestations } });
   if (writeDocs) writeSection('tpm', text);
   return text;
 }
+
+async function measureKeptAttestations(options: Omit<AttestationOptions, 'folder'>): Promise<AttestationResults> {
+  await using folder = await createTemporaryFolder();
+  await using driver = await Driver.start();
+  return await measureAttestations(driver, { ...options, folder: folder.path });
+}
+
+const NO_LOADS = { loads: [], memory: [] };
 
 async function runAll(options: BenchOptions): Promise<string> {
   const results = await run(options);

@@ -135,7 +135,13 @@ export interface AgentResults {
   readonly memory: readonly MemoryMoment[];
 }
 
-/** Of an agent and its plugins. */
+/** What `npm run bench -- tpm` measures of whole servers. */
+export interface AttestationResults {
+  readonly loads: readonly LoadResult[];
+  readonly memory: readonly MemoryMoment[];
+}
+
+/** Of a program and its plugins. */
 export interface MemoryMoment {
   readonly when: string;
   readonly processes: readonly (ProcessMemory & { readonly process: string })[];

@@ -24,8 +24,17 @@ export interface AttestedAgent {
 /** Attests a node over a connection of its own, with a key that is new. @param evidence for the CSR's public key */
 export async function attest(target: Target, evidence: (publicKey: Uint8Array) => Evidence): Promise<AttestedAgent> {
   const { privateKey, publicKey, csr } = await createKeyAndCsr();
-  const { type, payload, answer } = evidence(publicKey);
   using channel = openTls(target);
+  const { path, certificates } = await attestOver(channel, csr, evidence(publicKey));
+  return { path, identity: { certificates, privateKey } };
+}
+
+/** Attests a node over a connection that is there. */
+export async function attestOver(
+  channel: RpcChannel,
+  csr: Uint8Array,
+  { type, payload, answer }: Evidence,
+): Promise<Pick<AttestedAgent, 'path'> & Pick<TlsIdentity, 'certificates'>> {
   await using call = createClient(AgentDefinition, channel).attestAgent();
   await call.send(
     AttestAgentRequest.fromPartial({ step: { $case: 'params', value: { data: { type, payload }, params: { csr } } } }),
@@ -39,7 +48,7 @@ export async function attest(target: Target, evidence: (publicKey: Uint8Array) =
   }
   call.end();
   const { id, certChain: certificates = [] } = result.svid ?? {};
-  return { path: id?.path ?? '', identity: { certificates, privateKey } };
+  return { path: id?.path ?? '', certificates };
 }
 
 /** With a join token that is got on the admin socket. */

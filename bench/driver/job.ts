@@ -40,8 +40,13 @@ export const SERVER_LOADS = [
   'list-entries',
   'create-entries',
 ] as const;
+/** Of nodes with a TPM, over one connection that is kept. */
+export const KEPT_ATTESTATION_LOADS = ['attest-tpm-p256-kept', 'attest-tpm-rsa-kept', 'attest-measured-kept'] as const;
 export const WORKLOAD_LOADS = ['wl-x509', 'wl-x509-new', 'wl-jwt', 'wl-jwt-new'] as const;
-export type LoadName = (typeof SERVER_LOADS)[number] | (typeof WORKLOAD_LOADS)[number];
+export type LoadName =
+  | (typeof SERVER_LOADS)[number]
+  | (typeof KEPT_ATTESTATION_LOADS)[number]
+  | (typeof WORKLOAD_LOADS)[number];
 
 export type JobAnswer =
   | { readonly kind: 'done' }

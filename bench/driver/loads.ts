@@ -2,11 +2,12 @@ import { EntryDefinition } from '../../src/gen/spire/api/server/entry/v1/entry.t
 import { SVIDDefinition } from '../../src/gen/spire/api/server/svid/v1/svid.ts';
 import { EntryMask } from '../../src/gen/spire/api/types/types.ts';
 import { SpiffeWorkloadAPIDefinition } from '../../src/gen/workload/workload.ts';
+import { decodeLogRequest, encodeLogChunk } from '../../src/plugins/tpm/log-codec.ts';
 import { RpcChannel } from '../../src/rpc/channel.ts';
 import { type Client, createClient } from '../../src/rpc/client.ts';
 import type { ProverEk, TpmPool } from '../prover/tpm-pool.ts';
-import { attest, attestWithToken } from './attest.ts';
-import { createKeyAndCsr, openAdmin } from './connections.ts';
+import { attest, attestOver, attestWithToken } from './attest.ts';
+import { createKeyAndCsr, openAdmin, openTls } from './connections.ts';
 import { attestAgentWithEntries, createEntries, type EntrySpec } from './entries.ts';
 import type { LoadName, Target } from './job.ts';
 
@@ -37,6 +38,9 @@ export const LOADS: Readonly<Record<LoadName, (context: LoadContext) => Promise<
   },
   'attest-tpm-p256': (context) => attestTpm(context, 'ec-p256'),
   'attest-tpm-rsa': (context) => attestTpm(context, 'rsa-2048'),
+  'attest-tpm-p256-kept': (context) => attestOverOne(context, 'ec-p256', {}),
+  'attest-tpm-rsa-kept': (context) => attestOverOne(context, 'rsa-2048', {}),
+  'attest-measured-kept': (context) => attestOverOne(context, 'ec-p256', { isMeasured: true }),
   'mint-x509': async ({ target, resources }) => {
     const svids = createClient(SVIDDefinition, resources.use(openAdmin(target)));
     const { csr } = await createKeyAndCsr(`spiffe://${target.trustDomain}/minted`);
@@ -134,6 +138,33 @@ async function attestTpm({ target, tpms, callers }: LoadContext, ek: ProverEk): 
       const prover = tpms.prover(ek, caller, publicKey);
       return { type: 'tpm', payload: prover.encodedPayload(), answer: (challenge) => prover.answer(challenge) };
     });
+  });
+}
+
+/** The same without a TLS handshake each, and with a key and a CSR for each caller that are there: it is the server that is measured. */
+async function attestOverOne(
+  { target, tpms, callers, resources }: LoadContext,
+  ek: ProverEk,
+  { isMeasured = false }: { readonly isMeasured?: boolean },
+): Promise<Load> {
+  const channel = resources.use(openTls(target));
+  const nodes = await Promise.all(
+    Array.from({ length: callers }, async (_, caller) => {
+      const { csr, publicKey } = await createKeyAndCsr();
+      const prover = isMeasured ? tpms.measured(caller, publicKey) : tpms.prover(ek, caller, publicKey);
+      return { csr, prover, payload: prover.encodedPayload() };
+    }),
+  );
+  return single(async (caller) => {
+    const node = nodes[caller];
+    if (node === undefined) throw new Error(`caller ${caller} has no TPM`);
+    const { csr, prover, payload } = node;
+    let answers = 0;
+    const answer = (message: Uint8Array) => {
+      answers += 1;
+      return answers === 1 ? prover.answer(message) : encodeLogChunk(prover.chunk(decodeLogRequest(message)));
+    };
+    await attestOver(channel, csr, { type: 'tpm', payload, answer });
   });
 }
 

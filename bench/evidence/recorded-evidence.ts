@@ -14,25 +14,40 @@ const RECORDED = join(CHECKOUT, 'test', 'vectors', 'tpm', 'shim-grub-secure-boot
 const BANK = 'sha256';
 const GRUB_COMMANDS_PCR = 8;
 
-/** What a node sends with the recorded log of Secure Boot, and who certified its TPM. */
-export class RecordedEvidence {
+/** The recorded boot with Secure Boot. */
+export interface RecordedBoot {
+  readonly eventLog: Uint8Array;
+  /** In the bank SHA-256. */
+  readonly pcrs: QuotedPcrs;
+}
+
+/** @param commands of GRUB that are measured besides: each adds about 200 bytes, as large menus do */
+export function recordedBoot(commands: number): RecordedBoot {
+  const log = parseEventLog(readFileSync(RECORDED));
+  const more = Array.from({ length: commands }, (_, index) =>
+    command(log, `menuentry 'Debian GNU/Linux, entry ${index}'`),
+  );
+  const events = [...log.events, ...more].map((event, index) => ({ ...event, number: index + 1 }));
+  const eventLog = encodeAgain({ ...log, events });
+  const replayed = replayEventLog(parseEventLog(eventLog), BANK);
+  return {
+    eventLog,
+    pcrs: new Map(BOOT_PCRS.map((index) => [index, replayed[index]?.value ?? new Uint8Array()])),
+  };
+}
+
+/** What a node sends that booted so, and who certified its TPM. */
+export class RecordedEvidence implements RecordedBoot {
   readonly authority = EkAuthority.root({ name: 'Bench TPM root' });
   readonly tpm = new SoftwareTpm({ ek: 'L-1' });
   readonly ekCertificate = this.authority.issueEkCertificate(this.tpm.ekSpki);
   readonly eventLog: Uint8Array;
   readonly pcrs: QuotedPcrs;
 
-  /** @param commands of GRUB that are measured besides: each adds about 200 bytes, as large menus do */
-  constructor(commands: number) {
-    const log = parseEventLog(readFileSync(RECORDED));
-    const more = Array.from({ length: commands }, (_, index) =>
-      command(log, `menuentry 'Debian GNU/Linux, entry ${index}'`),
-    );
-    const events = [...log.events, ...more].map((event, index) => ({ ...event, number: index + 1 }));
-    this.eventLog = encodeAgain({ ...log, events });
-    const replayed = replayEventLog(parseEventLog(this.eventLog), BANK);
-    this.pcrs = new Map(BOOT_PCRS.map((index) => [index, replayed[index]?.value ?? new Uint8Array()]));
-    for (const [index, value] of this.pcrs) this.tpm.setPcr(BANK, index, value);
+  constructor({ eventLog, pcrs }: RecordedBoot) {
+    this.eventLog = eventLog;
+    this.pcrs = pcrs;
+    for (const [index, value] of pcrs) this.tpm.setPcr(BANK, index, value);
   }
 }
 

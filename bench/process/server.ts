@@ -17,6 +17,8 @@ export interface BenchServerOptions {
   readonly ekCaPath?: string;
   /** The same for TPMs that are software. */
   readonly softwareEkCaPath?: string;
+  /** Whether nodes send the event log of their boot. */
+  readonly eventLog?: boolean;
   /** What signs: the key manager's key, or one in the server's own memory below it. */
   readonly caSigning?: 'key_manager' | 'intermediate';
 }
@@ -75,13 +77,14 @@ async function findFreePort(): Promise<number> {
 }
 
 function serverConf(options: BenchServerOptions, adminSocket: string, port: number): string {
-  const { folder, ekCaPath, softwareEkCaPath, caSigning = 'key_manager' } = options;
+  const { folder, ekCaPath, softwareEkCaPath, eventLog = false, caSigning = 'key_manager' } = options;
   const data = join(folder, 'data');
   const settings = [
     ...(ekCaPath === undefined ? [] : [`ca_path = "${ekCaPath}"`]),
     ...(softwareEkCaPath === undefined ? [] : [`virtual_ca_path = "${softwareEkCaPath}"`]),
+    ...(eventLog ? ['event_log = true'] : []),
   ];
-  const tpm = settings.length === 0 ? '' : `NodeAttestor "tpm" { plugin_data { ${settings.join(' ')} } }`;
+  const tpm = settings.length === 0 ? '' : `NodeAttestor "tpm" { plugin_data { ${settings.join('\n')} } }`;
   return `server {
   trust_domain = "${TRUST_DOMAIN}"
   data_dir = "${data}"

@@ -1,12 +1,5 @@
-import {
-  type AgentResults,
-  type EntriesResult,
-  type Machine,
-  type MemoryMoment,
-  median,
-  type StreamsResult,
-} from '../results.ts';
-import { loadsTable, machineLine, table } from './tables.ts';
+import { type AgentResults, type EntriesResult, type Machine, median, type StreamsResult } from '../results.ts';
+import { loadsTable, machineLine, momentsTable, table } from './tables.ts';
 
 /** Tables of what was measured. */
 export function formatAgent(results: AgentResults, machine: Machine, takenAt: string): string {
@@ -14,7 +7,7 @@ export function formatAgent(results: AgentResults, machine: Machine, takenAt: st
     ['Answers', loadsTable(results.loads)],
     ['Open streams', streamsTable(results.streams)],
     ['Entries', entriesTable(results.entries)],
-    ['Memory of the agent and its plugins together, MiB', memoryTable(results.memory)],
+    ['Memory of the agent and its plugins together, MiB', momentsTable(results.memory, 'agent')],
   ].flatMap(([title, text]) => (text === '' ? [] : [`#### ${title}\n\n${text}`]));
   return `${[machineLine(machine, takenAt, `${results.secondsALoad} s a load; `), ...sections].join('\n\n')}\n`;
 }
@@ -58,20 +51,6 @@ function entriesTable(entries: readonly EntriesResult[]): string {
       Math.max(...result.pushMs).toFixed(0),
       (result.pushCpuMicros / 1000).toFixed(1),
       result.pssMiB.toFixed(0),
-    ]),
-  );
-}
-
-/** A row a moment: what each process has, and all of them. */
-function memoryTable(moments: readonly MemoryMoment[]): string {
-  if (moments.length === 0) return '';
-  return table(
-    ['when', 'PSS of each process', 'PSS in all', 'RSS of the agent'],
-    moments.map(({ when, processes }) => [
-      when,
-      processes.map(({ process, pssMiB }) => `${process} ${pssMiB.toFixed(0)}`).join(', '),
-      processes.reduce((total, { pssMiB }) => total + pssMiB, 0).toFixed(0),
-      (processes.find(({ process }) => process === 'agent')?.rssMiB ?? Number.NaN).toFixed(0),
     ]),
   );
 }

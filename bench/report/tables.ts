@@ -2,6 +2,7 @@ import {
   type BenchResults,
   type LoadResult,
   type Machine,
+  type MemoryMoment,
   type MemoryResult,
   median,
   type NeighbourResult,
@@ -121,6 +122,20 @@ function memoryTable(memory: readonly MemoryResult[]): string {
   return table(
     ['process', 'when', 'RSS', 'PSS'],
     memory.map(({ process, when, rssMiB, pssMiB }) => [process, when, whole(rssMiB), whole(pssMiB)]),
+  );
+}
+
+/** A row a moment: what each process has, and all of them. @param program whose own RSS is shown */
+export function momentsTable(moments: readonly MemoryMoment[], program: string): string {
+  if (moments.length === 0) return '';
+  return table(
+    ['when', 'PSS of each process', 'PSS in all', `RSS of the ${program}`],
+    moments.map(({ when, processes }) => [
+      when,
+      processes.map(({ process, pssMiB }) => `${process} ${pssMiB.toFixed(0)}`).join(', '),
+      processes.reduce((total, { pssMiB }) => total + pssMiB, 0).toFixed(0),
+      (processes.find(({ process }) => process === program)?.rssMiB ?? Number.NaN).toFixed(0),
+    ]),
   );
 }
 

@@ -1,24 +1,21 @@
 import { hash, randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { EkMemory } from '../../src/plugins/tpm/ek-memory.ts';
 import { requireAttestationKey } from '../../src/tpm/attestation-key.ts';
-import type { BootFacts, ImaCheckpoint } from '../../src/tpm/boot/boot-facts.ts';
+import type { ImaCheckpoint } from '../../src/tpm/boot/boot-facts.ts';
 import { readBootFacts, readBootFactsInSlices } from '../../src/tpm/boot/read-boot-facts.ts';
-import { requireEndorsementKey } from '../../src/tpm/endorsement-key.ts';
+import { RememberedEventLogs } from '../../src/tpm/boot/remembered-event-logs.ts';
 import { credentialEntropyBytes, makeCredential } from '../../src/tpm/make-credential.ts';
 import type { BootPolicy } from '../../src/tpm/policy/boot-policy.ts';
 import { bootSelectors } from '../../src/tpm/policy/boot-selectors.ts';
+import { checkPolicies } from '../../src/tpm/policy/check-policies.ts';
 import { judge, judgeInSlices, nextImaCheckpoint } from '../../src/tpm/policy/judge.ts';
 import { learn } from '../../src/tpm/policy/learn.ts';
 import { verifyQuote } from '../../src/tpm/quote.ts';
-import {
-  type EkTrust,
-  findEkCertificate,
-  findEkChain,
-  parseEkCertificates,
-  requireEkCertificate,
-} from '../../src/x509/ek-certificate.ts';
+import type { EkTrustStore } from '../../src/tpm-trust/ek-trust-store.ts';
+import { requireTrustedEk } from '../../src/tpm-trust/require-trusted-ek.ts';
 import { contentsOf, type ImaPart, makeImaLog, pathOf } from '../evidence/made-ima-log.ts';
-import { RecordedEvidence } from '../evidence/recorded-evidence.ts';
+import { RecordedEvidence, recordedBoot } from '../evidence/recorded-evidence.ts';
 import { type LoadResult, quantile } from '../results.ts';
 
 /** What a server does with a node's evidence, without the wire. */
@@ -41,8 +38,10 @@ export async function measureEvidence({ seconds, report }: EvidenceOptions): Pro
     ['event log of 100 kB', GRUB_COMMANDS],
   ] as const) {
     report(`evidence, ${name}`);
-    const verify = verification(new RecordedEvidence(commands));
-    loads.push(await timed(`tpm-evidence, ${name}`, seconds, verify));
+    const verify = verification(new RecordedEvidence(recordedBoot(commands)));
+    loads.push(await timed(`tpm-evidence, ${name}`, seconds, async () => verify(new EkMemory())));
+    const memory = new EkMemory();
+    loads.push(await timed(`tpm-evidence, ${name}, again`, seconds, async () => verify(memory)));
   }
   report(`evidence, ${IMA_FILES} files`);
   const ima = imaWork();
@@ -52,39 +51,40 @@ export async function measureEvidence({ seconds, report }: EvidenceOptions): Pro
   return loads;
 }
 
-/** EK chain, activation, quote, event log, policy, selectors. */
-function verification(evidence: RecordedEvidence): () => Promise<void> {
+/** EK chain, activation, quote, event log, policy, selectors; with what is remembered of the TPM. */
+function verification(evidence: RecordedEvidence): (memory: EkMemory) => void {
   const { tpm, authority, ekCertificate, eventLog, pcrs } = evidence;
-  const trust: EkTrust = {
+  const trust: EkTrustStore = {
     hardwareCas: [],
     virtualCas: [authority.certificate],
     virtualManufacturers: new Set(),
     tolerateMissingEku: false,
     revocation: { publicKeyHashes: new Set(), certificateLabels: new Set(), crls: [] },
+    enrolled: new Map(),
   };
   const qualifyingData = randomBytes(32);
   const request = { bank: BANK, indices: [...pcrs.keys()] } as const;
   const quoted = tpm.quote(qualifyingData, request);
   const facts = readBootFacts({ bank: BANK, quoted: new Map([[BANK, pcrs]]), eventLog });
   const policies = [learn([facts], { name: 'learned', pcrs: [0, 7] })];
-  return async () => {
-    const now = new Date();
-    const ek = requireEndorsementKey(tpm.ekPublic);
-    const certificates = parseEkCertificates([ekCertificate]);
-    const leaf = findEkCertificate(certificates, ek.spki);
-    if (leaf === undefined) throw new Error('no EK certificate');
-    requireEkCertificate(leaf, findEkChain(leaf, certificates, trust, now), trust, now);
+  const ekEvidence = { ekPublic: tpm.ekPublic, ekCertificates: [ekCertificate] };
+  return ({ eks, eventLogs }) => {
+    const decoded = eks.decode(ekEvidence);
+    const { ek } = decoded;
+    requireTrustedEk(ek, decoded.certificates, trust, new Date());
     const ak = requireAttestationKey(tpm.akPublic);
     makeCredential(ek, ak.name, randomBytes(32), randomBytes(credentialEntropyBytes(ek)));
     const quote = verifyQuote(quoted, { ek, ak, qualifyingData, pcrs: request, allowUnmeasured: false });
-    const boot = readBootFacts({ bank: BANK, quoted: new Map([[BANK, quote.pcrs]]), eventLog });
+    eks.keep(ekEvidence, decoded);
+    const remembered = eventLogs.of(ek.pubHash);
+    const boot = readBootFacts({ bank: BANK, quoted: new Map([[BANK, quote.pcrs]]), eventLog, remembered });
     const verdict = judge(policies, boot);
     if (!verdict.isMet || bootSelectors(boot, verdict).length === 0) throw new Error('the policy does not hold');
   };
 }
 
 function imaWork() {
-  const { eventLog, pcrs } = new RecordedEvidence(0);
+  const { eventLog, pcrs } = recordedBoot(0);
   const [first, more] = makeImaLog(pcrs, [IMA_FILES, IMA_FILES_MORE]);
   if (first === undefined || more === undefined) throw new Error('a log has two parts');
   const allow = Array.from({ length: IMA_FILES + IMA_FILES_MORE }, (_, index) => ({
@@ -92,6 +92,8 @@ function imaWork() {
     digests: [`sha256:${hash('sha256', contentsOf(index))}`],
   }));
   const policies: readonly BootPolicy[] = [{ name: 'files', ima: { policies: ['tcb'], allow } }];
+  checkPolicies(policies);
+  const remembered = new RememberedEventLogs().of('node');
   const sliceMs: number[] = [];
   async function sliced<T>(work: Generator<void, T>): Promise<T> {
     for (;;) {
@@ -104,7 +106,8 @@ function imaWork() {
   }
   async function verify({ log, pcr }: ImaPart, after?: ImaCheckpoint): Promise<ImaCheckpoint> {
     const quoted = new Map([[BANK, new Map([...pcrs, [10, pcr]])]] as const);
-    const facts: BootFacts = await sliced(readBootFactsInSlices({ bank: BANK, quoted, eventLog, ima: { log, after } }));
+    const ima = { log, after };
+    const facts = await sliced(readBootFactsInSlices({ bank: BANK, quoted, eventLog, remembered, ima }));
     const verdict = await sliced(judgeInSlices(policies, facts));
     const checkpoint = nextImaCheckpoint(facts, verdict);
     if (!verdict.isMet || checkpoint === undefined) throw new Error('the policy does not hold');
