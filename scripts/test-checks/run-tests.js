@@ -7,6 +7,9 @@ import { join } from 'node:path';
 const SUITES = ['test/tpm', 'test/tpm/boot', 'test/tpm/policy', 'test/x509/ek-certificate.test.ts', 'test/plugins'];
 const SUITE_FILE = /\/(?![^/]*-(?:fuzz|swtpm)\.)[^/]+\.test\.ts$/;
 
+/** A check may be all that ends a loop: without it the tests are ended after so long. */
+const LIMIT_MS = 180_000;
+
 /** Every test file of the verifier. */
 export function suiteFiles() {
   return SUITES.flatMap((path) =>
@@ -29,7 +32,8 @@ export function filesOf(check) {
  *
  * @param {readonly string[]} files
  * @param {string} [switchedOff]
- * @returns {Promise<{ passed: number, failed: readonly string[] }>} how many passed, and the names of the tests that failed
+ * @returns {Promise<{ passed: number, failed: readonly string[], isEndless: boolean }>} how many passed, and the names of the tests
+ *   that failed
  */
 export async function runTests(files, switchedOff) {
   const folder = mkdtempSync(join(tmpdir(), 'assayer-checks-'));
@@ -48,9 +52,14 @@ export async function runTests(files, switchedOff) {
       NO_COLOR: '1',
       ...(switchedOff === undefined ? {} : { ASSAYER_SWITCH_OFF: switchedOff }),
     };
-    const output = await endOf(
-      spawn(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...options, ...files], { env }),
+    const { output, signal } = await endOf(
+      spawn(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...options, ...files], {
+        env,
+        timeout: LIMIT_MS,
+        killSignal: 'SIGKILL',
+      }),
     );
+    if (signal === 'SIGKILL') return { passed: 0, failed: [], isEndless: true };
     const results = readReport(report, output).testResults;
     const tests = results.flatMap((/** @type {any} */ { assertionResults }) => assertionResults);
     return {
@@ -58,6 +67,7 @@ export async function runTests(files, switchedOff) {
       failed: tests
         .filter((/** @type {any} */ { status }) => status === 'failed')
         .map((/** @type {any} */ { fullName }) => fullName),
+      isEndless: false,
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -76,7 +86,10 @@ function readReport(report, output) {
   }
 }
 
-/** @param {import('node:child_process').ChildProcess} child */
+/**
+ * @param {import('node:child_process').ChildProcess} child
+ * @returns {Promise<{ output: string, signal: NodeJS.Signals | null }>}
+ */
 function endOf(child) {
   return new Promise((resolve, reject) => {
     let output = '';
@@ -86,6 +99,6 @@ function endOf(child) {
       });
     }
     child.on('error', reject);
-    child.on('close', () => resolve(output));
+    child.on('close', (_code, signal) => resolve({ output, signal }));
   });
 }

@@ -97,7 +97,7 @@ const REFUSED: readonly (readonly [string, string, Attestation])[] = [
   [
     'F42',
     'a part with nothing in it, though there is more',
-    { ...ofIma(same), chunk: (part) => ({ ...part, state: 'more', bytes: new Uint8Array(0) }) },
+    { ...ofIma(same), chunk: atMost(8, (part) => ({ ...part, state: 'more', bytes: new Uint8Array(0) })) },
   ],
   ['F43', 'a part of another log', { ...ofIma(same), chunk: (part) => ({ ...part, log: 'ima' }) }],
   ['F43', 'a part from elsewhere', { ...ofIma(same), chunk: (part) => ({ ...part, offset: 4 }) }],
@@ -106,6 +106,16 @@ const REFUSED: readonly (readonly [string, string, Attestation])[] = [
 test.each(REFUSED)('%s refuses %s', async (check, _what, attestation) => {
   await expect(attest(attestation)).rejects.toEqual(deniedBy(check));
 });
+
+/** A node that loses patience, so that a server which asks without end is seen. */
+function atMost(count: number, chunk: NonNullable<Attestation['chunk']>): Attestation['chunk'] {
+  let asked = 0;
+  return (part, request) => {
+    asked += 1;
+    if (asked > count) throw new RangeError(`the server has asked ${asked} times for a log that does not go on`);
+    return chunk(part, request);
+  };
+}
 
 function same<T>(value: T): T {
   return value;
