@@ -41,6 +41,8 @@ export interface Attestation {
   readonly payload?: (payload: AttestationPayload) => AttestationPayload;
   readonly payloadBytes?: (bytes: Uint8Array) => Uint8Array;
   readonly challenge?: (challenge: AttestationChallenge) => AttestationChallenge;
+  /** In place of the honest answer, where the node cannot give one. */
+  readonly answer?: (challenge: AttestationChallenge, prover: SoftwareProver) => AttestationResponse;
   readonly response?: (response: AttestationResponse, prover: SoftwareProver) => AttestationResponse;
   readonly responseBytes?: (bytes: Uint8Array) => Uint8Array;
   /** What the node has of its logs. */
@@ -85,6 +87,7 @@ export async function attest(attestation: Attestation = {}): Promise<TpmAgentAtt
   const prover = new SoftwareProver(tpm, shownKey, ekCertificates, attestation.logs);
   const { payload = same, payloadBytes = same, challenge = same, response = same, responseBytes = same } = attestation;
   const { chunk = same, chunkBytes = same, onRequest = same } = attestation;
+  const { answer = (asked: AttestationChallenge) => prover.response(asked) } = attestation;
   const server = attestTpm(payloadBytes(encodePayload(payload(prover.payload()))), stateOf(attestation), {
     trustDomain: TRUST_DOMAIN,
     now,
@@ -95,8 +98,8 @@ export async function attest(attestation: Attestation = {}): Promise<TpmAgentAtt
     throw new RangeError('admitted without a challenge');
   }
   const asked = challenge(decodeChallenge(step.value));
-  const answer = responseBytes(encodeResponse(response(prover.response(asked), prover)));
-  let verdict = await server.next(answer);
+  const sent = responseBytes(encodeResponse(response(answer(asked, prover), prover)));
+  let verdict = await server.next(sent);
   while (verdict.done !== true) {
     const request = decodeLogRequest(verdict.value);
     onRequest(request);

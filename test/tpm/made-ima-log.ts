@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { ImaEntry } from '../../src/tpm/ima/parse-ima-log.ts';
 import { u32 } from './little-endian.ts';
 
 /** A field with its length before it. */
@@ -22,6 +23,15 @@ export function encodeEntry({ template = 'ima-ng', data, pcr = 10, digest }: Mad
   const own = createHash('sha1').update(data).digest();
   const body = template === 'ima' ? data : field(data);
   return Buffer.concat([u32(pcr), digest ?? own, field(template), body]);
+}
+
+/** Entries that were read, and may have been changed since, as the kernel writes them. */
+export function encodeEntries(entries: readonly ImaEntry[]): Buffer {
+  return Buffer.concat(
+    entries.map(({ pcr, template, templateData, templateDigest }) =>
+      encodeEntry({ pcr, template, data: templateData, digest: templateDigest }),
+    ),
+  );
 }
 
 /** An `ima-ng` entry of a file. */

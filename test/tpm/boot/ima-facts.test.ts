@@ -8,7 +8,7 @@ import { bootSelectors } from '../../../src/tpm/policy/boot-selectors.ts';
 import { explain, judge, judgeInSlices, nextImaCheckpoint } from '../../../src/tpm/policy/judge.ts';
 import { learn } from '../../../src/tpm/policy/learn.ts';
 import { digestOf } from '../made-event-log.ts';
-import { digestField, encodeEntry, extendAll, field, fileData } from '../made-ima-log.ts';
+import { digestField, encodeEntries, encodeEntry, extendAll, field, fileData } from '../made-ima-log.ts';
 import { denied, refusalOf } from '../refusals.ts';
 import { MACHINES, type Machine, readPcrVector, readVector } from '../vectors.ts';
 import { recordedBoot } from './recorded-boot.ts';
@@ -16,12 +16,6 @@ import { recordedBoot } from './recorded-boot.ts';
 const KEY = `-----BEGIN CERTIFICATE-----\n${Buffer.from(readKey()).toString('base64')}\n-----END CERTIFICATE-----\n`;
 const SIGNED = ['/mnt/bin/hello', '/mnt/etc/app.conf'];
 const entriesOf = (machine: Machine) => parseImaLog(readVector(machine, 'ima-binary.bin'));
-const encode = (entries: ReturnType<typeof parseImaLog>) =>
-  Buffer.concat(
-    entries.map(({ pcr, template, templateData, templateDigest }) =>
-      encodeEntry({ pcr, template, data: Buffer.from(templateData), digest: Buffer.from(templateDigest) }),
-    ),
-  );
 const read = (machine: Machine, ima: Partial<ImaEvidence> & { readonly log: Uint8Array }) =>
   readBootFacts({ ...recordedBoot(machine), ima });
 /** The machine, had it measured this. */
@@ -30,7 +24,7 @@ const measured = (log: Uint8Array, pcr10: Uint8Array, more: Partial<ImaEvidence>
   const pcrs = new Map(recorded.quoted.get('sha256')).set(10, pcr10);
   return readBootFacts({ ...recorded, quoted: new Map([['sha256', pcrs]]), ima: { log, ...more } });
 };
-const aggregate = encode(entriesOf('direct-kernel').slice(0, 1));
+const aggregate = encodeEntries(entriesOf('direct-kernel').slice(0, 1));
 const aggregateDigest = digestOf('sha256', entriesOf('direct-kernel')[0]?.templateData ?? new Uint8Array());
 const file = (name: string, contents: string) => fileData(name, contents);
 const logOf = (...data: readonly Uint8Array[]) => ({
@@ -82,7 +76,7 @@ describe.each(MACHINES)('the IMA log of %s', (machine) => {
     ['of another boot', entriesOf(machine === 'direct-kernel' ? 'shim-grub-secure-boot' : 'direct-kernel'), 'E38'],
     ['that is empty', [], 'E39'],
   ])('%s is refused', (_what, changed, check) => {
-    expect(refusalOf(() => read(machine, { log: encode(changed) }))).toEqual(denied(check, /./));
+    expect(refusalOf(() => read(machine, { log: encodeEntries(changed) }))).toEqual(denied(check, /./));
   });
 
   test('of another boot is refused, though its PCR 10 is quoted (E38)', () => {
@@ -109,14 +103,14 @@ describe.each(MACHINES)('the IMA log of %s', (machine) => {
   });
 
   test('counts up to the quote: what comes behind is nobody’s word (E39)', () => {
-    const log = Buffer.concat([encode(entries), encodeEntry({ data: file('/evil', 'x') })]);
+    const log = Buffer.concat([encodeEntries(entries), encodeEntry({ data: file('/evil', 'x') })]);
     const facts = imaOf(read(machine, { log }));
     expect(facts.entryCount).toBe(entries.length);
     expect(facts.files.some(({ name }) => name === '/evil')).toBe(false);
   });
 
   test('never has fewer entries than before in a boot (E39)', () => {
-    const log = encode(entries);
+    const log = encodeEntries(entries);
     expect(imaOf(read(machine, { log, atLeast: entries.length })).entryCount).toBe(entries.length);
     expect(refusalOf(() => read(machine, { log, atLeast: entries.length + 1 }))).toEqual(
       denied('E39', /vouches for \d+ entries of the IMA log, and had \d+ before/),
