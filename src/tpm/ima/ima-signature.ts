@@ -1,18 +1,13 @@
-import {
-  constants,
-  createHash,
-  createPublicKey,
-  type KeyObject,
-  publicDecrypt,
-  verify,
-  X509Certificate,
-} from 'node:crypto';
-import { SpiffeError } from '../../spiffe/error.ts';
+import { constants, createPublicKey, type KeyObject, publicDecrypt, verify, X509Certificate } from 'node:crypto';
+import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
 import { parseCertificate } from '../../x509/certificate.ts';
+import { type PublicKeyInfo, parseSpki, subjectKeyIdOfSpki } from '../../x509/spki.ts';
+import { isDigestSignedByEc } from './ecdsa-digest.ts';
 
 /** A key that files are signed with (`evmctl ima_sign`). */
 export interface ImaKey {
   readonly publicKey: KeyObject;
+  readonly info: PublicKeyInfo;
   /** Last four bytes of the SHA-1 of the key or of the certificate's subject key identifier, in hex: a hint, not proof. */
   readonly ids: ReadonlySet<string>;
 }
@@ -38,30 +33,45 @@ const PLAIN = { type: 3, version: 2 } as const;
 const VERITY = { type: 6, version: 3 } as const;
 const HEADER_BYTES = 9;
 const KEY_ID_BYTES = 4;
+const MIN_RSA_BITS = 2048;
 
 /**
- * @param pem a certificate or a public key, RSA of 2048 bits or more
+ * @param pem a certificate or a public key: RSA of 2048 bits or more, P-256, P-384 or P-521
  * @throws SpiffeError `CONFIG_INVALID`
  */
 export function parseImaKey(pem: string): ImaKey {
   const { publicKey, keyId } = readKey(pem);
-  const bits = publicKey.asymmetricKeyDetails?.modulusLength ?? 0;
-  if (publicKey.asymmetricKeyType !== 'rsa' || bits < 2048) {
+  const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }));
+  const info = findKeyInfo(spki);
+  if (info === undefined) {
+    const { modulusLength, namedCurve } = publicKey.asymmetricKeyDetails ?? {};
+    const which = [publicKey.asymmetricKeyType, modulusLength === undefined ? undefined : `of ${modulusLength} bits`, namedCurve];
     throw new SpiffeError(
       'CONFIG_INVALID',
-      `a key for IMA has to be RSA of 2048 bits or more, this is ${publicKey.asymmetricKeyType} of ${bits} bits`,
+      `a key for IMA has to be RSA of 2048 bits or more, or on P-256, P-384 or P-521; this is ${which.filter((word) => word !== undefined).join(' ')}`,
     );
   }
-  const pkcs1 = publicKey.export({ type: 'pkcs1', format: 'der' });
-  const own = createHash('sha1').update(pkcs1).digest('hex');
+  const own = Buffer.from(subjectKeyIdOfSpki(spki)).toString('hex');
   return {
     publicKey,
+    info,
     ids: new Set([own, ...(keyId === undefined ? [] : [keyId])].map((id) => id.slice(-2 * KEY_ID_BYTES))),
   };
 }
 
+/** Undefined for a key that signs no files. */
+function findKeyInfo(spki: Uint8Array): PublicKeyInfo | undefined {
+  try {
+    const info = parseSpki(spki);
+    return info.type === 'ec' || (info.type === 'rsa' && info.modulusBits >= MIN_RSA_BITS) ? info : undefined;
+  } catch (error) {
+    if (!isSpiffeError(error)) throw error;
+    return undefined;
+  }
+}
+
 /** Whether a key signed the digest of this very file, by the key's ID. */
-export function isSignedBy({ publicKey, ids }: ImaKey, { digest, signature }: SignedFile): boolean {
+export function isSignedBy({ publicKey, info, ids }: ImaKey, { digest, signature }: SignedFile): boolean {
   if (signature.length <= HEADER_BYTES) return false;
   const bytes = Buffer.from(signature);
   const [type, version, hashId] = [bytes[0], bytes[1], bytes[2] ?? 0];
@@ -71,7 +81,9 @@ export function isSignedBy({ publicKey, ids }: ImaKey, { digest, signature }: Si
   if (own === undefined || !isOfKey) return false;
   if (type === PLAIN.type && version === PLAIN.version) {
     const wanted = digestOf(digest, own.name);
-    return wanted?.length === own.size && isDigestSigned(publicKey, value, Buffer.concat([own.prefix, wanted]));
+    if (wanted?.length !== own.size) return false;
+    if (info.type === 'ec') return isDigestSignedByEc(info, wanted, value);
+    return isDigestSigned(publicKey, value, Buffer.concat([own.prefix, wanted]));
   }
   if (type === VERITY.type && version === VERITY.version && digest.startsWith('verity:')) {
     const wanted = digestOf(digest.slice('verity:'.length), own.name);
