@@ -8,6 +8,7 @@ import {
   PermissionDeniedDetails,
   PermissionDeniedDetails_Reason as Reason,
 } from '../../src/gen/spire/api/types/types.ts';
+import { PluginsDefinition } from '../../src/gen/assayer/plugin/v1/plugin.ts';
 import { Logger } from '../../src/log/logger.ts';
 import { PluginCatalog } from '../../src/plugin-host/catalog.ts';
 import { ManagedTlsKey } from '../../src/rpc/managed-tls-key.ts';
@@ -15,7 +16,7 @@ import { RemoteError } from '../../src/rpc/status.ts';
 import { Status } from '../../src/spiffe/status.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
 import { type Swtpm, startSwtpm } from '../../src/testing/swtpm.ts';
-import { readWrappedKeys } from '../../src/tpm-device/wrapped-keys.ts';
+import { readWrappedKeys, wrappedKeysFile } from '../../src/tpm-device/wrapped-keys.ts';
 import { createCsr } from '../../src/x509/csr.ts';
 import { TestDomain } from '../agent/test-domain.ts';
 import { builtinPlugins } from '../harness/built-programs.ts';
@@ -165,6 +166,21 @@ describe('the data folder of an agent, copied to another machine', () => {
     expect(other.running.agentId).toBe(ids.get(to));
     expect((await recordOf(from))?.serialNumber).toBe(attestations);
   });
+});
+
+test('a TPM that is cleared under a running agent costs it its key, and no restart once the operator agrees', async () => {
+  await using cleared = await startDomain();
+  await using agent = await startAgent(b, 'cleared', undefined, cleared);
+  const folder = cleared.folder.join('cleared');
+  const before = await recordOf(b, cleared);
+  await b.tools('tpm2_clear', '-c', 'p');
+  // The counters of a TPM begin anew then, which the server's attestor would refuse: it forgets them with its process.
+  await cleared.server.admin(PluginsDefinition).reloadPlugin({ name: 'tpm', type: 'NodeAttestor' });
+  await rm(wrappedKeysFile(keysIn(folder)));
+  await eventually(async () => expect((await recordOf(b, cleared))?.serialNumber).not.toBe(before?.serialNumber));
+  expect((await recordOf(b, cleared))?.selectors).toContain('tpm:key_bound');
+  await eventually(async () => expect(await isKeyOfTpm(folder)).toBe(true));
+  expect(agent.running.agentId).toBe(before?.agentId);
 });
 
 /** Whether the certificate that the agent has stored is of a key that its TPM wrapped. */

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { access, mkdir } from 'node:fs/promises';
 import { writeFileAtomically } from '../../files/write-file-atomically.ts';
 import type { KeyRecord, SignatureOptions } from '../../plugin-sdk/index.ts';
 import { SpiffeError } from '../../spiffe/error.ts';
 import { TpmDevice, type TpmKey } from '../../tpm-device/device.ts';
 import { createWrappedKey, type KeysPlace, loadParent, loadWrappedKey } from '../../tpm-device/load-wrapped-key.ts';
 import { type DigestScheme, signWithKey } from '../../tpm-device/sign-with-key.ts';
+import { loadStorageKey } from '../../tpm-device/storage-key.ts';
 import { formatWrappedKeys, readWrappedKeys, type WrappedKey, wrappedKeysFile } from '../../tpm-device/wrapped-keys.ts';
 import type { KeyType } from '../../x509/signer.ts';
 import type { TpmKeysConfig } from './config.ts';
@@ -82,6 +83,24 @@ export class TpmKeys {
     return await this.#withTpm(async (tpm) => {
       await using key = await this.#load(tpm, held);
       return { signature: await signWithKey(tpm, key, digest, scheme), fingerprint: held.record.fingerprint };
+    });
+  }
+
+  /** Whether somebody has removed the file of these keys since. */
+  async isFileGone(): Promise<boolean> {
+    if (this.#keys.size === 0) return false;
+    return await access(wrappedKeysFile(this.#config.keys_path)).then(
+      () => false,
+      (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT',
+    );
+  }
+
+  /** Whether the TPM has what wraps these keys still: once it was cleared, they are worth nothing. @throws SpiffeError `TPM_UNAVAILABLE` */
+  async areOfTpm(): Promise<boolean> {
+    const name = this.#parentName;
+    return await this.#withTpm(async (tpm) => {
+      await using parent = await loadStorageKey(tpm, { ownerAuthPath: this.#config.owner_auth_path, name });
+      return name !== undefined && Buffer.compare(parent.tpmName, name) === 0;
     });
   }
 

@@ -1,7 +1,8 @@
 import { createHash, createPublicKey, verify as verifyMessage } from 'node:crypto';
-import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type TpmKeysConfig, tpmKeysConfig } from '../../../src/plugins/tpm-keys/config.ts';
+import { LostKeysWatch } from '../../../src/plugins/tpm-keys/lost-keys-watch.ts';
 import { TpmKeys } from '../../../src/plugins/tpm-keys/tpm-keys.ts';
 import { type Swtpm, startSwtpm } from '../../../src/testing/swtpm.ts';
 import { TpmDevice } from '../../../src/tpm-device/device.ts';
@@ -185,6 +186,30 @@ describe('the TPM', () => {
     await expect(open({ tcti: cleared.tcti })).rejects.toThrow(
       refusal('FILE_UNUSABLE', /or this TPM was cleared since: they are lost to this machine/),
     );
+    expect(await keys.areOfTpm()).toBe(false);
+    expect(await keys.isFileGone()).toBe(false);
+    await rm(wrappedKeysFile(keysPath));
+    expect(await keys.isFileGone()).toBe(true);
+    const { promise: lost, resolve: onLost } = Promise.withResolvers<void>();
+    using _watch = new LostKeysWatch(keys, { onLost, onRemoved: () => {}, everyMs: 20 });
+    await lost;
+  });
+
+  test('that has the keys still, though their file is gone, goes on with them and writes it again', async () => {
+    const keys = await open();
+    await keys.generate('a', 'ec-p256');
+    await rm(wrappedKeysFile(keysPath));
+    const seen: string[] = [];
+    using _watch = new LostKeysWatch(keys, {
+      onLost: () => seen.push('lost'),
+      onRemoved: () => seen.push('removed'),
+      everyMs: 20,
+    });
+    await expect.poll(() => seen).toEqual(['removed']);
+    await keys.generate('b', 'ec-p256');
+    expect((await readWrappedKeys(keysPath))?.keys.map(({ id }) => id)).toEqual(['a', 'b']);
+    expect(await keys.areOfTpm()).toBe(true);
+    expect(seen).toEqual(['removed']);
   });
 
   test('with an owner authorization wants it, and takes it from owner_auth_path', async () => {
