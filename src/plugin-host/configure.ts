@@ -21,6 +21,7 @@ export const CONFIG_SERVICE_NAME = ConfigDefinition.fullName;
  * Gives a plugin its configuration: a plugin that takes one gets the empty text where there is none.
  *
  * @param client undefined where the plugin takes none.
+ * @returns the text that it took
  * @throws SpiffeError `PLUGIN_NOT_LOADED` where there is a configuration and nobody to take it; else the plugin's refusal.
  */
 export async function configure(
@@ -28,13 +29,14 @@ export async function configure(
   data: PluginData | undefined,
   trustDomain: TrustDomain,
   options: CallOptions,
-): Promise<void> {
+): Promise<string> {
   if (client === undefined) {
-    if (data === undefined) return;
+    if (data === undefined) return '';
     throw new SpiffeError('PLUGIN_NOT_LOADED', 'no supported configuration interface found: remove its plugin_data');
   }
   const hclConfiguration = data === undefined ? '' : await readPluginData(data);
   await client.configure({ coreConfiguration: { trustDomain }, hclConfiguration }, options);
+  return hclConfiguration;
 }
 
 /**
@@ -48,7 +50,10 @@ export async function validate(
   trustDomain: TrustDomain,
   options: CallOptions,
 ): Promise<void> {
-  if (client === undefined) return await configure(undefined, data, trustDomain, options);
+  if (client === undefined) {
+    await configure(undefined, data, trustDomain, options);
+    return;
+  }
   const hclConfiguration = data === undefined ? '' : await readPluginData(data);
   const { valid, notes } = await client
     .validate({ coreConfiguration: { trustDomain }, hclConfiguration }, options)

@@ -46,7 +46,6 @@ export interface GenerationOptions {
 
 /** What is done with a configuration once the plugin can be called, in this order. */
 type ConfigurationStep = 'configure' | 'validate';
-const CONFIGURATION_STEPS = { configure, validate } as const satisfies Record<ConfigurationStep, unknown>;
 
 const ROOT = 0;
 /** What a process that has ended answered before is read within this; calls that are open then have no answer. */
@@ -65,6 +64,8 @@ export interface PluginEndpoint {
 export class PluginGeneration implements AsyncDisposable {
   readonly startedAt = new Date();
   readonly endpoint: PluginEndpoint;
+  /** The text that it took as its configuration. */
+  readonly configuration: string;
   readonly #carrier: PluginCarrier;
   readonly #connection: PluginConnection;
   readonly #options: GenerationOptions;
@@ -80,9 +81,11 @@ export class PluginGeneration implements AsyncDisposable {
     readonly socketPath: string;
     readonly connection: PluginConnection;
     readonly autoMtls: AutoMtls | undefined;
+    readonly configuration: string;
     readonly options: GenerationOptions;
     readonly surroundings: AsyncDisposableStack;
   }) {
+    this.configuration = parts.configuration;
     this.#carrier = parts.carrier;
     this.#connection = parts.connection;
     this.#options = parts.options;
@@ -138,14 +141,25 @@ export class PluginGeneration implements AsyncDisposable {
         );
         const hasConfig = await init(spec, connection, hostServer.path, options);
         const config = hasConfig ? connection.client(ConfigDefinition) : undefined;
+        let configuration = '';
         for (step of steps) {
-          await CONFIGURATION_STEPS[step](config, spec.data, trustDomain, callOptions(deadlines.configureMs, options));
+          const limits = callOptions(deadlines.configureMs, options);
+          if (step === 'validate') await validate(config, spec.data, trustDomain, limits);
+          else configuration = await configure(config, spec.data, trustDomain, limits);
         }
         undo.move();
         const surroundings = new AsyncDisposableStack();
         surroundings.use(folder);
         surroundings.use(hostServer);
-        return new PluginGeneration({ carrier, socketPath, connection, autoMtls, options, surroundings });
+        return new PluginGeneration({
+          carrier,
+          socketPath,
+          connection,
+          autoMtls,
+          configuration,
+          options,
+          surroundings,
+        });
       } catch (error) {
         const explained = await carrier.explain(error);
         if (carrier instanceof AttachedPlugin) throw explained;

@@ -64,6 +64,11 @@ export class Plugin implements AsyncDisposable {
     return this.#supervisor.generation.sandbox;
   }
 
+  /** The text that it is configured with: of `plugin_data_file`, as the file was then. */
+  get configuration(): string {
+    return this.#supervisor.generation.configuration;
+  }
+
   get version(): string | undefined {
     return this.#supervisor.generation.version;
   }

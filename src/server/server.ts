@@ -39,7 +39,7 @@ import { ServerHostServices } from './host-services.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { RateLimits } from './rate-limits/rate-limits.ts';
 import { OverdueWatch } from './reattestation/overdue-watch.ts';
-import { readReattestationSettings } from './reattestation/reattestation-settings.ts';
+import { Reattestation } from './reattestation/reattestation-settings.ts';
 import { VerdictHistory } from './reattestation/verdict-history.ts';
 import { VerdictWebhooks } from './reattestation/verdict-webhooks.ts';
 import { ServerIdentity } from './server-identity.ts';
@@ -153,11 +153,8 @@ export async function startServer(config: ServerConfig, options: ServerOptions):
     await ChangeWatch.open({ datastore, cache: entries, bundle, federated: federation.bundles, log, clock }),
   );
   const audit = config.auditLogEnabled ? auditLog(config.auditLogSkip, authorizer, log) : undefined;
-  const reattestation = readReattestationSettings(config.plugins);
-  const urls = new Map(
-    [...reattestation].flatMap(([name, { webhook }]) => (webhook === undefined ? [] : [[name, webhook]])),
-  );
-  const webhooks = stack.use(new VerdictWebhooks({ urls, log }));
+  const reattestation = Reattestation.of(config.plugins, catalog.serverNodeAttestors);
+  const webhooks = stack.use(new VerdictWebhooks({ settings: reattestation, log }));
   const history = new VerdictHistory({ verdicts: datastore.verdicts, webhooks, log, clock });
   stack.use(
     OverdueWatch.start({

@@ -29,7 +29,7 @@ import type { EntryCache } from './entry-cache.ts';
 import type { Federation } from './federation/federation.ts';
 import { ownServices } from './own-services.ts';
 import type { RateLimits } from './rate-limits/rate-limits.ts';
-import type { ReattestationSettings } from './reattestation/reattestation-settings.ts';
+import type { Reattestation } from './reattestation/reattestation-settings.ts';
 import type { VerdictHistory } from './reattestation/verdict-history.ts';
 import type { ServerIdentity } from './server-identity.ts';
 import type { ChangeWatch } from './watch/change-watch.ts';
@@ -51,8 +51,7 @@ export interface ServerServicesOptions {
   readonly attempts: AttemptLog;
   readonly metrics: Metrics;
   readonly history: VerdictHistory;
-  /** By the attestor's name. */
-  readonly reattestation: ReadonlyMap<string, ReattestationSettings>;
+  readonly reattestation: Reattestation;
   readonly clock: () => Date;
   readonly log: Logger;
 }

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { HistoryDefinition } from '../../src/gen/assayer/server/reattest/v1/reattest.ts';
 import { AgentDefinition } from '../../src/gen/spire/api/server/agent/v1/agent.ts';
@@ -30,15 +30,7 @@ beforeAll(async () => {
 });
 afterAll(() => resources.disposeAsync());
 
-/** A server that asks every second, an agent on the machine, and a workload that is entitled by the policy and by nothing. */
-async function deployment(stack: AsyncDisposableStack, name: string, onChange: string) {
-  await mkdir(folder.join(name));
-  const server = stack.use(
-    await TestServer.start({
-      folder: folder.join(name),
-      plugins: `KeyManager "memory" {}
-  NodeAttestor "tpm" {
-    plugin_data {
+const configurationOf = (name: string, onChange: string) => `
       ca_path = "${tpm.caPath}"
       state_path = "${folder.join(`${name}-state`)}"
       reattest_interval = "1s"
@@ -46,9 +38,16 @@ async function deployment(stack: AsyncDisposableStack, name: string, onChange: s
       policy "golden" {
         secure_boot {}
         pcrs = [{ name = "recorded", values = { "14" = "${toHex(readPcrVector(machine, 'sha256', 14))}" } }]
-      }
-    }
-  }`,
+      }`;
+
+/** A server that asks every second, an agent on the machine, and a workload that is entitled by the policy and by nothing. */
+async function deployment(stack: AsyncDisposableStack, name: string, pluginData: string) {
+  await mkdir(folder.join(name));
+  const server = stack.use(
+    await TestServer.start({
+      folder: folder.join(name),
+      plugins: `KeyManager "memory" {}
+  NodeAttestor "tpm" { ${pluginData} }`,
     }),
   );
   const node = { trustDomain: 'example.org', path: '/golden' };
@@ -91,7 +90,8 @@ async function svidsOf(stream: ServerStreamCall<X509SVIDResponse>): Promise<read
 
 test('a workload is told when its node stops being what its policy wants, and gets its SVID back once that is mended', async () => {
   await using stack = new AsyncDisposableStack();
-  const { server, agent, stream } = await deployment(stack, 'selectors', 'selectors');
+  const { server, agent, stream } = await deployment(stack, 'selectors', `plugin_data {${configurationOf('selectors', 'selectors')}
+  }`);
   expect(await svidsOf(stream)).toEqual(['spiffe://example.org/workload']);
   const isWatched = () => server.records.filter(({ message }) => message === 'quote verified').length > 1;
   await vi.waitUntil(isWatched, SOON);
@@ -139,7 +139,8 @@ test('a workload is told when its node stops being what its policy wants, and ge
 
 test('an agent is banned where that is configured, and ends', async () => {
   await using stack = new AsyncDisposableStack();
-  const { server, agent, stream } = await deployment(stack, 'ban', 'ban');
+  const { server, agent, stream } = await deployment(stack, 'ban', `plugin_data {${configurationOf('ban', 'ban')}
+  }`);
   expect(await svidsOf(stream)).toEqual(['spiffe://example.org/workload']);
   await tpm.tools('tpm2_pcrextend', `14:sha256=${'5a'.repeat(32)}`);
   await expect(agent.running.ended).rejects.toThrow(/the server has banned this agent/);
@@ -150,9 +151,11 @@ test('an agent is banned where that is configured, and ends', async () => {
   await tpm.boot(BOOT);
 });
 
-test('or is only warned of', async () => {
+test('or is only warned of, until a plugin_data_file that is written says otherwise', async () => {
   await using stack = new AsyncDisposableStack();
-  const { server, stream } = await deployment(stack, 'warn', 'warn');
+  const dataFile = folder.join('warn.hcl');
+  await writeFile(dataFile, configurationOf('warn', 'warn'));
+  const { server, stream } = await deployment(stack, 'warn', `plugin_data_file = "${dataFile}"`);
   expect(await svidsOf(stream)).toEqual(['spiffe://example.org/workload']);
   await tpm.tools('tpm2_pcrextend', `14:sha256=${'5a'.repeat(32)}`);
   await vi.waitUntil(
@@ -164,5 +167,7 @@ test('or is only warned of', async () => {
     .listAgents({ filter: undefined, outputMask: undefined, pageSize: 0, pageToken: '' });
   expect(agents[0]).toMatchObject({ banned: false });
   expect(agents[0]?.selectors).toContainEqual({ type: 'tpm', value: 'policy:golden' });
+  await writeFile(dataFile, configurationOf('warn', 'selectors'));
+  await expect(svidsOf(stream)).rejects.toThrow(/no identity issued/);
   await tpm.boot(BOOT);
 });

@@ -6,6 +6,7 @@ import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
 
 const attestWith = (name: string, spiffeId: string) => {
   const attestor: ServerNodeAttestor = {
+    configuration: '',
     name,
     attest: async () => ({ spiffeId: parseSpiffeId(spiffeId), selectors: [], canReattest: true }),
   };

@@ -5,7 +5,7 @@ import { ReattestationDefinition } from '../../src/gen/assayer/server/reattest/v
 import { Logger } from '../../src/log/logger.ts';
 import { applyVerdict, type Evidence } from '../../src/server/reattestation/apply-verdict.ts';
 import { OverdueWatch } from '../../src/server/reattestation/overdue-watch.ts';
-import { readReattestationSettings } from '../../src/server/reattestation/reattestation-settings.ts';
+import { Reattestation } from '../../src/server/reattestation/reattestation-settings.ts';
 import { VerdictHistory } from '../../src/server/reattestation/verdict-history.ts';
 import type { VerdictNews } from '../../src/server/reattestation/verdict-webhooks.ts';
 import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts';
@@ -114,7 +114,9 @@ describe('an agent that is silent', () => {
       agents,
       verdicts,
       history,
-      settings: new Map([['tpm', { intervalMs: 1000, onChange }]]),
+      settings: new Reattestation([
+        { name: 'tpm', configuration: `reattest_interval = "1s"\non_change = "${onChange}"` },
+      ]),
       agentIdAsSelector: false,
       leads: () => true,
       metrics: new Metrics({ prefix: 'server', labels: [], filter: NOTHING_BLOCKED }),
@@ -131,6 +133,49 @@ describe('an agent that is silent', () => {
       ['held', 1],
     ]);
   });
+});
+
+test('an agent that nobody asked, or asked less often, is not silent', async () => {
+  await using folder = await createTemporaryFolder();
+  await using datastore = await openDatastore({ path: folder.join('datastore.sqlite3') });
+  const { agents, verdicts } = datastore;
+  const log = new Logger(() => {}, 'error');
+  const clock = () => new Date();
+  const attestor = { name: 'tpm', configuration: '' };
+  const asked: number[] = [];
+  let upMs = 0;
+  await using watch = OverdueWatch.start({
+    agents,
+    verdicts: {
+      overdue: async (...question) => {
+        asked.push(upMs);
+        return await verdicts.overdue(...question);
+      },
+    },
+    history: new VerdictHistory({ verdicts, webhooks: { tell() {} }, log, clock }),
+    settings: new Reattestation([attestor]),
+    agentIdAsSelector: false,
+    leads: () => true,
+    metrics: new Metrics({ prefix: 'server', labels: [], filter: NOTHING_BLOCKED }),
+    log,
+    clock,
+  });
+  const lookAt = async (ms: number) => {
+    upMs = ms;
+    await watch.look(ms);
+  };
+  await lookAt(1_000_000);
+  attestor.configuration = 'reattest_interval = "10s"';
+  await lookAt(2_000_000);
+  await lookAt(2_509_999); // five minutes until an agent asks again, three intervals, three minutes
+  expect(asked).toEqual([]);
+  await lookAt(2_510_000);
+  attestor.configuration = 'reattest_interval = "1s"';
+  await lookAt(3_000_000);
+  await lookAt(3_182_999);
+  expect(asked).toEqual([2_510_000]);
+  await lookAt(3_183_000);
+  expect(asked).toEqual([2_510_000, 3_183_000]);
 });
 
 test('what is as before is written now and then, and counted', async () => {
@@ -163,10 +208,7 @@ test('what is as before is written now and then, and counted', async () => {
 });
 
 describe('the settings of an attestor', () => {
-  const of = (text: string, type = 'NodeAttestor') =>
-    readReattestationSettings([{ type, name: 'tpm', args: [], data: { text }, enabled: true, autoMtls: false }]).get(
-      'tpm',
-    );
+  const of = (configuration: string) => new Reattestation([{ name: 'tpm', configuration }]).find('tpm');
   test.each([
     ['reattest_interval = "1s"', { intervalMs: 1000, onChange: 'selectors' }],
     [
@@ -182,8 +224,29 @@ describe('the settings of an attestor', () => {
   ])('%j', (text, expected) => {
     expect(of(text)).toEqual(expected);
   });
-  test('of other plugins do not count', () => {
-    expect(of('reattest_interval = "1s"', 'KeyManager')).toBeUndefined();
+  test('are those of what it is configured with at the moment', () => {
+    const attestor = { name: 'tpm', configuration: '' };
+    const reattestation = new Reattestation([attestor, { name: 'other', configuration: 'reattest_interval = "9s"' }]);
+    expect(reattestation.find('tpm')).toBeUndefined();
+    expect([...reattestation.all.keys()]).toEqual(['other']);
+    attestor.configuration = 'reattest_interval = "3s"';
+    expect(reattestation.find('tpm')).toEqual({ intervalMs: 3000, onChange: 'selectors' });
+    expect([...reattestation.all.keys()]).toEqual(['tpm', 'other']);
+    expect(reattestation.find('nobody')).toBeUndefined();
+  });
+
+  test('of an attestor that is part of the server are in the configuration file, and those of other plugins do not count', () => {
+    const plugin = (type: string, name: string, enabled = true) => {
+      return { type, name, args: [], data: { text: 'reattest_interval = "1s"' }, enabled, autoMtls: false };
+    };
+    const plugins = [
+      plugin('NodeAttestor', 'join_token'),
+      plugin('KeyManager', 'tpm'),
+      plugin('NodeAttestor', 'off', false),
+      plugin('NodeAttestor', 'loaded'),
+    ];
+    const { all } = Reattestation.of(plugins, [{ name: 'loaded', configuration: '' }]);
+    expect([...all.keys()]).toEqual(['join_token']);
   });
 });
 

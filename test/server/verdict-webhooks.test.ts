@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { afterEach, expect, test } from 'vitest';
 import { Logger } from '../../src/log/logger.ts';
+import { Reattestation } from '../../src/server/reattestation/reattestation-settings.ts';
 import { type VerdictNews, VerdictWebhooks } from '../../src/server/reattestation/verdict-webhooks.ts';
 import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts';
 
@@ -43,8 +44,9 @@ async function start(answer: (request: IncomingMessage, response: ServerResponse
   const { port } = server.address() as AddressInfo;
   const records: unknown[] = [];
   const log = new Logger(({ message, fields }) => void records.push({ message, ...fields }), 'error');
-  const urls = new Map([['tpm', `http://127.0.0.1:${port}/hook?token=secret`]]);
-  return { bodies, records, webhooks: resources.use(new VerdictWebhooks({ urls, log, pauseMs: () => 1 })) };
+  const configuration = `reattest_interval = "1s"\nverdict_webhook = "http://127.0.0.1:${port}/hook?token=secret"`;
+  const settings = new Reattestation([{ name: 'tpm', configuration }]);
+  return { bodies, records, webhooks: resources.use(new VerdictWebhooks({ settings, log, pauseMs: () => 1 })) };
 }
 
 const ok = (_request: IncomingMessage, response: ServerResponse) => void response.end('thanks');

@@ -14,6 +14,8 @@ import { pluginSelectors } from './plugin-selectors.ts';
 /** The server's half of a node's attestation. */
 export interface ServerNodeAttestor {
   readonly name: string;
+  /** What it is configured with at this moment: another text once it was reloaded with one. */
+  readonly configuration: string;
   /**
    * Judges what a node says of itself.
    *
@@ -57,6 +59,9 @@ const MAX_EARLIER_BYTES = 32 * 1024;
 export function createServerNodeAttestor(plugin: Plugin): ServerNodeAttestor {
   return {
     name: plugin.name,
+    get configuration() {
+      return plugin.configuration;
+    },
     attest: async (payload, challenge, options) => {
       if (payload.length === 0) throw new SpiffeError('ARGUMENT_INVALID', 'attestation payload is empty');
       const failure: { ofChallenge?: unknown } = {};

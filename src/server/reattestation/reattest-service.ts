@@ -19,20 +19,21 @@ import { requireAgent } from '../authorization/agent-caller.ts';
 import { leafCertificateOf } from '../authorization/leaf-certificate.ts';
 import { applyVerdict, type Evidence, type Verdict, type VerdictOptions } from './apply-verdict.ts';
 import { EvidenceDigest } from './evidence-digest.ts';
-import type { ReattestationSettings } from './reattestation-settings.ts';
+import type { Reattestation, ReattestationSettings } from './reattestation-settings.ts';
 import type { VerdictHistory } from './verdict-history.ts';
 
 export interface ReattestServiceOptions extends VerdictOptions {
   readonly agents: AgentRepository;
   readonly attestors: Pick<Attestors, 'attest'>;
-  /** By the attestor's name. */
-  readonly settings: ReadonlyMap<string, ReattestationSettings>;
+  readonly settings: Pick<Reattestation, 'find'>;
   /** The agent that calls. */
   readonly callingAgent: (context: CallContext) => AttestedAgent;
   readonly history: VerdictHistory;
   readonly clock: () => Date;
 }
 
+/** How long a configuration that was replaced may go unseen between two rounds. */
+const LOOK_MS = 10_000;
 /** Of one round, the agent's part included. */
 const ROUND_MS = 120_000;
 const MAX_PAYLOAD_BYTES = 3 * 1024 * 1024;
@@ -47,26 +48,19 @@ export function reattestService(options: ReattestServiceOptions): BoundService {
         throw new SpiffeError('PERMISSION_DENIED', 'the caller is not an agent');
       }
       const { attestationType } = options.callingAgent(context);
-      const settings = options.settings.get(attestationType);
-      if (settings === undefined) {
-        throw new SpiffeError(
-          'FAILED_PRECONDITION',
-          `agents of "${attestationType}" do not attest again at an interval`,
-        );
-      }
-      const { intervalMs } = settings;
       const publicKey = leaf.subjectPublicKeyInfo;
       const publicKeySha256 = createHash('sha256').update(publicKey).digest();
       const incoming = new Rounds(requests);
       let verdict: Verdict | undefined;
       while (!signal.aborted) {
         const startedAt = performance.now();
+        const { intervalMs, onChange } = requireSettings(attestationType, options);
         yield { step: { $case: 'begin', value: { intervalSeconds: intervalMs / 1000, publicKeySha256 } } };
         const round = incoming.begin(signal);
         const agent = await requireAgent(peer, options.agents, options.clock());
         const digest = new EvidenceDigest();
         const evidence = yield* receiveEvidence(agent, { peer, publicKey, round, digest }, options);
-        verdict = await applyVerdict(agent, evidence, settings.onChange, verdict, options);
+        verdict = await applyVerdict(agent, evidence, onChange, verdict, options);
         await options.history.record({
           agentId: agent.spiffeId,
           attestor: attestationType,
@@ -76,10 +70,35 @@ export function reattestService(options: ReattestServiceOptions): BoundService {
         });
         yield { step: { $case: 'verdict', value: { holds: verdict !== 'lost' } } };
         await requireAgent(peer, options.agents, options.clock()); // who was banned is told so at once
-        await sleep(intervalMs - (performance.now() - startedAt), signal);
+        await pause(attestationType, startedAt, signal, options);
       }
     },
   });
+}
+
+/** @throws SpiffeError `FAILED_PRECONDITION` for an attestor that is not, or no longer, configured for it */
+function requireSettings(
+  attestor: string,
+  { settings }: Pick<ReattestServiceOptions, 'settings'>,
+): ReattestationSettings {
+  const found = settings.find(attestor);
+  if (found !== undefined) return found;
+  throw new SpiffeError('FAILED_PRECONDITION', `agents of "${attestor}" do not attest again at an interval`);
+}
+
+/** Until the interval has passed, or there is none any more: it may be changed meanwhile. */
+async function pause(
+  attestor: string,
+  startedAt: number,
+  signal: AbortSignal,
+  { settings }: Pick<ReattestServiceOptions, 'settings'>,
+): Promise<void> {
+  while (!signal.aborted) {
+    const { intervalMs = 0 } = settings.find(attestor) ?? {};
+    const leftMs = intervalMs - (performance.now() - startedAt);
+    if (leftMs <= 0) return;
+    await sleep(Math.min(leftMs, LOOK_MS), signal);
+  }
 }
 
 interface RoundContext {

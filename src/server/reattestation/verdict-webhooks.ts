@@ -3,6 +3,7 @@ import type { Logger } from '../../log/logger.ts';
 import { backoffMs } from '../../rpc/backoff.ts';
 import { sleep } from '../../rpc/sleep.ts';
 import { messageOf } from '../../spiffe/error.ts';
+import type { Reattestation } from './reattestation-settings.ts';
 
 /** A verdict on an agent that is another than the one before. */
 export interface VerdictNews extends VerdictKind {
@@ -15,8 +16,7 @@ export interface VerdictNews extends VerdictKind {
 }
 
 export interface VerdictWebhooksOptions {
-  /** By the attestor's name. */
-  readonly urls: ReadonlyMap<string, string>;
+  readonly settings: Pick<Reattestation, 'find'>;
   readonly log: Logger;
   /** How long to wait after so many failures in a row, in milliseconds: a second, doubling, by default. */
   readonly pauseMs?: (failures: number) => number;
@@ -38,7 +38,7 @@ export class VerdictWebhooks implements AsyncDisposable {
   }
 
   tell(news: VerdictNews): void {
-    if (this.#ending.signal.aborted || !this.#options.urls.has(news.attestor) || !isWorthTelling(news)) return;
+    if (this.#ending.signal.aborted || this.#urlFor(news) === undefined || !isWorthTelling(news)) return;
     const oldest = this.#waiting.length === MAX_WAITING ? this.#waiting.shift() : undefined;
     if (oldest !== undefined) this.#giveUp(oldest, 'too many wait behind it');
     this.#waiting.push(news);
@@ -66,7 +66,9 @@ export class VerdictWebhooks implements AsyncDisposable {
     const { signal } = this.#ending;
     for (let failures = 1; ; failures++) {
       try {
-        await send(this.#options.urls.get(news.attestor) ?? '', news, signal);
+        const url = this.#urlFor(news);
+        if (url === undefined) return 'it is not configured any longer';
+        await send(url, news, signal);
         return undefined;
       } catch (error) {
         if (signal.aborted) return 'the server ends';
@@ -74,6 +76,10 @@ export class VerdictWebhooks implements AsyncDisposable {
         await sleep(pauseMs(failures), signal);
       }
     }
+  }
+
+  #urlFor({ attestor }: VerdictNews): string | undefined {
+    return this.#options.settings.find(attestor)?.webhook;
   }
 
   /** The URL may hold a secret, and is not logged. */
