@@ -40,7 +40,8 @@ await Promise.all(
       done += 1;
       if (red === undefined) removable.push(site.name);
       else testsOf.get(site.check)?.add(red);
-      const verdict = red ?? (isEndless ? 'A TEST DOES NOT END' : files.length === 0 ? 'NO TEST NAMES IT' : 'NO TEST GOES RED');
+      const verdict =
+        red ?? (isEndless ? 'A TEST DOES NOT END' : files.length === 0 ? 'NO TEST NAMES IT' : 'NO TEST GOES RED');
       say(
         `${String(done).padStart(3)}/${sites.length}  ${site.name.padEnd(6)} ${`${site.path}:${site.line}`.padEnd(38)} ${verdict}`,
       );

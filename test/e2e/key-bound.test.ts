@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ServerConnection } from '../../src/agent/server-api/server-connection.ts';
 import { AgentDataFile } from '../../src/agent/storage/agent-data.ts';
+import { PluginsDefinition } from '../../src/gen/assayer/plugin/v1/plugin.ts';
 import {
   PermissionDeniedDetails,
   PermissionDeniedDetails_Reason as Reason,
 } from '../../src/gen/spire/api/types/types.ts';
-import { PluginsDefinition } from '../../src/gen/assayer/plugin/v1/plugin.ts';
 import { Logger } from '../../src/log/logger.ts';
 import { PluginCatalog } from '../../src/plugin-host/catalog.ts';
 import { ManagedTlsKey } from '../../src/rpc/managed-tls-key.ts';

@@ -90,8 +90,12 @@ async function svidsOf(stream: ServerStreamCall<X509SVIDResponse>): Promise<read
 
 test('a workload is told when its node stops being what its policy wants, and gets its SVID back once that is mended', async () => {
   await using stack = new AsyncDisposableStack();
-  const { server, agent, stream } = await deployment(stack, 'selectors', `plugin_data {${configurationOf('selectors', 'selectors')}
-  }`);
+  const { server, agent, stream } = await deployment(
+    stack,
+    'selectors',
+    `plugin_data {${configurationOf('selectors', 'selectors')}
+  }`,
+  );
   expect(await svidsOf(stream)).toEqual(['spiffe://example.org/workload']);
   const isWatched = () => server.records.filter(({ message }) => message === 'quote verified').length > 1;
   await vi.waitUntil(isWatched, SOON);
@@ -139,8 +143,12 @@ test('a workload is told when its node stops being what its policy wants, and ge
 
 test('an agent is banned where that is configured, and ends', async () => {
   await using stack = new AsyncDisposableStack();
-  const { server, agent, stream } = await deployment(stack, 'ban', `plugin_data {${configurationOf('ban', 'ban')}
-  }`);
+  const { server, agent, stream } = await deployment(
+    stack,
+    'ban',
+    `plugin_data {${configurationOf('ban', 'ban')}
+  }`,
+  );
   expect(await svidsOf(stream)).toEqual(['spiffe://example.org/workload']);
   await tpm.tools('tpm2_pcrextend', `14:sha256=${'5a'.repeat(32)}`);
   await expect(agent.running.ended).rejects.toThrow(/the server has banned this agent/);

@@ -48,13 +48,15 @@ describe('of a log of events', () => {
   const separatorOf7 = events.findIndex(isOf7('EV_SEPARATOR'));
   const commandLine = events.findIndex(({ data }) => Buffer.from(data).toString().startsWith('kernel_cmdline: '));
   const at = (index: number) => the(events[index]);
-  const withEvent = (index: number, changes: Partial<MadeEvent>) => events.with(index, { ...the(events[index]), ...changes });
+  const withEvent = (index: number, changes: Partial<MadeEvent>) =>
+    events.with(index, { ...the(events[index]), ...changes });
 
   /** The log alone is forged, and the TPM has what the machine measured. */
   const forged = (changed: readonly MadeEvent[], more: Partial<Attestation> = {}) =>
     showing(forgedOf(evidence, log, changed), more);
   /** Whoever is root extended the TPM accordingly. */
-  const extended = (changed: readonly MadeEvent[], more: Partial<Attestation> = {}) => showing(rebootOf(log, changed), more);
+  const extended = (changed: readonly MadeEvent[], more: Partial<Attestation> = {}) =>
+    showing(rebootOf(log, changed), more);
   const written = (eventLog: Uint8Array) => showing({ ...evidence, eventLog });
   const secure = { policies: policiesOf({ name: 'secure', secure_boot: {} }) };
   const noAction = (text: string, ...data: number[]) =>
@@ -65,7 +67,10 @@ describe('of a log of events', () => {
   const edited = (index: number, text: string, by: string) =>
     Buffer.from(Buffer.from(at(index).data).toString('latin1').replace(text, by), 'latin1');
   const lastData = events.at(-1)?.data.length ?? 0;
-  const unannounced = new Map([...at(0).digests].filter(([bank]) => bank !== 'sha384')).set('sha512', new Uint8Array(64));
+  const unannounced = new Map([...at(0).digests].filter(([bank]) => bank !== 'sha384')).set(
+    'sha512',
+    new Uint8Array(64),
+  );
   const GLOBAL_GUID = Buffer.from('61dfe48bca93d211aa0d00e098032b8c', 'hex');
   const isOff = (data: Uint8Array) => data.with(-1, 0);
   const uki = [
@@ -88,7 +93,11 @@ describe('of a log of events', () => {
     ['D30', 'a second separator', extended([...events, separator])],
     ['D28', 'a separator relabelled, and a forged one appended', forged([...relabelled, separator])],
     ['D30', 'a separator relabelled, and another one measured', extended([...relabelled, separator])],
-    ['D30', 'a separator relabelled, and a forged one that is not to be extended', forged([...relabelled, noAction('\0\0\0')])],
+    [
+      'D30',
+      'a separator relabelled, and a forged one that is not to be extended',
+      forged([...relabelled, noAction('\0\0\0')]),
+    ],
     ['D31', 'the variable SecureBoot edited', forged(withEvent(firstOf7, { data: isOff(at(firstOf7).data) }), secure)],
     [
       'D31',
@@ -102,7 +111,11 @@ describe('of a log of events', () => {
       ),
     ],
     ['D31', 'the variable SecureBoot behind the separator', extended([...events, another(at(firstOf7).data)], secure)],
-    ['D27', 'StartupLocality twice', forged([noAction('StartupLocality', 0), noAction('StartupLocality', 3), ...events])],
+    [
+      'D27',
+      'StartupLocality twice',
+      forged([noAction('StartupLocality', 0), noAction('StartupLocality', 3), ...events]),
+    ],
     ['D25', 'a second Spec ID', forged([...events, noAction('Spec ID Event03')])],
     ['D25', 'an undeclared algorithm', forged([...events.slice(0, -1), { ...separator, digests: unannounced }])],
     ['D26', 'a size of 2^32 - 1', written(concat(bytes.subarray(0, -lastData - 4), u32(0xffff_ffff)))],
@@ -147,7 +160,10 @@ describe('of an IMA log', () => {
   const bytes = readVector(machine, 'ima-binary.bin');
   const entries = parseImaLog(bytes);
   const middle = Math.floor(entries.length / 2);
-  const valueOf = (changed: readonly ImaEntry[], hashed: (entry: ImaEntry) => Uint8Array = ({ templateData }) => digestOf('sha256', templateData)) =>
+  const pcr10Of = (
+    changed: readonly ImaEntry[],
+    hashed: (entry: ImaEntry) => Uint8Array = ({ templateData }) => digestOf('sha256', templateData),
+  ) =>
     extendAll(
       'sha256',
       changed.map((entry) => (entry.isViolation ? Buffer.alloc(32, 0xff) : hashed(entry))),
@@ -179,7 +195,8 @@ describe('of an IMA log', () => {
     templateDigest: isViolation ? digestOf('sha1', templateData) : new Uint8Array(20),
   });
   const violation = entries.findIndex(({ isViolation }) => isViolation);
-  const padded = ({ templateDigest }: ImaEntry) => concat(templateDigest, new Uint8Array(TPM_HASHES.sha256.size - templateDigest.length));
+  const padded = ({ templateDigest }: ImaEntry) =>
+    concat(templateDigest, new Uint8Array(TPM_HASHES.sha256.size - templateDigest.length));
 
   const isSigned = (entry: ImaEntry) => (imaFieldsOf(entry)?.signature?.length ?? 0) > 0;
   const [from, to] = entries.flatMap((entry, index) => (isSigned(entry) ? [index] : []));
@@ -191,7 +208,9 @@ describe('of an IMA log', () => {
     return { ...entry, templateData, templateDigest: digestOf('sha1', templateData) };
   };
   const moved = entries.with(to ?? -1, withSignature(to, signatureOf(from)));
-  const unsigned = entries.flatMap((entry) => (isSigned(entry) || entry.isViolation ? [] : [imaFieldsOf(entry)?.name ?? '']));
+  const unsigned = entries.flatMap((entry) =>
+    isSigned(entry) || entry.isViolation ? [] : [imaFieldsOf(entry)?.name ?? ''],
+  );
   const signed: BootPolicy = {
     name: 'signed',
     ima: {
@@ -220,19 +239,23 @@ describe('of an IMA log', () => {
       forged(encodeEntries([...entries.slice(0, 4), ...entries.slice(4, 6).toReversed(), ...entries.slice(6)])),
     ],
     ['E39', 'a violation made of a file', forged(encodeEntries(entries.with(middle, toggled(the(entries[middle])))))],
-    ['E39', 'a file made of a violation', forged(encodeEntries(entries.with(violation, toggled(the(entries[violation])))))],
+    [
+      'E39',
+      'a file made of a violation',
+      forged(encodeEntries(entries.with(violation, toggled(the(entries[violation]))))),
+    ],
     ['E39', 'a signature moved in the log', forged(encodeEntries(moved))],
     [
       'E40',
       'a signature moved to another file, which the kernel measured',
-      measured(encodeEntries(moved), valueOf(moved), { policies: policiesOf(signed) }),
+      measured(encodeEntries(moved), pcr10Of(moved), { policies: policiesOf(signed) }),
     ],
-    ['E39', 'padded SHA-1 claimed as SHA-256', measured(bytes, valueOf(entries, padded))],
+    ['E39', 'padded SHA-1 claimed as SHA-256', measured(bytes, pcr10Of(entries, padded))],
     ['E38', 'boot_aggregate of another boot', forged(readVector(other, 'ima-binary.bin'))],
     [
       'E38',
       'boot_aggregate of another boot, whose PCR 10 is quoted',
-      measured(readVector(other, 'ima-binary.bin'), valueOf(parseImaLog(readVector(other, 'ima-binary.bin')))),
+      measured(readVector(other, 'ima-binary.bin'), pcr10Of(parseImaLog(readVector(other, 'ima-binary.bin')))),
     ],
     ['E39', 'a tail in the place of what was quoted', forged(concat(encodeEntries(entries.slice(0, 3)), inserted))],
     ['E39', 'a log that was shrunk', forged(encodeEntries(entries.slice(0, -1)))],
@@ -250,7 +273,7 @@ describe('of an IMA log', () => {
     expect(await memory.recall(pubHash, tpm.clockInfo)).toMatchObject({
       ima: { entryCount: entries.length, byteCount: bytes.length },
     });
-    tpm.setPcr('sha256', 10, valueOf(parseImaLog(Buffer.concat([bytes, inserted]))));
+    tpm.setPcr('sha256', 10, pcr10Of(parseImaLog(Buffer.concat([bytes, inserted]))));
     expect(await refusingCheck(attestation)).toBe('E40');
   });
 
@@ -259,7 +282,9 @@ describe('of an IMA log', () => {
     const attestation = forged(bytes, { memory });
     await attest(attestation);
     const tpm = the(attestation.tpm);
-    tpm.setPcr('sha256', 10, valueOf(entries.slice(0, -1)));
-    expect(await refusingCheck({ ...attestation, logs: { ...attestation.logs, ima: encodeEntries(entries.slice(0, -1)) } })).toBe('E39');
+    tpm.setPcr('sha256', 10, pcr10Of(entries.slice(0, -1)));
+    expect(
+      await refusingCheck({ ...attestation, logs: { ...attestation.logs, ima: encodeEntries(entries.slice(0, -1)) } }),
+    ).toBe('E39');
   });
 });

@@ -64,11 +64,7 @@ const QUOTES: readonly (readonly [string, string, Attestation])[] = [
     { tpm, response: (answer) => ({ ...answer, quote: concat(answer.quote, Uint8Array.of(0)) }) },
   ],
   ['C20', 'empty qualifying data', requoted({ extraData: new Uint8Array() })],
-  [
-    'C20',
-    'a wrong nonce',
-    { tpm, challenge: (challenge) => ({ ...challenge, nonce: FLIPPED(challenge.nonce, 0) }) },
-  ],
+  ['C20', 'a wrong nonce', { tpm, challenge: (challenge) => ({ ...challenge, nonce: FLIPPED(challenge.nonce, 0) }) }],
   ['C20', 'the key of another CSR', { tpm, csrPublicKey: csrKey() }],
   [
     'C18',
@@ -150,7 +146,12 @@ test('C20 refuses what was quoted for an old nonce, and the very quote of an ear
       return response;
     },
   });
-  const [{ nonce, response: { quote, signature } } = expect.unreachable()] = earlier;
+  const [
+    {
+      nonce,
+      response: { quote, signature },
+    } = expect.unreachable(),
+  ] = earlier;
   expect(await refusingCheck({ tpm, challenge: (challenge) => ({ ...challenge, nonce }) })).toBe('C20');
   expect(await refusingCheck({ tpm, response: (answer) => ({ ...answer, quote, signature }) })).toBe('C20');
 });
@@ -207,10 +208,10 @@ if (rsaTemplate?.type !== 'rsa') throw new RangeError('the template L-1 is of RS
 const rocaArea: PublicArea = { ...rsaTemplate, modulus: rocaModulus() };
 
 /** Below the root, each by the one before. */
-const cas = Array.from({ length: 18 }).reduce<readonly EkAuthority[]>(
-  (above, _, index) => [...above, (above.at(-1) ?? root).issueAuthority({ name: `CA ${index}` })],
-  [],
-);
+const cas: EkAuthority[] = [];
+for (let index = 0; index < 18; index += 1) {
+  cas.push((cas.at(-1) ?? root).issueAuthority({ name: `CA ${index}` }));
+}
 /** That of the endorsement key, and those of the last CAs above it. */
 const chainBelow = (authorities: readonly EkAuthority[], sent: number) => [
   (authorities.at(-1) ?? root).issueEkCertificate(tpm.ekSpki),

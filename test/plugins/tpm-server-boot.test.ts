@@ -108,7 +108,7 @@ test.each(REFUSED)('%s refuses %s', async (check, _what, attestation) => {
 });
 
 /** A node that loses patience, so that a server which asks without end is seen. */
-function atMost(count: number, chunk: NonNullable<Attestation['chunk']>): Attestation['chunk'] {
+function atMost(count: number, chunk: NonNullable<Attestation['chunk']>): NonNullable<Attestation['chunk']> {
   let asked = 0;
   return (part, request) => {
     asked += 1;

@@ -45,7 +45,11 @@ export function parseImaKey(pem: string): ImaKey {
   const info = findKeyInfo(spki);
   if (info === undefined) {
     const { modulusLength, namedCurve } = publicKey.asymmetricKeyDetails ?? {};
-    const which = [publicKey.asymmetricKeyType, modulusLength === undefined ? undefined : `of ${modulusLength} bits`, namedCurve];
+    const which = [
+      publicKey.asymmetricKeyType,
+      modulusLength === undefined ? undefined : `of ${modulusLength} bits`,
+      namedCurve,
+    ];
     throw new SpiffeError(
       'CONFIG_INVALID',
       `a key for IMA has to be RSA of 2048 bits or more, or on P-256, P-384 or P-521; this is ${which.filter((word) => word !== undefined).join(' ')}`,

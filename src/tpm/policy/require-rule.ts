@@ -3,6 +3,8 @@ import type { CheckId } from '../../x509/require-check.ts';
 import type { EventReference } from '../boot/boot-facts.ts';
 import { IMA_PCR } from '../ima/replay-ima-log.ts';
 
+const MAX_CHARACTERS = 400;
+
 /** A rule of a policy: docs/measured-boot.md. */
 export type RuleId = CheckId;
 
@@ -36,5 +38,10 @@ export function requireRule(rule: RuleId, condition: boolean, finding: Finding):
 function describeFinding(rule: RuleId, { subject, found, wanted, event }: Finding): string {
   const log = event?.pcr === IMA_PCR ? 'IMA entry' : 'event';
   const where = event === undefined ? '' : `${log} ${event.number} (PCR ${event.pcr}, ${event.type}): `;
-  return `${where}${subject} is ${found}, wanted is ${wanted} (check ${rule})`;
+  return `${where}${subject} is ${shortened(found)}, wanted is ${shortened(wanted)} (check ${rule})`;
+}
+
+/** A node says what it likes, and what is behind it has to be read as well. */
+function shortened(text: string): string {
+  return text.length <= MAX_CHARACTERS ? text : `${text.slice(0, MAX_CHARACTERS).toWellFormed()}…`;
 }

@@ -1,4 +1,11 @@
-import { createHash, createPublicKey, generateKeyPairSync, type KeyPairKeyObjectResult, randomBytes, sign } from 'node:crypto';
+import {
+  createHash,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyPairKeyObjectResult,
+  randomBytes,
+  sign,
+} from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { type EcPublicKey, isDigestSignedByEc } from '../../../src/tpm/ima/ecdsa-digest.ts';
@@ -36,7 +43,9 @@ describe.each(CURVES)('what evmctl signed with a key on %s', (curve) => {
     const signature = vector(`${curve}-${hash}.sig`);
     expect(isSignedBy(key, { digest: textOf(hash, Buffer.from('another')), signature })).toBe(false);
     const other = CURVES[(CURVES.indexOf(curve) + 1) % CURVES.length];
-    expect(isSignedBy(parseImaKey(vector(`${other}.pem`).toString()), { digest: textOf(hash, file), signature })).toBe(false);
+    expect(isSignedBy(parseImaKey(vector(`${other}.pem`).toString()), { digest: textOf(hash, file), signature })).toBe(
+      false,
+    );
   });
 
   test('is nothing with any one bit turned over', () => {
@@ -59,7 +68,13 @@ describe.each(CURVES)('a digest and a key on %s', (curve) => {
       const digest = digestOf(hash, message);
       expect(isDigestSignedByEc(key, digest, signature)).toBe(true);
       expect(isDigestSignedByEc(key, digest.with(0, 1 ^ (digest[0] ?? 0)), signature)).toBe(false);
-      expect(isDigestSignedByEc(publicOf(generateKeyPairSync('ec', { namedCurve: OPENSSL_NAMES[curve] })), digest, signature)).toBe(false);
+      expect(
+        isDigestSignedByEc(
+          publicOf(generateKeyPairSync('ec', { namedCurve: OPENSSL_NAMES[curve] })),
+          digest,
+          signature,
+        ),
+      ).toBe(false);
     }
   });
 
@@ -93,7 +108,9 @@ describe.each(CURVES)('a digest and a key on %s', (curve) => {
 test('whoever makes the moved key a point that is none has no signature', () => {
   // With e = z + r d, the key Q and what is added to it are one point.
   const pair = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
-  const d = BigInt(`0x${Buffer.from(String(pair.privateKey.export({ format: 'jwk' }).d), 'base64url').toString('hex')}`);
+  const d = BigInt(
+    `0x${Buffer.from(String(pair.privateKey.export({ format: 'jwk' }).d), 'base64url').toString('hex')}`,
+  );
   const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
   const z = BigInt(`0x${digestOf('sha256', Buffer.from('IMA')).toString('hex')}`);
   for (const t of [d, order - d]) {

@@ -85,9 +85,9 @@ const pem = (key: KeyObject) => key.export({ type: 'spki', format: 'pem' }).toSt
 test.each([
   ['no PEM', 'key', /the policy p: a key for IMA is neither a certificate nor a public key in PEM/],
   [
-    'an EC key',
-    pem(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey),
-    /has to be RSA of 2048 bits or more, this is ec/,
+    'an EC key on another curve',
+    pem(generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).publicKey),
+    /has to be RSA of 2048 bits or more, or on P-256, P-384 or P-521; this is ec secp256k1/,
   ],
   ['a short RSA key', pem(generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey), /this is rsa of 1024 bits/],
 ])('%s is refused as a key for IMA when a policy is read', (_what, key, message) => {
