@@ -56,6 +56,7 @@ import { type AttestWorkloadOptions, attestWorkload, requireSame } from './workl
 import { JwtSvids } from './workloads/jwt-svids.ts';
 import { KnownSelectors } from './workloads/known-selectors.ts';
 import { SharedAttestations } from './workloads/shared-attestations.ts';
+import { findHindrance } from './workloads/svid-hindrance.ts';
 import { WorkloadCache } from './workloads/workload-cache.ts';
 
 export interface AgentOptions {
@@ -127,7 +128,12 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
     requirePqKem: experimental.requirePqKem,
     ...(tracing === undefined ? {} : { tracer: tracing.calls }),
   };
-  const cache = new WorkloadCache({ trustDomain, clock });
+  const status = new SyncStatus(clock);
+  const cache = new WorkloadCache({
+    trustDomain,
+    clock,
+    findHindrance: (entries) => findHindrance(entries, { status, address: server.address, port: server.port }),
+  });
   const connection = stack.adopt(
     new ServerConnection({ ...server, bundle: () => trust.current, identity: () => identity.tlsIdentity }),
     (opened) => opened[Symbol.dispose](),
@@ -144,7 +150,6 @@ export async function startAgent(config: AgentConfig, options: AgentOptions): Pr
   );
   const attestors = measuredAttestors(catalog.workloadAttestors, metrics);
   const { logSelectors } = config;
-  const status = new SyncStatus(clock);
   const refused = new RefusedCalls();
   const explainer = new WorkloadExplainer({ trustDomain, attestors, cache, status, connection, refused, clock });
   const refusals = stack.use(new LogRefusals({ explainer, refused, logSelectors, log, clock }));

@@ -14,21 +14,28 @@ export const MYSELF = { type: 'unix', value: `uid:${process.getuid?.()}` };
 /** The parent of entries that are for every agent of {@link TestDomain.createToken}. */
 export const NODE_PATH = '/node';
 
+export interface TestDomainOptions extends Omit<TestServerOptions, 'folder'> {
+  /** A server that is stopped and started again is the one that it was. */
+  readonly keysOnDisk?: boolean;
+}
+
 /** A server with all that agents need to join it. Disposing removes the folders, too. */
 export class TestDomain implements AsyncDisposable {
   readonly folder: TemporaryFolder;
   /** `example.org` by default. */
   readonly trustDomain: string;
   readonly #stack = new AsyncDisposableStack();
+  readonly #keysOnDisk: boolean;
   #server: TestServer | undefined;
 
-  private constructor(folder: TemporaryFolder, trustDomain: string) {
+  private constructor(folder: TemporaryFolder, { trustDomain = 'example.org', keysOnDisk = false }: TestDomainOptions) {
     this.trustDomain = trustDomain;
+    this.#keysOnDisk = keysOnDisk;
     this.folder = this.#stack.use(folder);
   }
 
-  static async start(options: Omit<TestServerOptions, 'folder'> = {}): Promise<TestDomain> {
-    const domain = new TestDomain(await createTemporaryFolder(), options.trustDomain ?? 'example.org');
+  static async start(options: TestDomainOptions = {}): Promise<TestDomain> {
+    const domain = new TestDomain(await createTemporaryFolder(), options);
     try {
       await domain.startServer(options);
       return domain;
@@ -52,7 +59,9 @@ export class TestDomain implements AsyncDisposable {
   }
 
   async startServer(options: Omit<TestServerOptions, 'folder'> = {}): Promise<void> {
-    this.#server = await TestServer.start({ folder: this.folder.path, trustDomain: this.trustDomain, ...options });
+    const { path: folder } = this.folder;
+    const plugins = this.#keysOnDisk ? { plugins: diskKeysAndJoinToken(folder) } : {};
+    this.#server = await TestServer.start({ folder, trustDomain: this.trustDomain, ...plugins, ...options });
     await writeFileAtomically(this.bundlePath, formatBundlePem(this.#server.running.bundle));
   }
 
@@ -117,3 +126,6 @@ export class TestDomain implements AsyncDisposable {
     await this.#stack.disposeAsync();
   }
 }
+
+const diskKeysAndJoinToken = (folder: string) =>
+  `KeyManager "disk" { plugin_data { keys_path = "${folder}/data/server-keys.json" } }\n  NodeAttestor "join_token" {}`;

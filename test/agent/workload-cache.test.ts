@@ -1,4 +1,4 @@
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { steadyOffset } from '../../src/agent/identity/steady-time.ts';
 import type { AuthorizedEntry } from '../../src/agent/server-api/authorized-entry.ts';
 import { ChangeSignal } from '../../src/agent/workloads/change-signal.ts';
@@ -6,6 +6,7 @@ import { planSvids, withDistrusted } from '../../src/agent/workloads/svid-plan.t
 import { type CacheContent, WorkloadCache, type WorkloadView } from '../../src/agent/workloads/workload-cache.ts';
 import type { WorkloadX509Svid } from '../../src/agent/workloads/workload-x509-svid.ts';
 import { type Bundle, emptyBundle } from '../../src/spiffe/bundle.ts';
+import { SpiffeError } from '../../src/spiffe/error.ts';
 import { parseSelector } from '../../src/spiffe/selector.ts';
 import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts';
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts';
@@ -109,6 +110,73 @@ test('who asks early waits; who watches hears of changes that concern it, and as
   stop.abort();
   expect(await last).toEqual({ done: true, value: undefined });
   expect(cache.watchedEntryIds().size).toBe(0);
+});
+
+describe('while what is missing cannot be had', () => {
+  const served = entryOf('a');
+  const awaited = entryOf('b');
+  const hindrance = new SpiffeError('UNAVAILABLE', 'the server is away');
+  let isHindered: boolean;
+  let cache: WorkloadCache;
+  let views: AsyncIterator<WorkloadView>;
+
+  beforeEach(() => {
+    isHindered = false;
+    cache = new WorkloadCache({
+      ...{ trustDomain, clock: () => NOW },
+      findHindrance: () => (isHindered ? hindrance : undefined),
+    });
+    views = cache.watch(selectors, new AbortController().signal)[Symbol.asyncIterator]();
+  });
+
+  const hinder = () => {
+    isHindered = true;
+    cache.tellWaiting();
+  };
+
+  test('who waits for the cache to be filled is refused', async () => {
+    const first = views.next();
+    const bundles = cache.watchBundles(new AbortController().signal).next();
+    hinder();
+    await expect(first).rejects.toBe(hindrance);
+    await expect(bundles).rejects.toBe(hindrance);
+  });
+
+  test('who waits for an SVID is told so, and again until there is one', async () => {
+    cache.replace(contentOf([served], []));
+    expect((await views.next()).value).not.toHaveProperty('hindrance');
+    for (let round = 0; round < 2; round += 1) {
+      const next = views.next();
+      hinder();
+      expect((await next).value).toMatchObject({ entries: [served], identities: [], hindrance });
+    }
+    const last = views.next();
+    cache.replace(contentOf([served]));
+    expect((await last).value).not.toHaveProperty('hindrance');
+  });
+
+  test('who has something keeps it: one that has expired, and one of several', async () => {
+    cache.replace(contentOf([served, awaited], [svidOf(served)]));
+    expect((await views.next()).value).not.toHaveProperty('hindrance');
+    isHindered = true;
+    const expired = views.next();
+    cache.replace(contentOf([served, awaited], [svidOf(served, { expiresAt: NOW })]));
+    expect((await expired).value).toMatchObject({ identities: [] });
+    expect((await expired).value).not.toHaveProperty('hindrance');
+    const later = views.next();
+    cache.tellWaiting();
+    cache.replace(contentOf([]));
+    expect((await later).value).toMatchObject({ entries: [] });
+  });
+
+  test('who has to give back all that it has is told so', async () => {
+    cache.replace(contentOf([served, awaited], [svidOf(served)]));
+    await views.next();
+    isHindered = true;
+    const next = views.next();
+    cache.replace(contentOf([awaited], []));
+    expect((await next).value).toMatchObject({ entries: [awaited], hindrance });
+  });
 });
 
 const plain = entryOf('a');

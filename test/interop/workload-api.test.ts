@@ -7,6 +7,8 @@ import { buildGo } from '../harness/go.ts';
 import { describeWithGo } from '../harness/requires.ts';
 import { diskKeys, type TestAgent } from '../harness/running-agent.ts';
 
+/** Of workloads: the agent's own outlives a restart of the server. */
+const SHORT_LIVES = 'agent_ttl = "1h"\n  default_x509_svid_ttl = "8s"';
 const MODULE = fileURLToPath(new URL('./workload-api', import.meta.url));
 
 describeWithGo('go-spiffe 2.9.0 as a workload', () => {
@@ -15,12 +17,16 @@ describeWithGo('go-spiffe 2.9.0 as a workload', () => {
   let agent: TestAgent;
 
   beforeAll(async () => {
-    domain = resources.use(await TestDomain.start({ settings: 'default_x509_svid_ttl = "8s"' }));
+    domain = resources.use(await TestDomain.start({ settings: SHORT_LIVES, keysOnDisk: true }));
     const executable = await buildGo(MODULE, 'workload');
-    for (const name of ['any', 'client', 'server']) await copyFile(executable, domain.folder.join(name));
-    for (const name of ['any', 'client', 'server']) {
+    for (const name of ['any', 'client', 'server', 'late']) {
+      await copyFile(executable, domain.folder.join(name));
       const selectors = [MYSELF, { type: 'unix', value: `path:${domain.folder.join(name)}` }];
-      await domain.createEntry(`/${name}`, { selectors, hint: name });
+      await domain.createEntry(`/${name}`, {
+        selectors,
+        hint: name,
+        additionalAttributes: { disableX509SvidPrefetch: name === 'late' },
+      });
     }
     const folder = domain.folder.join('agent');
     agent = resources.use(
@@ -83,4 +89,20 @@ describeWithGo('go-spiffe 2.9.0 as a workload', () => {
     expect(await readJson(stranger)).toBeUndefined();
     expect(await readJson(server)).toEqual({ error: expect.stringContaining('unexpected ID') });
   });
+
+  test('that comes while the server is away is told so, asks again by itself, and gets its identity once the server is back', async () => {
+    const { port } = domain;
+    await domain.stopServer();
+    await using workload = await start('late', 'watch');
+    const refusal = expect.stringMatching(
+      new RegExp(
+        `code = Unavailable desc = no X.509-SVID of spiffe://example.org/late is there that is valid, and since \\S+ none can be had from the server at 127.0.0.1 port ${port}: .* does not answer`,
+      ),
+    );
+    expect(await readJson(workload)).toEqual({ error: refusal });
+    await domain.startServer({ settings: SHORT_LIVES, port });
+    let line = await readJson(workload);
+    for (; line?.error !== undefined; line = await readJson(workload)) expect(line).toEqual({ error: refusal });
+    expect(line).toEqual({ identities: [expect.objectContaining({ id: 'spiffe://example.org/late' })] });
+  }, 60_000);
 });

@@ -83,6 +83,7 @@ async function* x509Svids(
   const { check, selectors } = workload;
   const views = (signal: AbortSignal) => cache.watch(selectors, signal, isHandedOn);
   for await (const view of whileAllowed(views, { cache, signal: context.signal, check })) {
+    if (view.hindrance !== undefined) throw view.hindrance;
     if (view.entries.length === 0 || view.identities.length > 0) yield toX509SvidResponse(view);
   }
 }

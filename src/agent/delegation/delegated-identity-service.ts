@@ -52,6 +52,7 @@ const subscribeToX509Svids = (deps: DelegationDeps) =>
     };
     const views = (signal: AbortSignal) => cache.watch(workload.selectors, signal, isHandedOn);
     for await (const view of whileAllowed(views, { cache, signal: context.signal, check })) {
+      if (view.hindrance !== undefined) throw view.hindrance;
       // None at all is an answer: who had some has lost them. Some without an SVID are waited for.
       if (view.entries.length > 0 && view.identities.length === 0) continue;
       if (isFirst) deps.onFirstSvids(performance.now() - startedAt);

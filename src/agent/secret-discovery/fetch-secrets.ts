@@ -12,7 +12,8 @@ import { usesSpiffeValidator } from './spiffe-validator.ts';
 /**
  * `FetchSecrets`: all that is asked for, or a refusal that names what the caller does not get.
  *
- * @throws SpiffeError `NO_IDENTITY`; `ARGUMENT_INVALID` for a name that nothing is given for.
+ * @throws SpiffeError `NO_IDENTITY`; `ARGUMENT_INVALID` for a name that nothing is given for; `UNAVAILABLE` where the
+ *   server is needed to sign, and fails.
  */
 export const fetchSecrets =
   (deps: SecretDiscoveryDeps) =>
@@ -27,6 +28,7 @@ export const fetchSecrets =
         throw new SpiffeError('ARGUMENT_INVALID', `there is no secret ${quoteText(first.name)}: ${first.reason}`);
       }
       if (awaited.length === 0) return toResponse(secrets);
+      if (view.hindrance !== undefined) throw view.hindrance;
     }
     throw new SpiffeError('CANCELLED', 'the caller cancelled');
   };

@@ -64,6 +64,11 @@ export class SecretSubscription {
     this.#view = view;
   }
 
+  /** Why a response that is due does not come; undefined where it may. */
+  get hindrance(): Error | undefined {
+    return this.#mustAnswer ? this.#view?.hindrance : undefined;
+  }
+
   /** The response that is due, where one is. */
   next(): DiscoveryResponse | undefined {
     if (this.#names === undefined || this.#view === undefined) return undefined;

@@ -15,7 +15,8 @@ const MAX_WAIT_MS = 1_000;
  * and given as soon as the caller is entitled to it.
  *
  * @throws SpiffeError `NO_IDENTITY` for a caller without an identity, at any time: that is how a proxy hears of an
- *   entry that is deleted. `UNAUTHENTICATED` where the process is another by now.
+ *   entry that is deleted. `UNAUTHENTICATED` where the process is another by now. `UNAVAILABLE` where it asks
+ *   for what the server is needed to sign, which fails.
  */
 export const streamSecrets = (deps: SecretDiscoveryDeps) =>
   async function* (
@@ -38,7 +39,10 @@ export const streamSecrets = (deps: SecretDiscoveryDeps) =>
           subscription.show(event.second);
         }
         const response = subscription.next();
-        if (response === undefined) continue;
+        if (response === undefined) {
+          if (subscription.hindrance !== undefined) throw subscription.hindrance;
+          continue;
+        }
         deps.requireSame(peer); // a request may come long after its view was given
         yield response;
       }

@@ -143,6 +143,7 @@ export class Maintenance implements AsyncDisposable {
       if (named === undefined) this.#setWholeDue();
       this.#rebootstrap.verified();
       status.succeeded();
+      cache.tellWaiting();
       this.#first.resolve();
       await this.#followTrust(signal);
       if (hasChanged && cache.content !== undefined) await cacheFile.write(identity.svid.spiffeId, cache.content);
@@ -159,6 +160,8 @@ export class Maintenance implements AsyncDisposable {
       await this.#judge(error);
       status.mustReattest = this.#mustRejoin;
       synchronizer.useRestored();
+      status.stands();
+      cache.tellWaiting();
       this.#first.resolve();
       const longestMs = this.#rebootstrap.isWaiting ? WAITING_RETRY_MS : undefined;
       const isAtOnce = this.#mustRejoin !== undefined && this.#failures === 1;

@@ -23,6 +23,7 @@ export class SyncStatus {
   #syncingSince: Date | undefined;
   #syncedAt: Date | undefined;
   #failure: SyncFailure | undefined;
+  #standing: SyncFailure | undefined;
   #nextAt: Date | undefined;
   #signingSince: Date | undefined;
   #signing: ReadonlyMap<string, AuthorizedEntry> = new Map();
@@ -47,6 +48,11 @@ export class SyncStatus {
   /** Of the last sync; undefined where that went well. */
   get failure(): SyncFailure | undefined {
     return this.#failure;
+  }
+
+  /** The failure that workloads are told of: once the agent has done what follows from it, such as to use what the last run had. */
+  get standing(): SyncFailure | undefined {
+    return this.#standing;
   }
 
   get nextAt(): Date | undefined {
@@ -77,6 +83,7 @@ export class SyncStatus {
     this.#syncingSince = undefined;
     this.#syncedAt = this.#clock();
     this.#failure = undefined;
+    this.#standing = undefined;
   }
 
   failed(error: unknown): void {
@@ -88,6 +95,11 @@ export class SyncStatus {
       reason: messageOf(error),
       isUnreachable: isSpiffeError(error, 'SERVER_UNREACHABLE'),
     };
+  }
+
+  /** All that follows from the last failure is done. */
+  stands(): void {
+    this.#standing = this.#failure;
   }
 
   next(delayMs: number): void {

@@ -21,7 +21,10 @@ export function entryCauses(facts: WorkloadFacts, show: ShowSelector): readonly 
   ];
 }
 
-function whyNoSvid({ entry, matches, signingSince, refusal }: EntryFacts, { agent }: WorkloadFacts): Finding {
+function whyNoSvid(
+  { entry, matches, signingSince, refusal, svidExpiresAt }: EntryFacts,
+  { agent }: WorkloadFacts,
+): Finding {
   const what = `Entry ${entry.id} gives ${entry.spiffeId} to this workload`;
   if (entry.storeSvid) {
     return {
@@ -49,9 +52,10 @@ function whyNoSvid({ entry, matches, signingSince, refusal }: EntryFacts, { agen
     };
   }
   if (agent.failure !== undefined) {
+    const missing = svidExpiresAt === undefined ? 'has not been signed yet' : `expired at ${time(svidExpiresAt)}`;
     return {
       code: 'SVID_MISSING',
-      text: `${what}, and there is no X.509-SVID for it that is valid: the server is needed to sign one, see what it said last.`,
+      text: `${what}, and its X.509-SVID ${missing}: the server is needed to sign one, see what it said last.`,
     };
   }
   return {

@@ -6,6 +6,7 @@ import { isSpiffeError } from '../../spiffe/error.ts';
 import { RecentMap } from '../../spiffe/recent-map.ts';
 import { NoIdentityError } from '../workload-api/workload-views.ts';
 import { type AttestorOutcome, loggedForm } from '../workloads/attest-workload.ts';
+import { HinderedError } from '../workloads/svid-hindrance.ts';
 import { findCauses } from './find-causes.ts';
 import type { ShowSelector } from './finding.ts';
 import type { RefusedCalls } from './refused-calls.ts';
@@ -47,7 +48,7 @@ export class LogRefusals implements Interceptor {
 
   after({ peer, method }: CallContext, error: unknown): void {
     if (peer.kind !== 'unix') return;
-    if (!isSpiffeError(error, 'NO_IDENTITY') && !isSpiffeError(error, 'WORKLOAD_UNREADABLE')) return;
+    if (!isWithoutIdentity(error)) return;
     const { refused, log, clock } = this.#options;
     const wanted = error instanceof NoIdentityError ? error.wanted : undefined;
     refused.record(peer, { method, at: clock(), wanted });
@@ -105,6 +106,12 @@ export class LogRefusals implements Interceptor {
     this.#toldAt.set(program, now);
     return true;
   }
+}
+
+function isWithoutIdentity(error: unknown): boolean {
+  return (
+    error instanceof HinderedError || isSpiffeError(error, 'NO_IDENTITY') || isSpiffeError(error, 'WORKLOAD_UNREADABLE')
+  );
 }
 
 /** Where it can be read, and only while it is that process. */

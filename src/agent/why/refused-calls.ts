@@ -2,7 +2,7 @@ import type { UnixPeer } from '../../rpc/peer.ts';
 import { RecentMap } from '../../spiffe/recent-map.ts';
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts';
 
-/** A call that was answered "no identity issued". */
+/** A call that was answered "no identity issued", or that none can be had for the time being. */
 export interface RefusedCall {
   /** `/package.Service/Method`. */
   readonly method: string;

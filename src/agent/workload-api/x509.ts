@@ -11,6 +11,7 @@ export const fetchX509Svid = (deps: WorkloadDeps) =>
   async function* (_request: unknown, context: CallContext): AsyncGenerator<Encoded<X509SVIDResponse>> {
     for await (const view of viewsOf(context, deps)) {
       if (view.entries.length === 0) throw noIdentity();
+      if (view.hindrance !== undefined) throw view.hindrance;
       if (view.identities.length > 0) yield encodedAnswer(view);
     }
   };

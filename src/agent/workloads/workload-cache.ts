@@ -29,11 +29,21 @@ export interface WorkloadView {
   readonly bundle: Bundle;
   /** Of the trust domains that its entries federate with. */
   readonly federatedBundles: readonly Bundle[];
+  /** Why none of its entries has an SVID and none will soon. Not where it was given one before that it may keep. */
+  readonly hindrance?: Error;
 }
 
 export interface WorkloadCacheOptions {
   readonly trustDomain: TrustDomain;
   readonly clock: () => Date;
+  /** Why SVIDs of these entries, or where there are none yet the entries themselves, do not come for the time being. */
+  readonly findHindrance?: (entries: readonly AuthorizedEntry[] | undefined) => Error | undefined;
+}
+
+interface Watcher {
+  readonly selectors: readonly Selector[];
+  /** It has nothing of what it is entitled to. */
+  waits: boolean;
 }
 
 /** What workloads are served from, and told about when it changes. Whoever asks before it is filled waits. */
@@ -41,7 +51,7 @@ export class WorkloadCache {
   readonly #options: WorkloadCacheOptions;
   readonly #changes = new ChangeSignal();
   readonly #views = new ViewCache();
-  readonly #watchers = new Set<{ readonly selectors: readonly Selector[] }>();
+  readonly #watchers = new Set<Watcher>();
   readonly #lastUsed = new Map<string, number>();
   #uses = 0;
   #content: CacheContent | undefined;
@@ -71,6 +81,12 @@ export class WorkloadCache {
     this.#onMissing = listener;
   }
 
+  /** What hinders whoever waits may have changed. */
+  tellWaiting(): void {
+    const isAwaited = this.#content === undefined || [...this.#watchers].some(({ waits }) => waits);
+    if (isAwaited) this.#changes.notify();
+  }
+
   /** Ids of the entries that somebody who is connected is entitled to. */
   watchedEntryIds(): ReadonlySet<string> {
     const lists = new Set([...this.#watchers].map(({ selectors }) => selectors));
@@ -83,26 +99,35 @@ export class WorkloadCache {
   }
 
   /**
-   * What a workload with these selectors gets: at once, and again whenever that changes, until aborted.
+   * What a workload with these selectors gets: at once, and again whenever that changes, until aborted; without an SVID
+   * also while that is hindered.
    *
    * @param isGiven of the entries that match, those that this one is given; all by default.
+   * @throws what hinders the cache from being filled
    */
   async *watch(
     selectors: readonly Selector[],
     signal: AbortSignal,
     isGiven?: (entry: AuthorizedEntry) => boolean,
   ): AsyncGenerator<WorkloadView> {
-    const watcher = { selectors };
+    const watcher: Watcher = { selectors, waits: true };
     this.#watchers.add(watcher);
     try {
       let last: WorkloadView | undefined;
+      let given: WorkloadView | undefined;
       for await (const _ of this.#changes.follow(signal)) {
         const view = this.#view(selectors, isGiven);
-        if (view === undefined) continue;
+        if (view === undefined) {
+          this.#requireHope();
+          continue;
+        }
         if (view.identities.length < view.entries.length) this.#onMissing();
-        if (last !== undefined && isSameView(last, view)) continue;
+        if (view.identities.length > 0) given = view;
+        watcher.waits = view.entries.length > 0 && !mayKeep(given, view);
+        const hindrance = watcher.waits ? this.#options.findHindrance?.(view.entries) : undefined;
+        if (hindrance === undefined && last !== undefined && isSameView(last, view)) continue;
         last = view;
-        yield view;
+        yield hindrance === undefined ? view : { ...view, hindrance };
       }
     } finally {
       this.#watchers.delete(watcher);
@@ -115,7 +140,10 @@ export class WorkloadCache {
   async *watchBundles(signal: AbortSignal): AsyncGenerator<readonly Bundle[]> {
     let last: readonly Bundle[] | undefined;
     for await (const _ of this.#changes.follow(signal)) {
-      if (this.#content === undefined) continue;
+      if (this.#content === undefined) {
+        this.#requireHope();
+        continue;
+      }
       const bundles = [...this.#content.bundles.values()];
       if (last !== undefined && isSameList(last, bundles)) continue;
       last = bundles;
@@ -131,6 +159,12 @@ export class WorkloadCache {
   /** Yields at once, and again after whatever changes here, until aborted. */
   changes(signal: AbortSignal): AsyncGenerator<void> {
     return this.#changes.follow(signal);
+  }
+
+  /** Of an empty cache. */
+  #requireHope(): void {
+    const hindrance = this.#options.findHindrance?.(undefined);
+    if (hindrance !== undefined) throw hindrance;
   }
 
   #currentEntries(selectors: readonly Selector[]): readonly AuthorizedEntry[] {
@@ -176,6 +210,11 @@ export class WorkloadCache {
       },
     };
   }
+}
+
+/** Whether a workload is still entitled to some of what it was given, which may have expired. */
+function mayKeep(given: WorkloadView | undefined, { entries }: WorkloadView): boolean {
+  return given?.identities.some(({ entry }) => entries.some(({ id }) => id === entry.id)) ?? false;
 }
 
 /** Values that did not change are the same objects. */
