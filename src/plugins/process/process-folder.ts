@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, readlinkSync, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { SpiffeError } from '../../plugin-sdk/index.ts';
 import { unreadableProcess } from './unreadable-process.ts';
@@ -35,10 +35,14 @@ export class ProcessFolder implements Disposable {
 
   /** The text of a small file, such as `status`, byte by byte. @throws SpiffeError `WORKLOAD_UNREADABLE` */
   read(name: string): string {
+    let fd: number | undefined;
     try {
-      return readFileSync(this.#path(name), 'latin1');
+      fd = openSync(this.#path(name), 'r');
+      return readToEnd(fd);
     } catch (cause) {
       throw unreadableProcess(this.pid, name, cause);
+    } finally {
+      if (fd !== undefined) closeSync(fd);
     }
   }
 
@@ -107,5 +111,18 @@ export class ProcessFolder implements Disposable {
   /** Node has no openat(2); a name below a link of /proc/self/fd comes to the same. */
   #path(name: string): string {
     return `/proc/self/fd/${this.#fd}/${name}`;
+  }
+}
+
+/** Most such files have less. */
+const small = Buffer.allocUnsafeSlow(8 * 1024);
+
+/** Every workload that calls has this done: a third of what `readFileSync` takes for a file whose size nobody knows. */
+function readToEnd(fd: number): string {
+  let text = '';
+  for (;;) {
+    const bytesRead = readSync(fd, small, 0, small.length, null);
+    if (bytesRead === 0) return text;
+    text += small.toString('latin1', 0, bytesRead);
   }
 }

@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFileSync, statSync } from 'node:fs';
 
 /** Names of users or groups by number, from a file in the format of passwd(5) or group(5). */
 export class Accounts {
@@ -10,20 +10,20 @@ export class Accounts {
     this.#path = path;
   }
 
-  /** Reads the file again only when it changed. A file that cannot be read has no names. */
-  async findName(id: number): Promise<string | undefined> {
+  /** As they are now: the file is read again only when it changed. One that cannot be read has no names. */
+  get names(): ReadonlyMap<number, string> {
     try {
-      const { mtimeMs, size, ino } = await stat(this.#path);
+      const { mtimeMs, size, ino } = statSync(this.#path);
       const version = `${mtimeMs} ${size} ${ino}`;
       if (version !== this.#version) {
-        this.#names = parseAccounts(await readFile(this.#path, 'utf8'));
+        this.#names = parseAccounts(readFileSync(this.#path, 'utf8'));
         this.#version = version;
       }
     } catch {
       this.#names = new Map();
       this.#version = '';
     }
-    return this.#names.get(id);
+    return this.#names;
   }
 }
 

@@ -4,7 +4,7 @@ import { ProcessFolder } from '../process/process-folder.ts';
 import { Accounts } from './accounts.ts';
 import { readExecutablePath } from './executable.ts';
 import { ExecutableHashes } from './executable-hashes.ts';
-import { readProcessOwner, readProgramMark } from './process.ts';
+import { type ProcessOwner, readProcessOwner, readProgramMark } from './process.ts';
 
 /** Inventory P019. */
 const unixConfig = z.strictObject({
@@ -34,8 +34,13 @@ export const unixWorkloadAttestor = defineWorkloadAttestor({
   }),
   async attest(pid, state, { signal }) {
     using process = ProcessFolder.open(pid);
+    // One file, read once, tells of one program and user: only where there is more do two have to be told apart.
+    if (!state.discoverPath) return describeOwner(readProcessOwner(process), state);
     const mark = readProgramMark(process);
-    const values = await describe(process, state, signal);
+    const values = [
+      ...describeOwner(readProcessOwner(process), state),
+      ...(await describeExecutable(process, state, signal)),
+    ];
     if (readProgramMark(process) !== mark) {
       throw new SpiffeError(
         'WORKLOAD_UNREADABLE',
@@ -46,26 +51,24 @@ export const unixWorkloadAttestor = defineWorkloadAttestor({
   },
 });
 
-async function describe(process: ProcessFolder, state: UnixState, signal: AbortSignal): Promise<readonly string[]> {
-  const { discoverPath, sizeLimit, users, groups, hashes } = state;
-  const { uid, gid, supplementaryGids } = readProcessOwner(process);
-  const named = async (kind: string, name: Promise<string | undefined>) => {
-    const found = await name;
-    return found === undefined ? [] : [`${kind}:${found}`];
-  };
-  const supplementary = await Promise.all(
-    supplementaryGids.map(async (id) => [
-      `supplementary_gid:${id}`,
-      ...(await named('supplementary_group', groups.findName(id))),
-    ]),
-  );
+function describeOwner({ uid, gid, supplementaryGids }: ProcessOwner, state: UnixState): readonly string[] {
+  const { names: users } = state.users;
+  const { names: groups } = state.groups;
+  const named = (kind: string, name: string | undefined) => (name === undefined ? [] : [`${kind}:${name}`]);
   return [
     `uid:${uid}`,
-    ...(await named('user', users.findName(uid))),
+    ...named('user', users.get(uid)),
     `gid:${gid}`,
-    ...(await named('group', groups.findName(gid))),
-    ...supplementary.flat(),
-    ...(discoverPath ? [`path:${await readExecutablePath(process)}`] : []),
-    ...(discoverPath && sizeLimit >= 0 ? [`sha256:${await hashes.hash(process, sizeLimit, signal)}`] : []),
+    ...named('group', groups.get(gid)),
+    ...supplementaryGids.flatMap((id) => [`supplementary_gid:${id}`, ...named('supplementary_group', groups.get(id))]),
   ];
+}
+
+async function describeExecutable(
+  process: ProcessFolder,
+  { sizeLimit, hashes }: UnixState,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const path = `path:${await readExecutablePath(process)}`;
+  return sizeLimit < 0 ? [path] : [path, `sha256:${await hashes.hash(process, sizeLimit, signal)}`];
 }

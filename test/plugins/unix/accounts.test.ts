@@ -19,11 +19,11 @@ test('follows its file: changed, and gone', async () => {
   await using folder = await createTemporaryFolder();
   const path = folder.join('passwd');
   const accounts = new Accounts(path);
-  expect(await accounts.findName(7)).toBeUndefined();
+  expect(accounts.names.get(7)).toBeUndefined();
   await writeFile(path, 'seven:x:7:7');
-  expect(await accounts.findName(7)).toBe('seven');
+  expect(accounts.names.get(7)).toBe('seven');
   await writeFile(path, 'renamed:x:7:7');
-  expect(await accounts.findName(7)).toBe('renamed');
+  expect(accounts.names.get(7)).toBe('renamed');
   await rm(path);
-  expect(await accounts.findName(7)).toBeUndefined();
+  expect(accounts.names.get(7)).toBeUndefined();
 });
