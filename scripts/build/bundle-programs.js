@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { leftOut } from '../../src/authoring/build-plugin/left-out.ts';
@@ -31,10 +31,14 @@ export async function bundlePrograms(target) {
     outdir: target,
     banner: { js: requireBanner },
     plugins: [leftOut],
+    // V8 keeps a program's whole text for as long as it runs: without comments and indentation it is half.
+    minifyWhitespace: true,
+    lineLimit: 160,
   };
   await build({ ...whole, entryPoints: programs() });
   // A library that the ACME client brings along tells its classes apart by name; elsewhere kept names cost time in each call.
   await build({ ...whole, entryPoints: { 'acme-library': acmeLibrary }, keepNames: true });
+  requireAscii(target);
   // A library shares its dependencies with whoever imports it.
   await build({
     ...shared,
@@ -57,4 +61,18 @@ function programs() {
     for (const side of ['server', 'agent']) entries[`plugins/${side}-${name}`] = `src/plugins/${name}/${side}.main.ts`;
   }
   return Object.fromEntries(Object.entries(entries).filter(([, entry]) => existsSync(join(checkout, entry))));
+}
+
+/**
+ * V8 keeps text that is not ASCII in two bytes a character, all of it. Strings are escaped; a regular expression is not.
+ *
+ * @param {string} target
+ */
+function requireAscii(target) {
+  const bundles = readdirSync(target, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.js'));
+  for (const name of bundles) {
+    const foreign = /.{0,60}[^\0-\x7f]/.exec(readFileSync(join(target, name), 'utf8'));
+    if (foreign === null) continue;
+    throw new Error(`${name} has a character that is not ASCII, write it as an escape: ${foreign[0]}`);
+  }
 }
