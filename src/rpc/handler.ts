@@ -14,6 +14,7 @@ import type { BidiStreaming, CallContext, ClientStreaming, Interceptor, ServerSt
 import type { CallEnded } from './call-observer.ts';
 import type { CallTracer } from './call-tracer.ts';
 import type { MethodDefinition } from './definition.ts';
+import type { Ending } from './ending.ts';
 import { MessageQueue } from './message-queue.ts';
 import { CallMetadata } from './metadata.ts';
 import type { Peer } from './peer.ts';
@@ -33,10 +34,10 @@ export interface HandlerOptions {
   readonly tracer: CallTracer | undefined;
   /** @param address of the connection, as grpc-js tells it. */
   readonly findPeer: (address: string, authority: string) => Peer | undefined;
-  /** Aborted when the server stops: a stream of answers would go on for ever, any other call ends by itself, … */
-  readonly ending: AbortSignal;
-  /** … or is ended once this is aborted. */
-  readonly overdue: AbortSignal;
+  /** Begins when the server stops: a stream of answers would go on for ever, any other call ends by itself, … */
+  readonly ending: Ending;
+  /** … or is ended once this begins. */
+  readonly overdue: Ending;
 }
 
 /** Makes what grpc-js calls from a function over values. */
@@ -159,21 +160,22 @@ async function withPeer(
     metadata: new CallMetadata(() => call.metadata),
   };
   const { tracer, ending, overdue } = options;
-  const end = life === 'ends when the server stops' ? ending : overdue;
-  const ended = Promise.withResolvers<never>();
-  ended.promise.catch(() => {}); // of a call that has ended nobody waits for it
+  const isEndless = life === 'ends when the server stops';
+  const end = isEndless ? ending : overdue;
+  const overdueCall = isEndless ? undefined : Promise.withResolvers<never>();
+  overdueCall?.promise.catch(() => {}); // of a call that has ended nobody waits for it
   const stop = () => {
     controller.abort(STOPPING);
-    if (end === overdue) ended.reject(STOPPING);
+    overdueCall?.reject(STOPPING);
   };
-  end.addEventListener('abort', stop, { once: true });
-  if (end.aborted) stop();
-  const serve = () => between(options, context, () => Promise.race([run(context), ended.promise]), refuse);
+  end.add(stop);
+  const work = () => (overdueCall === undefined ? run(context) : Promise.race([run(context), overdueCall.promise]));
+  const serve = () => between(options, context, work, refuse);
   try {
     if (tracer === undefined) await serve();
     else await tracer.incoming(context, serve);
   } finally {
-    end.removeEventListener('abort', stop);
+    end.delete(stop);
   }
 }
 

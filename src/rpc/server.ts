@@ -17,6 +17,7 @@ import type { ObserveCalls } from './call-observer.ts';
 import type { CallTracer } from './call-tracer.ts';
 import { type MethodDefinition, methodPath } from './definition.ts';
 import { encodeMessage } from './encoded.ts';
+import { Ending } from './ending.ts';
 import { createHandler } from './handler.ts';
 import { isUsualCall, LeanCall, type LeanMethod } from './lean-call.ts';
 import type { Peer } from './peer.ts';
@@ -63,8 +64,8 @@ export class RpcServer implements AsyncDisposable {
   readonly #peeked = new Set<Duplex>();
   readonly #sockets = new Set<Duplex>();
   readonly #graceMs: number;
-  readonly #ending = new AbortController();
-  readonly #overdue = new AbortController();
+  readonly #ending = new Ending();
+  readonly #overdue = new Ending();
   #nextTag = 1;
   #disposal: Promise<void> | undefined;
 
@@ -147,10 +148,10 @@ export class RpcServer implements AsyncDisposable {
       (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
     );
     const cutMs = this.#graceMs + LAST_ANSWER_MS;
-    this.#ending.abort();
+    this.#ending.begin();
     for (const socket of this.#peeked) socket.destroy(); // no call of theirs has begun
     this.#injector.drain(cutMs);
-    const limit = setTimeout(() => this.#overdue.abort(), this.#graceMs);
+    const limit = setTimeout(() => this.#overdue.begin(), this.#graceMs);
     const insist = setTimeout(() => {
       for (const socket of this.#sockets) socket.destroy();
     }, cutMs);
@@ -182,8 +183,8 @@ export class RpcServer implements AsyncDisposable {
         ended: observe?.(path),
         tracer,
         findPeer: (address, authority) => this.#findPeer(address, authority),
-        ending: this.#ending.signal,
-        overdue: this.#overdue.signal,
+        ending: this.#ending,
+        overdue: this.#overdue,
       });
       implementation[name] = serve;
       if (method.requestStream) continue;

@@ -35,14 +35,14 @@ export async function* followWorkload(
   let checkedAt = performance.now();
   admit(selectors);
   const gone = deps.goneSignal(peer);
-  const call = gone === undefined ? signal : AbortSignal.any([signal, gone]);
   while (!signal.aborted) {
     using round = new Reattestation({
       selectors,
       attest: (ending) => deps.attest(peer, ending),
       seconds: deps.reattestSeconds,
       isSilence: isSilentAttestor,
-      call,
+      call: signal,
+      gone,
     });
     for await (const view of deps.watch(selectors, round.signal)) {
       if (performance.now() - checkedAt > FRESH_MS) deps.requireSame(peer);

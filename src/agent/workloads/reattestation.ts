@@ -11,10 +11,14 @@ export interface ReattestationOptions {
   /** Whether an error means that nobody can say anything just now: what was said before holds for a while then. */
   isSilence(error: unknown): boolean;
   readonly call: AbortSignal;
+  /** Aborted once its process is not what it was; ends it like the call. */
+  readonly gone?: AbortSignal | undefined;
 }
 
 /** Streams that were opened together are not attested together for ever. */
 const SPREAD = 0.2;
+/** Node keeps timers of one duration in a list of their own: thousands of streams are to share a few. */
+const SPREAD_STEPS = 100;
 
 /** One for all: Node's own reason is an error that is made anew each time. */
 const ENDED = new SpiffeError('CANCELLED', 'what was found of the workload holds no more');
@@ -31,9 +35,9 @@ export class Reattestation implements Disposable {
 
   constructor(options: ReattestationOptions) {
     this.#options = options;
-    const { call } = options;
-    call.addEventListener('abort', this.#abort, { once: true });
-    if (call.aborted) this.#abort();
+    const { call, gone } = options;
+    for (const signal of [call, gone]) signal?.addEventListener('abort', this.#abort, { once: true });
+    if (call.aborted || gone?.aborted) this.#abort();
     this.#schedule();
   }
 
@@ -50,14 +54,16 @@ export class Reattestation implements Disposable {
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
-    this.#options.call.removeEventListener('abort', this.#abort);
+    const { call, gone } = this.#options;
+    for (const signal of [call, gone]) signal?.removeEventListener('abort', this.#abort);
     this.#abort();
   }
 
   #schedule(): void {
     const { seconds } = this.#options;
     if (seconds === 0 || this.signal.aborted) return;
-    const delayMs = seconds * 1000 * (1 - SPREAD * Math.random());
+    const step = Math.floor(Math.random() * SPREAD_STEPS);
+    const delayMs = seconds * 1000 * (1 - (SPREAD * step) / SPREAD_STEPS);
     this.#timer = setTimeout(() => void this.#attest(), delayMs).unref();
   }
 
