@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import type { ChangedLog } from './changes.ts';
+import { PreparedQuery } from './prepared-query.ts';
 import type { DatastoreSchema } from './schema.ts';
 
 /**
@@ -9,14 +10,18 @@ import type { DatastoreSchema } from './schema.ts';
  * @returns the sequence that it has reached.
  */
 export async function advanceLog(db: Kysely<DatastoreSchema>, log: ChangedLog, count: number): Promise<number> {
-  const { last_sequence } = await db
-    .updateTable('change_log')
-    .set((eb) => ({ last_sequence: eb('last_sequence', '+', count) }))
-    .where('name', '=', log)
-    .returning('last_sequence')
-    .executeTakeFirstOrThrow();
-  return last_sequence;
+  const [row] = await advancedLog.run(db, [count, log]);
+  if (row === undefined) throw new Error(`there is no log of changes "${log}"`);
+  return row.last_sequence;
 }
+
+const advancedLog = new PreparedQuery((db) =>
+  db
+    .updateTable('change_log')
+    .set((eb) => ({ last_sequence: eb('last_sequence', '+', 1) }))
+    .where('name', '=', 'entry')
+    .returning('last_sequence'),
+);
 
 /** The sequence that each log has reached. */
 export async function readLogs(db: Kysely<DatastoreSchema>): Promise<ReadonlyMap<ChangedLog, number>> {

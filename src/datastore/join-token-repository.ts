@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { SpiffeError } from '../spiffe/error.ts';
+import { PreparedQuery } from './prepared-query.ts';
 import type { Session } from './session.ts';
 
 export interface JoinToken {
@@ -7,6 +8,21 @@ export interface JoinToken {
   /** Unix seconds. */
   readonly expiresAt: number;
 }
+
+/** Leaves out one that is there. */
+const newToken = new PreparedQuery((db) =>
+  db
+    .insertInto('join_token')
+    .values({ token_hash: '', expires_at: 0 })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('expires_at'),
+);
+const tokenByHash = new PreparedQuery((db) =>
+  db.selectFrom('join_token').select('expires_at').where('token_hash', '=', ''),
+);
+const takenToken = new PreparedQuery((db) =>
+  db.deleteFrom('join_token').where('token_hash', '=', '').returning('expires_at'),
+);
 
 /** Join tokens. They are secrets: only their SHA-256 is stored, and no message names one. */
 export class JoinTokenRepository {
@@ -18,32 +34,19 @@ export class JoinTokenRepository {
 
   /** @throws SpiffeError `ALREADY_EXISTS` */
   async create({ token, expiresAt }: JoinToken): Promise<void> {
-    const inserted = await this.#session.db
-      .insertInto('join_token')
-      .values({ token_hash: hashOf(token), expires_at: expiresAt })
-      .onConflict((conflict) => conflict.doNothing())
-      .returning('expires_at')
-      .executeTakeFirst();
+    const [inserted] = await newToken.run(this.#session.db, [hashOf(token), expiresAt]);
     if (inserted === undefined)
       throw new SpiffeError('ALREADY_EXISTS', 'join token exists already: choose another one');
   }
 
   async find(token: string): Promise<JoinToken | undefined> {
-    const row = await this.#session.db
-      .selectFrom('join_token')
-      .select('expires_at')
-      .where('token_hash', '=', hashOf(token))
-      .executeTakeFirst();
+    const [row] = await tokenByHash.run(this.#session.db, [hashOf(token)]);
     return row === undefined ? undefined : { token, expiresAt: row.expires_at };
   }
 
   /** Takes the token away, expired or not: of any number of callers one gets it. @throws SpiffeError `JOIN_TOKEN_NOT_FOUND` */
   async consume(token: string): Promise<JoinToken> {
-    const row = await this.#session.db
-      .deleteFrom('join_token')
-      .where('token_hash', '=', hashOf(token))
-      .returning('expires_at')
-      .executeTakeFirst();
+    const [row] = await takenToken.run(this.#session.db, [hashOf(token)]);
     if (row === undefined) {
       throw new SpiffeError('JOIN_TOKEN_NOT_FOUND', 'join token is not known, or was used already: generate a new one');
     }

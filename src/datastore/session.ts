@@ -1,4 +1,4 @@
-import { type Kysely, sql } from 'kysely';
+import { CompiledQuery, type Kysely } from 'kysely';
 import { advanceLog } from './change-log.ts';
 import type { ChangedLog, ChangedLogs, Changes } from './changes.ts';
 import type { Engine } from './engine.ts';
@@ -15,18 +15,22 @@ export interface Session {
   readonly changed: Map<ChangedLog, number>;
 }
 
+const SAVEPOINT = CompiledQuery.raw('savepoint step');
+const RELEASE = CompiledQuery.raw('release savepoint step');
+const ROLLBACK = CompiledQuery.raw('rollback to savepoint step');
+
 /** Runs `work` as a whole or not at all: in a transaction of its own, or as a step of the one that is open. */
 export async function atomically<T>(session: Session, work: (session: Session) => Promise<T>): Promise<T> {
   if (!session.db.isTransaction) return inTransaction(session, 'step', work);
   const changedBefore = [...session.changed];
-  await sql`savepoint step`.execute(session.db);
+  await session.db.executeQuery(SAVEPOINT);
   try {
     const result = await work(session);
-    await sql`release savepoint step`.execute(session.db);
+    await session.db.executeQuery(RELEASE);
     return result;
   } catch (error) {
-    await sql`rollback to savepoint step`.execute(session.db);
-    await sql`release savepoint step`.execute(session.db);
+    await session.db.executeQuery(ROLLBACK);
+    await session.db.executeQuery(RELEASE);
     session.changed.clear();
     for (const [log, sequence] of changedBefore) session.changed.set(log, sequence);
     throw error;

@@ -60,8 +60,8 @@ function unary(options: HandlerOptions, handler: Unary<unknown, unknown>) {
 }
 
 function clientStream(options: HandlerOptions, handler: ClientStreaming<unknown, unknown>) {
-  return (call: ServerReadableStream<unknown, unknown>, callback: sendUnaryData<unknown>) => {
-    const requests = queueOf(call);
+  return (call: ServerReadableStream<unknown, unknown> & WithRequests, callback: sendUnaryData<unknown>) => {
+    const requests = requestsOf(call);
     return guard(
       options,
       call,
@@ -86,8 +86,8 @@ function serverStream(options: HandlerOptions, handler: ServerStreaming<unknown,
 }
 
 function bidi(options: HandlerOptions, handler: BidiStreaming<unknown, unknown>) {
-  return (call: ServerDuplexStream<unknown, unknown>) => {
-    const requests = queueOf(call);
+  return (call: ServerDuplexStream<unknown, unknown> & WithRequests) => {
+    const requests = requestsOf(call);
     return guard(
       options,
       call,
@@ -217,12 +217,20 @@ function isDeliberate(error: unknown): boolean {
   return error instanceof SpiffeError || error instanceof RemoteError;
 }
 
+interface WithRequests {
+  /** Of a call that goes past grpc-js. */
+  readonly requests?: AsyncIterable<unknown>;
+}
+type RequestStreamCall = (ServerReadableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>) & WithRequests;
+
+function requestsOf(call: RequestStreamCall): AsyncIterable<unknown> {
+  return call.requests ?? queueOf(call);
+}
+
 /** Requests that nobody took yet; more than these pause the stream. */
 const HIGH_WATER = 16;
 
-function queueOf(
-  call: ServerReadableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
-): MessageQueue<unknown> {
+function queueOf(call: RequestStreamCall): MessageQueue<unknown> {
   const queue = new MessageQueue<unknown>({ onDrain: () => call.resume(), onReturn: () => call.resume() });
   call.on('data', (message) => {
     queue.push(message);

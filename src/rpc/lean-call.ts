@@ -1,17 +1,20 @@
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { Metadata, type StatusObject } from '@grpc/grpc-js';
+import { SpiffeError } from '../spiffe/error.ts';
 import { Status } from '../spiffe/status.ts';
 import type { MethodDefinition } from './definition.ts';
 import { encodeMessage } from './encoded.ts';
+import { frameOf } from './frame-buffer.ts';
 import { findTimeoutMs } from './grpc-timeout.ts';
-import { frameOf, type MessageProblem, SingleMessage } from './single-message.ts';
+import { type RequestProblem, RequestStream } from './request-stream.ts';
+import { SingleMessage } from './single-message.ts';
+import { toStatus } from './status.ts';
 
-/** A method that takes one request. */
 export interface LeanMethod {
   readonly method: MethodDefinition;
-  /** -1 for no limit. */
+  /** Of one request; -1 for no limit. */
   readonly maxRequestBytes: number;
-  /** What grpc-js would call; a method with one answer as well gives it, or its refusal, to `callback`. */
+  /** What grpc-js would call; a method with one answer gives it, or its refusal, to `callback`. */
   readonly serve: (call: LeanCall, callback: (refusal: Partial<StatusObject> | null, answer?: unknown) => void) => void;
 }
 
@@ -34,13 +37,16 @@ export function isUsualCall(headers: IncomingHttpHeaders): boolean {
 }
 
 /**
- * A call with one request, served on its HTTP/2 stream without the layers of grpc-js, at less than half of their work. To
- * a handler it is what `handler.ts` uses of a call of grpc-js, which goes on to keep its connection.
+ * A call, served on its HTTP/2 stream without the layers of grpc-js, at less than half of their work. To a handler it is
+ * what `handler.ts` uses of a call of grpc-js, which goes on to keep its connection.
  *
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */
 export class LeanCall {
+  /** Of a method with one request. */
   request: unknown;
+  /** Of a method with a stream of them. */
+  readonly requests: RequestStream | undefined;
   /** Nobody is there to be answered: it was reset, its time is out, or its connection has ended. */
   cancelled = false;
   readonly #stream: ServerHttp2Stream;
@@ -59,14 +65,14 @@ export class LeanCall {
     this.#stream = stream;
     this.#headers = headers;
     this.#method = method;
-    this.#incoming = new SingleMessage(method.maxRequestBytes);
     const timeoutMs = findTimeoutMs(headers['grpc-timeout']) ?? Number.POSITIVE_INFINITY;
     this.#deadlineAt = Date.now() + timeoutMs;
     if (timeoutMs <= MAX_TIMER_MS) this.#timer = setTimeout(() => this.#giveUp(), timeoutMs);
     stream.on('error', () => {}); // `close` follows
     stream.on('close', () => this.#cancel());
-    stream.on('data', (piece: Buffer) => this.#receive(piece));
-    stream.on('end', () => this.#serve());
+    this.requests = method.method.requestStream ? this.#takeRequests() : undefined;
+    if (this.requests === undefined) this.#takeRequest();
+    else this.#serve();
   }
 
   get metadata(): Metadata {
@@ -119,28 +125,57 @@ export class LeanCall {
     this.#stream.end();
   }
 
+  /** Serves once the one request is there. */
+  #takeRequest(): void {
+    this.#incoming = new SingleMessage(this.#method.maxRequestBytes);
+    this.#stream.on('data', (piece: Buffer) => this.#receive(piece));
+    this.#stream.on('end', () => {
+      if (this.#isOver || this.#incoming === undefined) return;
+      const { message } = this.#incoming;
+      this.#incoming = undefined;
+      if (typeof message === 'string') this.#refuse(toStatus(this.#refusalOf(message)));
+      else this.#serveRequest(message);
+    });
+  }
+
   #receive(piece: Buffer): void {
     if (this.#isOver) return;
     const problem = this.#incoming?.take(piece);
-    if (problem !== undefined) this.#refuse(this.#refusalOf(problem));
+    if (problem !== undefined) this.#refuse(toStatus(this.#refusalOf(problem)));
+  }
+
+  #serveRequest(message: Uint8Array): void {
+    try {
+      this.request = this.#method.method.requestType.decode(message);
+    } catch {
+      this.#refuse(toStatus(this.#refusalOf('not decodable')));
+      return;
+    }
+    this.#serve();
+  }
+
+  /** Serves at once; requests come as the handler asks for them. */
+  #takeRequests(): RequestStream {
+    const { method, maxRequestBytes } = this.#method;
+    const requests = new RequestStream({
+      maxBytes: maxRequestBytes,
+      decode: (message) => method.requestType.decode(message),
+      source: this.#stream,
+      onProblem: (problem) => {
+        const refusal = this.#refusalOf(problem);
+        requests.fail(refusal);
+        this.#refuse(toStatus(refusal));
+        this.#cancel();
+      },
+    });
+    this.#stream.on('data', (piece: Buffer) => requests.push(piece));
+    this.#stream.on('end', () => requests.complete());
+    this.#stream.on('aborted', () => this.#cancel()); // paused, it is not closed before it is read to its end
+    return requests;
   }
 
   #serve(): void {
-    if (this.#isOver || this.#incoming === undefined) return;
-    const { message } = this.#incoming;
-    this.#incoming = undefined;
-    if (typeof message === 'string') {
-      this.#refuse(this.#refusalOf(message));
-      return;
-    }
-    const { method, serve } = this.#method;
-    try {
-      this.request = method.requestType.decode(message);
-    } catch {
-      this.#refuse({ code: Status.Internal, details: 'the request cannot be decoded' });
-      return;
-    }
-    serve(this, (refusal, answer) => {
+    this.#method.serve(this, (refusal, answer) => {
       if (refusal === null) this.#answer(answer);
       else this.#refuse(refusal);
     });
@@ -166,7 +201,7 @@ export class LeanCall {
     if (this.#isOver) return false;
     if (this.#hasResponded) return true;
     this.#hasResponded = true;
-    this.#stream.once('wantTrailers', () => this.#stream.sendTrailers(this.#trailers));
+    this.#stream.once('wantTrailers', () => this.#sendTrailers());
     this.#stream.respond(HEADERS, { waitForTrailers: true });
     return true;
   }
@@ -187,25 +222,34 @@ export class LeanCall {
     this.#hasResponded = true;
     this.#incoming = undefined;
     this.#stream.respond({ ...HEADERS, ...trailers }, { endStream: true });
-    // What more it sends is not wanted: RFC 9113 §8.1.
+    this.#wantNoMore();
+  }
+
+  #sendTrailers(): void {
+    this.#stream.sendTrailers(this.#trailers);
+    if (!this.#stream.readableEnded) setImmediate(() => this.#wantNoMore()); // a reset overtakes them until they are sent
+  }
+
+  /** What more the caller sends is not wanted: RFC 9113 §8.1. */
+  #wantNoMore(): void {
+    this.requests?.fail();
     if (!this.#stream.readableEnded) this.#stream.close(constants.NGHTTP2_NO_ERROR);
   }
 
-  #refusalOf(problem: MessageProblem): Partial<StatusObject> {
+  #refusalOf(problem: RequestProblem): SpiffeError {
     switch (problem) {
       case 'too long':
-        return {
-          code: Status.ResourceExhausted,
-          details: `the request is larger than ${this.#method.maxRequestBytes} bytes`,
-        };
+        return new SpiffeError('TOO_LARGE', `the request is larger than ${this.#method.maxRequestBytes} bytes`);
       case 'none':
-        return { code: Status.Unimplemented, details: 'the method takes one request, and none came' };
+        return new SpiffeError('UNIMPLEMENTED', 'the method takes one request, and none came');
       case 'more than one':
-        return { code: Status.Unimplemented, details: 'the method takes one request, and more came' };
+        return new SpiffeError('UNIMPLEMENTED', 'the method takes one request, and more came');
       case 'cut off':
-        return { code: Status.Internal, details: 'the request ended before its message did' };
+        return new SpiffeError('INTERNAL', 'the request ended before its message did');
       case 'compressed':
-        return { code: Status.Internal, details: 'the request is compressed, and its headers name no encoding' };
+        return new SpiffeError('INTERNAL', 'the request is compressed, and its headers name no encoding');
+      case 'not decodable':
+        return new SpiffeError('INTERNAL', 'the request cannot be decoded');
     }
   }
 
@@ -219,6 +263,7 @@ export class LeanCall {
     if (this.cancelled) return;
     this.cancelled = true;
     this.#incoming = undefined;
+    this.requests?.fail();
     this.#onCancelled?.();
   }
 }

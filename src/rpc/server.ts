@@ -187,7 +187,6 @@ export class RpcServer implements AsyncDisposable {
         overdue: this.#overdue,
       });
       implementation[name] = serve;
-      if (method.requestStream) continue;
       this.#lean.set(path, { method, maxRequestBytes, serve: serve as unknown as LeanMethod['serve'] });
     }
     this.#server.addService(methods, implementation);
@@ -195,7 +194,7 @@ export class RpcServer implements AsyncDisposable {
 }
 
 /**
- * Calls with one request go past grpc-js, unless there is something unusual about them, which it refuses or understands.
+ * Calls go past grpc-js, unless there is something unusual about them, which it refuses or understands.
  *
  * The stream of a connection that has just closed is told of after it is destroyed where Node has the connection as a
  * stream; grpc-js answers an unknown method there, which throws and would end the process.

@@ -7,8 +7,8 @@ import {
 } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { Status } from '../spiffe/status.ts';
+import { frameOf } from './frame-buffer.ts';
 import type { OutgoingMetadata } from './metadata.ts';
-import { frameOf } from './single-message.ts';
 import { RemoteError } from './status.ts';
 import { UnaryResponse } from './unary-response.ts';
 

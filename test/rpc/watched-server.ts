@@ -3,7 +3,7 @@ import { Logger, type LogRecord } from '../../src/log/logger.ts';
 import { encodeFrame, Flag, FrameType, PREFACE } from '../../src/rpc/any-authority/frames.ts';
 import type { CallContext } from '../../src/rpc/call.ts';
 import { RpcServer } from '../../src/rpc/server.ts';
-import { bindService } from '../../src/rpc/service.ts';
+import { type BoundService, bindService } from '../../src/rpc/service.ts';
 import { listenUnix } from '../../src/rpc/unix-listener.ts';
 import { SpiffeError } from '../../src/spiffe/error.ts';
 import type { Status } from '../../src/spiffe/status.ts';
@@ -34,12 +34,12 @@ export function forget(): void {
 export const records: LogRecord[] = [];
 const log = new Logger((record) => records.push(record));
 
-const untilAborted = ({ signal }: CallContext) =>
+export const untilAborted = ({ signal }: CallContext) =>
   new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve());
   });
-const refusals: ReadonlyMap<string, unknown> = new Map<string, unknown>([
+export const refusals: ReadonlyMap<string, unknown> = new Map<string, unknown>([
   [
     'refuse',
     new SpiffeError('PERMISSION_DENIED', 'ü 100% no\n', { details: [{ typeUrl: 'type/x', value: Buffer.of(1) }] }),
@@ -77,14 +77,18 @@ const service = bindService(HealthDefinition, {
   },
 });
 
-export async function serve(at: string): Promise<AsyncDisposable> {
+export async function serve(
+  at: string,
+  services: readonly BoundService[] = [service],
+  maxRequestBytes = MAX_REQUEST_BYTES,
+): Promise<AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
   const server = stack.use(
     RpcServer.create({
-      services: [service],
+      services,
       log,
       graceMs: 100,
-      maxRequestBytes: MAX_REQUEST_BYTES,
+      maxRequestBytes,
       interceptors: [
         {
           before: ({ metadata }) => {
