@@ -31,6 +31,8 @@ export default defineConfig({
     // What is waited for comes late on a machine that does many other things; waiting costs nothing where it comes.
     expect: { poll: { timeout: 20_000, interval: 20 } },
     sequence: { hooks: 'stack' },
+    // A kubelet removes the cgroups of pods that are another's.
+    fileParallelism: !ofKubernetes,
     ...(switchedOff === undefined ? {} : { fsModuleCache: false }),
   },
 });

@@ -4,11 +4,14 @@ import type { ManifestOf } from '../config/sandbox-config.ts';
 import { diskManifest } from '../plugins/disk/manifest.ts';
 import { dockerManifest } from '../plugins/docker/manifest.ts';
 import { k8sManifest } from '../plugins/k8s/manifest.ts';
+import { configMapManifest } from '../plugins/k8s-configmap/manifest.ts';
+import { psatAgentManifest, psatServerManifest } from '../plugins/k8s-psat/manifest.ts';
 import { memoryManifest } from '../plugins/memory/manifest.ts';
 import { systemdManifest } from '../plugins/systemd/manifest.ts';
 import { tpmAgentManifest, tpmServerManifest } from '../plugins/tpm/manifest.ts';
 import { devidAgentManifest, devidServerManifest } from '../plugins/tpm-devid/manifest.ts';
 import { tpmKeysManifest } from '../plugins/tpm-keys/manifest.ts';
+import { uniqueIdManifest } from '../plugins/uniqueid/manifest.ts';
 import { unixManifest } from '../plugins/unix/manifest.ts';
 import { upstreamDiskManifest } from '../plugins/upstream-disk/manifest.ts';
 import { upstreamSpireManifest } from '../plugins/upstream-spire/manifest.ts';
@@ -20,6 +23,9 @@ const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['server KeyManager tpm', tpmKeysManifest],
   ['server NodeAttestor tpm', tpmServerManifest],
   ['server NodeAttestor tpm_devid', devidServerManifest],
+  ['server NodeAttestor k8s_psat', psatServerManifest],
+  ['server BundlePublisher k8s_configmap', configMapManifest],
+  ['server CredentialComposer uniqueid', uniqueIdManifest],
   ['server UpstreamAuthority disk', upstreamDiskManifest],
   ['server UpstreamAuthority spire', upstreamSpireManifest],
   ['agent KeyManager memory', memoryManifest],
@@ -27,6 +33,7 @@ const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['agent KeyManager tpm', tpmKeysManifest],
   ['agent NodeAttestor tpm', tpmAgentManifest],
   ['agent NodeAttestor tpm_devid', devidAgentManifest],
+  ['agent NodeAttestor k8s_psat', psatAgentManifest],
   ['agent WorkloadAttestor docker', dockerManifest],
   ['agent WorkloadAttestor systemd', systemdManifest],
   ['agent WorkloadAttestor unix', unixManifest],
@@ -39,6 +46,8 @@ const FOLDERS: Readonly<Record<string, string>> = {
   'UpstreamAuthority spire': 'upstream-spire',
   'KeyManager tpm': 'tpm-keys',
   'NodeAttestor tpm_devid': 'tpm-devid',
+  'NodeAttestor k8s_psat': 'k8s-psat',
+  'BundlePublisher k8s_configmap': 'k8s-configmap',
 };
 
 /** A plugin keeps little: V8 is to collect garbage sooner, so that it grows less under load. */

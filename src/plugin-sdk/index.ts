@@ -24,6 +24,7 @@ export {
   sameX509Authorities,
   type X509Authority,
 } from '../spiffe/bundle.ts';
+export { formatBundleDocument, formatBundleJwks, formatBundlePem } from '../spiffe/bundle-document.ts';
 export type {
   CredentialSubject,
   ExtraExtension,

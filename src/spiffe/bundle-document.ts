@@ -23,20 +23,32 @@ type Jwk = Readonly<Record<string, unknown>>;
  */
 export function formatBundleDocument(bundle: Bundle): string {
   const keys = [
-    ...bundle.x509Authorities.map(({ certificate }) => {
-      const key = createPublicKeyOf(parseCertificate(certificate).subjectPublicKeyInfo);
-      return { use: 'x509-svid', ...key.export({ format: 'jwk' }), x5c: [Buffer.from(certificate).toString('base64')] };
-    }),
-    ...bundle.jwtAuthorities.map(({ keyId, publicKey }) => ({
-      use: 'jwt-svid',
-      ...createPublicKeyOf(publicKey).export({ format: 'jwk' }),
-      kid: keyId,
-    })),
+    ...x509Keys(bundle).map((key) => ({ use: 'x509-svid', ...key })),
+    ...jwtKeys(bundle).map((key) => ({ use: 'jwt-svid', ...key })),
   ];
   const members = [`"keys": ${JSON.stringify(keys, null, 2).replaceAll('\n', '\n  ')}`];
   if (bundle.sequenceNumber !== 0n) members.push(`"spiffe_sequence": ${bundle.sequenceNumber}`);
   if (bundle.refreshHintSeconds !== 0) members.push(`"spiffe_refresh_hint": ${bundle.refreshHintSeconds}`);
   return `{\n  ${members.join(',\n  ')}\n}\n`;
+}
+
+/** A JWK Set without what SPIFFE adds: no use of any key, nothing beside the keys. @see RFC 7517 §5 */
+export function formatBundleJwks(bundle: Bundle): string {
+  return `${JSON.stringify({ keys: [...x509Keys(bundle), ...jwtKeys(bundle)] }, null, 2)}\n`;
+}
+
+function x509Keys({ x509Authorities }: Bundle): readonly Jwk[] {
+  return x509Authorities.map(({ certificate }) => {
+    const key = createPublicKeyOf(parseCertificate(certificate).subjectPublicKeyInfo);
+    return { ...key.export({ format: 'jwk' }), x5c: [Buffer.from(certificate).toString('base64')] };
+  });
+}
+
+function jwtKeys({ jwtAuthorities }: Bundle): readonly Jwk[] {
+  return jwtAuthorities.map(({ keyId, publicKey }) => ({
+    ...createPublicKeyOf(publicKey).export({ format: 'jwk' }),
+    kid: keyId,
+  }));
 }
 
 function createPublicKeyOf(spki: Uint8Array): KeyObject {

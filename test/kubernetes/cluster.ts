@@ -1,12 +1,10 @@
 import { execFile } from 'node:child_process';
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
-import { request } from 'node:https';
-import { connect } from 'node:net';
 import { promisify } from 'node:util';
 import { TestAuthority } from '../../src/testing/test-authority.ts';
 import { freePort } from '../harness/free-port.ts';
 import { createTemporaryFolder, type TemporaryFolder } from '../harness/temporary-folder.ts';
+import { ApiServer, NODE } from './api-server.ts';
 import { kubernetesProgram } from './components.ts';
 import { Daemon } from './daemon.ts';
 import { writeImage } from './image.ts';
@@ -14,8 +12,9 @@ import { writeImage } from './image.ts';
 const run = promisify(execFile);
 export const IMAGE = 'docker.io/assayer/busybox:1';
 const PAUSE = 'docker.io/assayer/pause:1';
-/** The node's name is a host's name: the kubelet is reached by it. */
-export const NODE = 'localhost';
+
+export { NODE } from './api-server.ts';
+
 /** What a kubelet sets for the whole machine. */
 const SYSCTLS = ['vm/overcommit_memory', 'kernel/panic', 'kernel/panic_on_oops'];
 
@@ -24,8 +23,7 @@ export class Cluster implements AsyncDisposable {
   readonly folder: TemporaryFolder;
   readonly authority: TestAuthority;
   readonly #stack: AsyncDisposableStack;
-  readonly #adminToken: string;
-  readonly #apiPort: number;
+  readonly api: ApiServer;
   #kubelet: Daemon | undefined;
   readonly kubeletPort: number;
   readonly readOnlyPort: number;
@@ -34,14 +32,14 @@ export class Cluster implements AsyncDisposable {
     folder: TemporaryFolder;
     authority: TestAuthority;
     stack: AsyncDisposableStack;
-    adminToken: string;
+    api: ApiServer;
     ports: readonly number[];
   }) {
     this.folder = parts.folder;
     this.authority = parts.authority;
     this.#stack = parts.stack;
-    this.#adminToken = parts.adminToken;
-    [this.#apiPort = 0, this.kubeletPort = 0, this.readOnlyPort = 0] = parts.ports;
+    this.api = parts.api;
+    [this.kubeletPort = 0, this.readOnlyPort = 0] = parts.ports;
   }
 
   static async start(): Promise<Cluster> {
@@ -49,10 +47,9 @@ export class Cluster implements AsyncDisposable {
     try {
       const folder = stack.use(await createTemporaryFolder());
       const authority = stack.use(await TestAuthority.create('cluster.example'));
-      const ports = [await freePort(), await freePort(), await freePort()];
-      const adminToken = randomBytes(16).toString('hex');
-      const cluster = new Cluster({ folder, authority, stack, adminToken, ports });
-      await cluster.#startApiServer();
+      const ports = [await freePort(), await freePort()];
+      const api = stack.use(await ApiServer.start(folder, authority));
+      const cluster = new Cluster({ folder, authority, stack, api, ports });
       await cluster.#startContainerd();
       await cluster.#startKubelet();
       return cluster;
@@ -63,56 +60,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   get caPath(): string {
-    return this.folder.join('ca.pem');
-  }
-
-  async #startApiServer(): Promise<void> {
-    const { folder, authority } = this;
-    const [etcd, peer] = [await freePort(), await freePort()];
-    const etcdUrl = `http://127.0.0.1:${etcd}`;
-    this.#stack.use(
-      await Daemon.start(
-        'etcd',
-        [
-          ...[
-            `--data-dir=${folder.join('etcd')}`,
-            `--listen-client-urls=${etcdUrl}`,
-            `--advertise-client-urls=${etcdUrl}`,
-          ],
-          ...[`--listen-peer-urls=http://127.0.0.1:${peer}`, '--unsafe-no-fsync'],
-        ],
-        folder.join('etcd.log'),
-        () => isListening(etcd),
-      ),
-    );
-    const serving = await authority.issueLeaf({ commonName: 'kube', dnsNames: [NODE] });
-    await writeFile(this.caPath, authority.certificatePem);
-    await writeFile(folder.join('serving.pem'), serving.certificatePem);
-    await writeFile(folder.join('serving.key'), serving.privateKeyPem);
-    const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-    await writeFile(folder.join('sa.key'), privateKey.export({ type: 'pkcs1', format: 'pem' }));
-    await writeFile(folder.join('sa.pub'), publicKey.export({ type: 'spki', format: 'pem' }));
-    await writeFile(folder.join('tokens.csv'), `${this.#adminToken},admin,1,system:masters\n`, { mode: 0o600 });
-    const args = {
-      'etcd-servers': etcdUrl,
-      'bind-address': '127.0.0.1',
-      'secure-port': this.#apiPort,
-      'endpoint-reconciler-type': 'none',
-      'tls-cert-file': folder.join('serving.pem'),
-      'tls-private-key-file': folder.join('serving.key'),
-      'client-ca-file': this.caPath,
-      'token-auth-file': folder.join('tokens.csv'),
-      'service-account-key-file': folder.join('sa.pub'),
-      'service-account-signing-key-file': folder.join('sa.key'),
-      'service-account-issuer': 'https://kubernetes.default.svc',
-      'service-cluster-ip-range': '10.0.0.0/24',
-      'authorization-mode': 'RBAC',
-      'disable-admission-plugins': 'ServiceAccount',
-    };
-    const words = Object.entries(args).map(([key, value]) => `--${key}=${value}`);
-    const isReady = async () => (await this.ask('GET', '/readyz')) === 'ok';
-    const command = kubernetesProgram('kube-apiserver');
-    this.#stack.use(await Daemon.start(command, words, folder.join('apiserver.log'), isReady));
+    return this.api.caPath;
   }
 
   async #startContainerd(): Promise<void> {
@@ -186,15 +134,6 @@ state = "${folder.join('containerd-run')}"
       this.#stack.defer(() => writeFile(path, value));
     }
     this.#stack.defer(() => removeLinksTo(folder.join('pod-logs'), '/var/log/containers'));
-    const server = `https://${NODE}:${this.#apiPort}`;
-    const kubeconfig = {
-      apiVersion: 'v1',
-      kind: 'Config',
-      clusters: [{ name: 'c', cluster: { server, 'certificate-authority': this.caPath } }],
-      users: [{ name: 'u', user: { token: this.#adminToken } }],
-      contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
-      'current-context': 'x',
-    };
     const config = {
       apiVersion: 'kubelet.config.k8s.io/v1beta1',
       kind: 'KubeletConfiguration',
@@ -202,8 +141,8 @@ state = "${folder.join('containerd-run')}"
       port: kubeletPort,
       readOnlyPort,
       healthzPort: 0,
-      tlsCertFile: folder.join('serving.pem'),
-      tlsPrivateKeyFile: folder.join('serving.key'),
+      tlsCertFile: this.api.servingPath('pem'),
+      tlsPrivateKeyFile: this.api.servingPath('key'),
       authentication: {
         anonymous: { enabled: true },
         webhook: { enabled: true, cacheTTL: '1s' },
@@ -221,7 +160,7 @@ state = "${folder.join('containerd-run')}"
       podLogsDir: folder.join('pod-logs'),
       evictionHard: { 'memory.available': '1Mi' },
     };
-    await writeFile(folder.join('kubeconfig'), JSON.stringify(kubeconfig), { mode: 0o600 });
+    await this.api.writeKubeconfig(folder.join('kubeconfig'));
     await writeFile(folder.join('kubelet.yaml'), JSON.stringify(config));
     const words = [
       ...[`--config=${folder.join('kubelet.yaml')}`, `--kubeconfig=${folder.join('kubeconfig')}`],
@@ -248,24 +187,8 @@ state = "${folder.join('containerd-run')}"
   }
 
   /** Calls the API server as the administrator. @returns the JSON of the answer, or its text */
-  async ask(method: string, path: string, body?: unknown, type = 'application/json'): Promise<unknown> {
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const headers = { authorization: `Bearer ${this.#adminToken}`, 'content-type': type };
-    const ca = this.authority.certificatePem;
-    const call = request(
-      { host: NODE, port: this.#apiPort, method, path, headers, ca, agent: false },
-      async (response) => {
-        const chunks: Buffer[] = [];
-        for await (const chunk of response) chunks.push(chunk);
-        const text = String(Buffer.concat(chunks));
-        const isGood = (response.statusCode ?? 500) < 300;
-        if (!isGood) reject(new Error(`${method} ${path}: ${response.statusCode} ${text}`));
-        else resolve(text.startsWith('{') ? JSON.parse(text) : text);
-      },
-    );
-    call.once('error', reject);
-    call.end(body === undefined ? undefined : JSON.stringify(body));
-    return await promise;
+  async ask(method: string, path: string, body?: unknown, type?: string): Promise<unknown> {
+    return await this.api.ask(method, path, body, type);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -287,10 +210,4 @@ async function removeLinksTo(logs: string, folder: string): Promise<void> {
     const target = await readlink(`${folder}/${name}`).catch(() => undefined);
     if (target?.startsWith(`${logs}/`)) await rm(`${folder}/${name}`, { force: true });
   }
-}
-
-async function isListening(port: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const socket = connect(port, '127.0.0.1', () => resolve(true)).once('error', () => resolve(false));
-  return await promise.finally(() => socket.destroy());
 }

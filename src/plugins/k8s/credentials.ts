@@ -1,6 +1,7 @@
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import { decodePem, findFileState, readCapped, SpiffeError } from '../../plugin-sdk/index.ts';
+import { findFileState, readCapped, SpiffeError } from '../../plugin-sdk/index.ts';
+import { parseCertificates, parsePrivateKey, parseToken } from '../kubernetes/credential-text.ts';
 
 /** Which files show this plugin to the kubelet, and the kubelet to this plugin. */
 export interface CredentialPaths {
@@ -16,9 +17,6 @@ export interface Credentials {
   /** A secret. */
   readonly token: string | undefined;
 }
-
-/** RFC 6750 §2.1, and nothing that would end a header. */
-const TOKEN = /^[\x21-\x7e]{1,65536}$/;
 
 /** @throws SpiffeError `CONFIG_INVALID`, naming the key of the configuration and the file */
 export async function readCredentials({ ca, token, client }: CredentialPaths): Promise<Credentials> {
@@ -41,17 +39,13 @@ export async function versionOf({ ca, token, client }: CredentialPaths): Promise
 }
 
 async function readToken(path: string): Promise<string> {
-  const token = (await readCapped('token_path', path)).toString('latin1').trim();
-  if (TOKEN.test(token)) return token;
-  throw new SpiffeError(
-    'CONFIG_INVALID',
-    `token_path: "${path}" does not hold a token: one line of printable characters`,
-  );
+  return parseToken(`token_path: "${path}"`, (await readCapped('token_path', path)).toString('latin1'));
 }
 
 async function readIdentity({ certificate, key }: { readonly certificate: string; readonly key: string }) {
   const certificates = await readCertificates('certificate_path', certificate);
-  const privateKey = parseKey(key, (await readCapped('private_key_path', key)).toString('latin1'));
+  const keyText = (await readCapped('private_key_path', key)).toString('latin1');
+  const privateKey = parsePrivateKey(`private_key_path: "${key}"`, keyText);
   if (certificates[0]?.checkPrivateKey(privateKey) !== true) {
     const message = `the key in "${key}" is not that of the first certificate in "${certificate}"`;
     throw new SpiffeError('CONFIG_INVALID', `private_key_path: ${message}`);
@@ -59,25 +53,6 @@ async function readIdentity({ certificate, key }: { readonly certificate: string
   return { certificates, key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })) };
 }
 
-function parseKey(path: string, text: string): KeyObject {
-  try {
-    return createPrivateKey(text);
-  } catch {
-    // OpenSSL's words could quote the file.
-    throw new SpiffeError(
-      'CONFIG_INVALID',
-      `private_key_path: "${path}" does not hold a private key in PEM, not encrypted`,
-    );
-  }
-}
-
 async function readCertificates(setting: string, path: string): Promise<readonly X509Certificate[]> {
-  const text = (await readCapped(setting, path)).toString('latin1');
-  try {
-    const certificates = decodePem(text, 'CERTIFICATE').map((der) => new X509Certificate(der));
-    if (certificates.length > 0) return certificates;
-  } catch (cause) {
-    throw new SpiffeError('CONFIG_INVALID', `${setting}: "${path}" does not hold certificates in PEM`, { cause });
-  }
-  throw new SpiffeError('CONFIG_INVALID', `${setting}: there is no certificate in "${path}"`);
+  return parseCertificates(`${setting}: "${path}"`, (await readCapped(setting, path)).toString('latin1'));
 }

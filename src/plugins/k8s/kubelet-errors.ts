@@ -1,19 +1,5 @@
 import { messageOf, SpiffeError } from '../../plugin-sdk/index.ts';
-
-/** OpenSSL's names for a certificate that leads to no authority which is known. Source: openssl-verification-options(1). */
-const UNTRUSTED: ReadonlySet<string> = new Set([
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'CERT_SIGNATURE_FAILURE',
-]);
-
-/** A kubelet that starts anew, a network that is not there yet. */
-const PASSING: ReadonlySet<string> = new Set(
-  'ECONNREFUSED ECONNRESET ECONNABORTED EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH EAI_AGAIN'.split(' '),
-);
+import { type ConnectionTrouble, codeOf, connectionTroubleOf } from '../kubernetes/connection-trouble.ts';
 
 /** What a status other than 200 means, and what to do about it. */
 export function explainStatus(
@@ -50,29 +36,25 @@ export function explainStatus(
 
 /** Why there was no answer. */
 export function explainConnection(where: string, cause: unknown): SpiffeError {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const trouble = connectionTroubleOf(cause);
+  return new SpiffeError(
+    trouble === 'passing' ? 'UNAVAILABLE' : 'FAILED_PRECONDITION',
+    `${where} ${describeTrouble(trouble, cause)}`,
+    { cause },
+  );
+}
+
+function describeTrouble(trouble: ConnectionTrouble, cause: unknown): string {
   const reason = messageOf(cause);
-  if (UNTRUSTED.has(code)) {
-    return new SpiffeError(
-      'FAILED_PRECONDITION',
-      `${where} shows a certificate that no authority of kubelet_ca_path signed (${code}): a kubelet signs its own unless serverTLSBootstrap or tlsCertFile is set; set one of these, or skip_kubelet_verification`,
-      { cause },
-    );
+  switch (trouble) {
+    case 'untrusted':
+      return `shows a certificate that no authority of kubelet_ca_path signed (${codeOf(cause)}): a kubelet signs its own unless serverTLSBootstrap or tlsCertFile is set; set one of these, or skip_kubelet_verification`;
+    case 'other-name':
+      return `shows a certificate for another name than that of the node: ${reason}`;
+    case 'bad-certificate':
+      return `shows a certificate that is not valid: ${reason}`;
+    case 'passing':
+    case 'other':
+      return `gave no answer: ${reason}`;
   }
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
-    return new SpiffeError(
-      'FAILED_PRECONDITION',
-      `${where} shows a certificate for another name than that of the node: ${reason}`,
-      { cause },
-    );
-  }
-  if (code.startsWith('CERT_')) {
-    return new SpiffeError('FAILED_PRECONDITION', `${where} shows a certificate that is not valid: ${reason}`, {
-      cause,
-    });
-  }
-  const isPassing = PASSING.has(code);
-  return new SpiffeError(isPassing ? 'UNAVAILABLE' : 'FAILED_PRECONDITION', `${where} gave no answer: ${reason}`, {
-    cause,
-  });
 }

@@ -7,11 +7,14 @@ import { startSwtpm } from '../../../src/testing/swtpm.ts';
 import { builtPlugin } from '../../harness/built-programs.ts';
 import { createTemporaryFolder } from '../../harness/temporary-folder.ts';
 import { type GoPlugin, type GoPluginVersion, goPlugin } from '../../plugin-host/go-plugins.ts';
+import { openConfigMap, openPsat } from './kubernetes-plugins.ts';
 
 /** A plugin that the whole kit is run on. */
 export interface TriedPlugin extends PluginKind {
   readonly name: string;
   readonly needsGo: boolean;
+  /** Whether the server's half is content with the payload. */
+  readonly asksNothing?: boolean;
   /** Rules of which the kit warns, and why that is as it should be. */
   readonly warnings: Readonly<Record<string, RegExp>>;
   /** Rules that are about what the plugin cannot do. */
@@ -62,6 +65,25 @@ const tpm = (side: PluginSide): TriedPlugin => ({
   },
 });
 
+/** A token is good for whoever has it. */
+const SINGLE_MESSAGE = { 'pair.replayed': /it is a single message/, 'pair.extra': /it is a single message/ };
+
+/** Both halves of `k8s_psat`: the server's with its other half, the agent's alone. */
+const psat = (side: PluginSide): TriedPlugin => ({
+  name: `k8s_psat (${side})`,
+  ...{ side, type: 'NodeAttestor', needsGo: false, asksNothing: true },
+  warnings: side === 'agent' ? {} : SINGLE_MESSAGE,
+  async open(stack) {
+    const { agent, server } = await openPsat(stack);
+    return side === 'agent' ? agent : { ...server, peer: agent };
+  },
+});
+
+const configMap: TriedPlugin = {
+  name: 'k8s_configmap',
+  ...{ side: 'server', type: 'BundlePublisher', needsGo: false, warnings: {}, open: openConfigMap },
+};
+
 /** The key manager `tpm` with a software TPM, which makes no RSA keys of 4096 bits. */
 const tpmKeys = (side: PluginSide): TriedPlugin => ({
   name: `tpm (${side}, KeyManager)`,
@@ -87,6 +109,10 @@ export const OUR_PLUGINS: readonly TriedPlugin[] = [
   builtin('k8s', 'agent', 'WorkloadAttestor', 'kubelet_read_only_port = 10255'),
   tpm('server'),
   tpm('agent'),
+  psat('server'),
+  psat('agent'),
+  configMap,
+  builtin('uniqueid', 'server', 'CredentialComposer'),
 ];
 
 export const SDK_PLUGINS: readonly TriedPlugin[] = [

@@ -235,7 +235,7 @@ describe('files', () => {
     ['no file', { token: '/nowhere/token' }, /token_path: "\/nowhere\/token" cannot be read: ENOENT/],
     ['an empty token', { token: () => bad('empty', ' \n') }, /token_path: .* does not hold a token/],
     ['a token of two lines', { token: () => bad('lines', 'a\r\nX-Evil: b') }, /does not hold a token/],
-    ['no certificate of a CA', { ca: () => bad('ca', 'hello') }, /kubelet_ca_path: there is no certificate/],
+    ['no certificate of a CA', { ca: () => bad('ca', 'hello') }, /kubelet_ca_path: .* has no certificate in PEM/],
     [
       'a broken certificate of a CA',
       { ca: () => bad('broken', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n') },

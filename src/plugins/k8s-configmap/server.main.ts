@@ -1,0 +1,4 @@
+import { servePlugin } from '../../plugin-sdk/index.ts';
+import { configMapBundlePublisher } from './bundle-publisher.ts';
+
+await servePlugin(configMapBundlePublisher);
