@@ -168,7 +168,12 @@ describe('the data folder of an agent, copied to another machine', () => {
   });
 });
 
-test('a TPM that is cleared under a running agent costs it its key, and no restart once the operator agrees', async () => {
+/** A TPM takes its time for an RSA key. */
+const PATIENCE_MS = 60_000;
+
+test('a TPM that is cleared under a running agent costs it its key, and no restart once the operator agrees', {
+  timeout: 3 * PATIENCE_MS,
+}, async () => {
   await using cleared = await startDomain();
   await using agent = await startAgent(b, 'cleared', undefined, cleared);
   const folder = cleared.folder.join('cleared');
@@ -177,7 +182,8 @@ test('a TPM that is cleared under a running agent costs it its key, and no resta
   // The counters of a TPM begin anew then, which the server's attestor would refuse: it forgets them with its process.
   await cleared.server.admin(PluginsDefinition).reloadPlugin({ name: 'tpm', type: 'NodeAttestor' });
   await rm(wrappedKeysFile(keysIn(folder)));
-  await eventually(async () => expect((await recordOf(b, cleared))?.serialNumber).not.toBe(before?.serialNumber));
+  const hasNewSvid = async () => expect((await recordOf(b, cleared))?.serialNumber).not.toBe(before?.serialNumber);
+  await eventually(hasNewSvid, PATIENCE_MS);
   expect((await recordOf(b, cleared))?.selectors).toContain('tpm:key_bound');
   await eventually(async () => expect(await isKeyOfTpm(folder)).toBe(true));
   expect(agent.running.agentId).toBe(before?.agentId);
