@@ -88,6 +88,11 @@ const REFUSED: readonly (readonly [string, string, Attestation])[] = [
   ],
   [
     'F42',
+    'what is larger than any part, before it is read',
+    { ...ofIma(same), chunkBytes: () => Buffer.alloc(MAX_CHUNK_BYTES + 65) },
+  ],
+  [
+    'F42',
     'a few bytes of a log more than were asked for',
     {
       ...ofIma(same),
