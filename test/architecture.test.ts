@@ -33,6 +33,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'plugins/container',
     'plugins/kubernetes',
     'plugins/process',
+    'plugins/vault-client',
     'plugin-sdk',
     'spiffe',
     'x509',
@@ -70,6 +71,7 @@ const ALLOWED_TO_FILE: Readonly<Record<string, readonly string[]>> = {
   'src/cli/builtin-plugins.ts': [
     'disk',
     'docker',
+    'hashicorp-vault',
     'k8s',
     'k8s-configmap',
     'k8s-psat',
@@ -82,6 +84,7 @@ const ALLOWED_TO_FILE: Readonly<Record<string, readonly string[]>> = {
     'unix',
     'upstream-disk',
     'upstream-spire',
+    'vault-client',
   ].map((name) => `plugins/${name}/manifest.ts`),
 };
 

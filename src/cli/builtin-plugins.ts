@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { ManifestOf } from '../config/sandbox-config.ts';
 import { diskManifest } from '../plugins/disk/manifest.ts';
 import { dockerManifest } from '../plugins/docker/manifest.ts';
+import { hashicorpVaultManifest } from '../plugins/hashicorp-vault/manifest.ts';
 import { k8sManifest } from '../plugins/k8s/manifest.ts';
 import { configMapManifest } from '../plugins/k8s-configmap/manifest.ts';
 import { psatAgentManifest, psatServerManifest } from '../plugins/k8s-psat/manifest.ts';
@@ -15,12 +16,14 @@ import { uniqueIdManifest } from '../plugins/uniqueid/manifest.ts';
 import { unixManifest } from '../plugins/unix/manifest.ts';
 import { upstreamDiskManifest } from '../plugins/upstream-disk/manifest.ts';
 import { upstreamSpireManifest } from '../plugins/upstream-spire/manifest.ts';
+import { vaultManifest } from '../plugins/vault-client/manifest.ts';
 
 /** The plugins that come with the program, `<side> <type> <name>`, and what each needs of the system. */
 const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['server KeyManager memory', memoryManifest],
   ['server KeyManager disk', diskManifest],
   ['server KeyManager tpm', tpmKeysManifest],
+  ['server KeyManager hashicorp_vault', hashicorpVaultManifest],
   ['server NodeAttestor tpm', tpmServerManifest],
   ['server NodeAttestor tpm_devid', devidServerManifest],
   ['server NodeAttestor k8s_psat', psatServerManifest],
@@ -28,6 +31,7 @@ const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['server CredentialComposer uniqueid', uniqueIdManifest],
   ['server UpstreamAuthority disk', upstreamDiskManifest],
   ['server UpstreamAuthority spire', upstreamSpireManifest],
+  ['server UpstreamAuthority vault', vaultManifest],
   ['agent KeyManager memory', memoryManifest],
   ['agent KeyManager disk', diskManifest],
   ['agent KeyManager tpm', tpmKeysManifest],
@@ -44,7 +48,9 @@ const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
 const FOLDERS: Readonly<Record<string, string>> = {
   'UpstreamAuthority disk': 'upstream-disk',
   'UpstreamAuthority spire': 'upstream-spire',
+  'UpstreamAuthority vault': 'upstream-vault',
   'KeyManager tpm': 'tpm-keys',
+  'KeyManager hashicorp_vault': 'hashicorp-vault',
   'NodeAttestor tpm_devid': 'tpm-devid',
   'NodeAttestor k8s_psat': 'k8s-psat',
   'BundlePublisher k8s_configmap': 'k8s-configmap',

@@ -1,0 +1,4 @@
+import { servePlugin } from '../../plugin-sdk/index.ts';
+import { hashicorpVault } from './key-manager.ts';
+
+await servePlugin(hashicorpVault);
