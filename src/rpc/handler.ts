@@ -1,5 +1,4 @@
 import type {
-  Metadata,
   ServerDuplexStream,
   ServerReadableStream,
   ServerUnaryCall,
@@ -16,7 +15,7 @@ import type { CallTracer } from './call-tracer.ts';
 import type { MethodDefinition } from './definition.ts';
 import type { Ending } from './ending.ts';
 import { MessageQueue } from './message-queue.ts';
-import { CallMetadata } from './metadata.ts';
+import { CallMetadata, type WithMetadata } from './metadata.ts';
 import type { Peer } from './peer.ts';
 import { RemoteError, statusOf, toStatus } from './status.ts';
 
@@ -76,10 +75,7 @@ function serverStream(options: HandlerOptions, handler: ServerStreaming<unknown,
     guard(
       options,
       call,
-      async (context) => {
-        await writeAll(call, handler(call.request, context), context.signal);
-        if (context.signal.reason === STOPPING) throw STOPPING;
-      },
+      (context) => writeAll(call, handler(call.request, context), context.signal),
       (error) => call.emit('error', toStatus(error)),
       'ends when the server stops',
     );
@@ -91,18 +87,14 @@ function bidi(options: HandlerOptions, handler: BidiStreaming<unknown, unknown>)
     return guard(
       options,
       call,
-      async (context) => {
-        await writeAll(call, handler(requests, context), context.signal);
-        if (context.signal.reason === STOPPING) throw STOPPING;
-      },
+      (context) => writeAll(call, handler(requests, context), context.signal),
       (error) => call.emit('error', toStatus(error)),
       options.isEndless ? 'ends when the server stops' : 'ends by itself',
     );
   };
 }
 
-interface AnyCall {
-  readonly metadata: Metadata;
+interface AnyCall extends WithMetadata {
   readonly cancelled: boolean;
   getPeer(): string;
   getHost(): string;
@@ -118,46 +110,52 @@ const STOPPING = new SpiffeError('UNAVAILABLE', 'the server is stopping, connect
 
 type Life = 'ends by itself' | 'ends when the server stops';
 
-/** Runs a call. Nobody waits for it: what goes wrong even as it is refused is logged, and ends nothing else. */
-async function guard(
+/**
+ * Runs a call. Nobody waits for it: what goes wrong even as it is refused is logged, and ends nothing else.
+ *
+ * A function that waits takes half a kilobyte for as long as a stream is open, so few do: this one and the next do not.
+ */
+function guard(
   options: HandlerOptions,
   call: AnyCall,
   run: (context: CallContext) => Promise<void>,
   refuse: (error: unknown) => void,
   life: Life = 'ends by itself',
-): Promise<void> {
-  try {
-    await withPeer(options, call, run, refuse, life);
-  } catch (error) {
+): void {
+  const tell = (error: unknown) =>
     options.log.error('a call could not be ended', {
       method: options.path,
       error: error instanceof Error ? error.stack : String(error),
     });
+  try {
+    withPeer(options, call, run, refuse, life)?.catch(tell);
+  } catch (error) {
+    tell(error);
   }
 }
 
-/** Runs a call with its peer, and its trace where it has one. */
-async function withPeer(
+/** Runs a call with its peer, and its trace where it has one. @returns undefined where nobody is there any more */
+function withPeer(
   options: HandlerOptions,
   call: AnyCall,
   run: (context: CallContext) => Promise<void>,
   refuse: (error: unknown) => void,
   life: Life,
-): Promise<void> {
+): Promise<unknown> | undefined {
   const controller = new AbortController();
   call.on('cancelled', () => controller.abort(CALL_ENDED));
   if (call.cancelled) controller.abort(CALL_ENDED);
   const peer = options.findPeer(call.getPeer(), call.getHost());
   if (peer === undefined) {
-    refuse(new SpiffeError('CANCELLED', 'the connection has ended')); // nobody is there any more
-    return;
+    refuse(new SpiffeError('CANCELLED', 'the connection has ended'));
+    return undefined;
   }
   const context: CallContext = {
     peer,
     signal: controller.signal,
     deadlineAt: Number(call.getDeadline()),
     method: options.path,
-    metadata: new CallMetadata(() => call.metadata),
+    metadata: new CallMetadata(call),
   };
   const { tracer, ending, overdue } = options;
   const isEndless = life === 'ends when the server stops';
@@ -170,13 +168,8 @@ async function withPeer(
   };
   end.add(stop);
   const work = () => (overdueCall === undefined ? run(context) : Promise.race([run(context), overdueCall.promise]));
-  const serve = () => between(options, context, work, refuse);
-  try {
-    if (tracer === undefined) await serve();
-    else await tracer.incoming(context, serve);
-  } finally {
-    end.delete(stop);
-  }
+  const serve = () => between(options, context, work, refuse).finally(() => end.delete(stop));
+  return tracer === undefined ? serve() : tracer.incoming(context, serve);
 }
 
 /** Runs a call between its interceptors; whatever it throws becomes one status. */
@@ -247,9 +240,10 @@ async function writeAll(
   signal: AbortSignal,
 ): Promise<void> {
   for await (const message of messages) {
-    if (signal.aborted) return;
+    if (signal.aborted) break;
     if (!call.write(message)) await drained(call, signal);
   }
+  if (signal.reason === STOPPING) throw STOPPING;
   if (!signal.aborted) call.end();
 }
 

@@ -1,11 +1,12 @@
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-import { Metadata, type StatusObject } from '@grpc/grpc-js';
+import type { StatusObject } from '@grpc/grpc-js';
 import { SpiffeError } from '../spiffe/error.ts';
 import { Status } from '../spiffe/status.ts';
 import type { MethodDefinition } from './definition.ts';
 import { encodeMessage } from './encoded.ts';
 import { frameOf } from './frame-buffer.ts';
 import { findTimeoutMs } from './grpc-timeout.ts';
+import { HeaderMetadata } from './header-metadata.ts';
 import { type RequestProblem, RequestStream } from './request-stream.ts';
 import { SingleMessage } from './single-message.ts';
 import { toStatus } from './status.ts';
@@ -20,8 +21,6 @@ export interface LeanMethod {
 
 const HEADERS = { ':status': 200, 'content-type': 'application/grpc+proto' } as const;
 const OK = { 'grpc-status': '0', 'grpc-message': 'OK' } as const;
-/** Of the transport and of this call alone. */
-const NOT_METADATA = ['grpc-timeout', 'grpc-encoding', 'grpc-accept-encoding', 'accept-encoding', 'te', 'content-type'];
 /** The longest that a timer of Node takes, 24 days; a call with a later deadline is ended by its caller. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -75,10 +74,9 @@ export class LeanCall {
     else this.#serve();
   }
 
-  get metadata(): Metadata {
-    const metadata = Metadata.fromHttp2Headers(this.#headers);
-    for (const name of NOT_METADATA) metadata.remove(name);
-    return metadata;
+  /** Read where somebody asks for a value, and kept nowhere: most calls have none that matters. */
+  get metadata(): HeaderMetadata {
+    return new HeaderMetadata(this.#headers);
   }
 
   /** The connection's address, without the port that none of ours has. */

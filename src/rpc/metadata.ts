@@ -3,14 +3,18 @@ import { Metadata } from '@grpc/grpc-js';
 /** Outgoing metadata; keys that end in `-bin` take bytes. */
 export type OutgoingMetadata = Readonly<Record<string, string | Uint8Array>>;
 
+/** What a call came with. */
+export interface WithMetadata {
+  /** Values of a key in lower case: bytes for one that ends in `-bin`. */
+  readonly metadata: { get(key: string): readonly (string | Uint8Array)[] };
+}
+
 /** Incoming metadata, as a peer sent it: hostile until checked. */
 export class CallMetadata {
-  readonly #read: () => Metadata;
-  #metadata: Metadata | undefined;
+  readonly #call: WithMetadata;
 
-  /** @param read is called where somebody asks for a value: most calls have none that matter */
-  constructor(read: () => Metadata) {
-    this.#read = read;
+  constructor(call: WithMetadata) {
+    this.#call = call;
   }
 
   /** The first text value of `key`. */
@@ -28,9 +32,8 @@ export class CallMetadata {
     return value instanceof Uint8Array ? value : undefined;
   }
 
-  #values(key: string): ReturnType<Metadata['get']> {
-    this.#metadata ??= this.#read();
-    return this.#metadata.get(key);
+  #values(key: string): readonly (string | Uint8Array)[] {
+    return this.#call.metadata.get(key.toLowerCase());
   }
 }
 

@@ -17,12 +17,17 @@ export class ChangeSignal {
     if (end < followers.length) setImmediate(() => this.#tell(followers, end));
   }
 
+  /** Another one after each change. */
+  get version(): number {
+    return this.#version;
+  }
+
   /** Yields at once, and again after every change, until aborted. */
   async *follow(signal: AbortSignal): AsyncGenerator<void> {
     let seen: number | undefined;
     while (!signal.aborted) {
       if (seen === this.#version) {
-        await this.#next(signal);
+        await this.next(signal);
         continue;
       }
       seen = this.#version;
@@ -30,7 +35,8 @@ export class ChangeSignal {
     }
   }
 
-  #next(signal: AbortSignal): Promise<void> {
+  /** Resolves after the next change, and once aborted. */
+  next(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const wake = () => {
         this.#waiting.delete(wake);

@@ -115,7 +115,14 @@ export class WorkloadCache {
     try {
       let last: WorkloadView | undefined;
       let given: WorkloadView | undefined;
-      for await (const _ of this.#changes.follow(signal)) {
+      let seen: number | undefined;
+      while (!signal.aborted) {
+        // As `follow`, which would take its own memory for every stream.
+        if (seen === this.#changes.version) {
+          await this.#changes.next(signal);
+          continue;
+        }
+        seen = this.#changes.version;
         const view = this.#view(selectors, isGiven);
         if (view === undefined) {
           this.#requireHope();
