@@ -8,12 +8,15 @@ export {
   optionalText,
   orUnset,
   refused,
+  textList,
   tpmManufacturer,
+  wholeNumber,
 } from '../config/fields.ts';
 export { findFileState } from '../files/file-state.ts';
 export { readCapped } from '../files/read-capped.ts';
 export { writeFileAtomically } from '../files/write-file-atomically.ts';
 export { answerTo, readBody } from '../http/read-answer.ts';
+export { requestFromWeb, type WebAnswer, type WebRequest } from '../http/web-request.ts';
 export { refusalWith } from '../rpc/operator-reason.ts';
 export { statFields, statusField } from '../rpc/process-fields.ts';
 export { RemoteError, statusOf } from '../rpc/status.ts';
@@ -34,12 +37,16 @@ export type {
   X509SvidAttributes,
 } from '../spiffe/credential-attributes.ts';
 export { isSpiffeError, messageOf, SpiffeError } from '../spiffe/error.ts';
+export { quoteText } from '../spiffe/quote-text.ts';
+export { RecentMap } from '../spiffe/recent-map.ts';
 export { agentId, parseSpiffeId, type SpiffeId } from '../spiffe/spiffe-id.ts';
 export { Status } from '../spiffe/status.ts';
 export type { TrustDomain } from '../spiffe/trust-domain.ts';
+export { findIssuerUrls } from '../x509/authority-information.ts';
 export { type CaCertificateOptions, issueCaCertificate } from '../x509/ca-template.ts';
 export { type Certificate, parseCertificate } from '../x509/certificate.ts';
 export { verifyChain } from '../x509/chain.ts';
+export { isNamed, isSignedWith, parseSignedData, type SignedData } from '../x509/cms.ts';
 export { type CertificateRevocationList, parseCrl } from '../x509/crl.ts';
 export { type CertificateRequest, parseCsr } from '../x509/csr.ts';
 export { attributeText, formatName, parseName } from '../x509/name.ts';
@@ -63,6 +70,7 @@ export {
   defineCredentialComposer,
   type SvidSubject,
 } from './credential-composer.ts';
+export { requireFirstUse } from './first-use.ts';
 export type { Freshness } from './freshness.ts';
 export type { HostServices } from './host-services.ts';
 export {
