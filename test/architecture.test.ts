@@ -30,6 +30,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   oidc: [...mechanisms, ...values],
   authoring: ['plugin-host', ...mechanisms, ...values],
   plugins: [
+    'plugins/cloud',
     'plugins/container',
     'plugins/kubernetes',
     'plugins/process',
@@ -69,8 +70,11 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 /** What one file may import beyond its folder. */
 const ALLOWED_TO_FILE: Readonly<Record<string, readonly string[]>> = {
   'src/cli/builtin-plugins.ts': [
+    'aws-iid',
+    'azure-imds',
     'disk',
     'docker',
+    'gcp-iit',
     'hashicorp-vault',
     'k8s',
     'k8s-configmap',
@@ -95,6 +99,7 @@ const OWNED_PACKAGES: readonly (readonly [string, string])[] = [
   ['pg', 'datastore'],
   ['node:sqlite', 'datastore'],
   ['@opentelemetry', 'tracing'],
+  ['@aws-sdk', 'plugins/aws-iid'],
 ];
 
 const sources = filesBelow('src').filter((path) => path.endsWith('.ts'));

@@ -5,6 +5,7 @@ import { kubernetesMachine, kubernetesSteps } from './kubernetes.js';
 import { machineSteps } from './machine.js';
 import { minioStep } from './minio.js';
 import { runMissing } from './missing-steps.js';
+import { moto } from './moto.js';
 import { npmPackages } from './npm-packages.js';
 import { showProgress } from './progress.js';
 import { findRuntime, runtimeStep } from './runtime.js';
@@ -13,7 +14,7 @@ import { systemPackages } from './system-packages.js';
 /** In the order in which each needs the ones before. */
 const STEPS = [systemPackages, runtimeStep, npmPackages, addons, bundles];
 /** Other programs that the tests talk to. */
-const TEST_STEPS = [envoys];
+const TEST_STEPS = [envoys, moto];
 
 /**
  * Brings the checkout to where its programs run: does what is missing or out of date, and nothing else. Any number may run at once.

@@ -1,8 +1,11 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ManifestOf } from '../config/sandbox-config.ts';
+import { awsAgentManifest, awsServerManifest } from '../plugins/aws-iid/manifest.ts';
+import { azureAgentManifest, azureServerManifest } from '../plugins/azure-imds/manifest.ts';
 import { diskManifest } from '../plugins/disk/manifest.ts';
 import { dockerManifest } from '../plugins/docker/manifest.ts';
+import { gcpAgentManifest, gcpServerManifest } from '../plugins/gcp-iit/manifest.ts';
 import { hashicorpVaultManifest } from '../plugins/hashicorp-vault/manifest.ts';
 import { k8sManifest } from '../plugins/k8s/manifest.ts';
 import { configMapManifest } from '../plugins/k8s-configmap/manifest.ts';
@@ -24,6 +27,9 @@ const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['server KeyManager disk', diskManifest],
   ['server KeyManager tpm', tpmKeysManifest],
   ['server KeyManager hashicorp_vault', hashicorpVaultManifest],
+  ['server NodeAttestor aws_iid', awsServerManifest],
+  ['server NodeAttestor azure_imds', azureServerManifest],
+  ['server NodeAttestor gcp_iit', gcpServerManifest],
   ['server NodeAttestor tpm', tpmServerManifest],
   ['server NodeAttestor tpm_devid', devidServerManifest],
   ['server NodeAttestor k8s_psat', psatServerManifest],
@@ -35,6 +41,9 @@ const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['agent KeyManager memory', memoryManifest],
   ['agent KeyManager disk', diskManifest],
   ['agent KeyManager tpm', tpmKeysManifest],
+  ['agent NodeAttestor aws_iid', awsAgentManifest],
+  ['agent NodeAttestor azure_imds', azureAgentManifest],
+  ['agent NodeAttestor gcp_iit', gcpAgentManifest],
   ['agent NodeAttestor tpm', tpmAgentManifest],
   ['agent NodeAttestor tpm_devid', devidAgentManifest],
   ['agent NodeAttestor k8s_psat', psatAgentManifest],
@@ -51,6 +60,9 @@ const FOLDERS: Readonly<Record<string, string>> = {
   'UpstreamAuthority vault': 'upstream-vault',
   'KeyManager tpm': 'tpm-keys',
   'KeyManager hashicorp_vault': 'hashicorp-vault',
+  'NodeAttestor aws_iid': 'aws-iid',
+  'NodeAttestor azure_imds': 'azure-imds',
+  'NodeAttestor gcp_iit': 'gcp-iit',
   'NodeAttestor tpm_devid': 'tpm-devid',
   'NodeAttestor k8s_psat': 'k8s-psat',
   'BundlePublisher k8s_configmap': 'k8s-configmap',

@@ -1,0 +1,4 @@
+import { servePlugin } from '../../plugin-sdk/index.ts';
+import { azureServerNodeAttestor } from './server.ts';
+
+await servePlugin(azureServerNodeAttestor);

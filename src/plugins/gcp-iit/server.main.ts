@@ -1,0 +1,4 @@
+import { servePlugin } from '../../plugin-sdk/index.ts';
+import { gcpServerNodeAttestor } from './server.ts';
+
+await servePlugin(gcpServerNodeAttestor);
