@@ -6,14 +6,16 @@ import { Driver } from './driver/driver.ts';
 import { type BenchOptions, parseOptions, USAGE } from './options.ts';
 import { formatAgent } from './report/agent.ts';
 import { writePlot, writeSection } from './report/docs.ts';
+import { formatPkcs11 } from './report/pkcs11.ts';
 import { formatScale, plotScale } from './report/scale.ts';
-import { formatResults } from './report/tables.ts';
+import { formatResults, machineLine } from './report/tables.ts';
 import { formatTpm } from './report/tpm.ts';
 import type { AttestationResults, BenchResults, Machine } from './results.ts';
 import { measureAgent } from './suites/agent.ts';
 import { measureEvidence } from './suites/evidence.ts';
 import { measureHandshakes } from './suites/handshakes.ts';
 import { measureNeighbours } from './suites/hostile-neighbours.ts';
+import { measurePkcs11 } from './suites/pkcs11.ts';
 import { measureHops } from './suites/plugin-hops.ts';
 import { measurePluginStarts } from './suites/plugin-starts.ts';
 import { measurePush } from './suites/push.ts';
@@ -140,6 +142,17 @@ async function measureKeptAttestations(options: Omit<AttestationOptions, 'folder
 
 const NO_LOADS = { loads: [], memory: [] };
 
+/** @returns the same as text for people. */
+async function runPkcs11({ dist, seconds, jsonPath, writeDocs }: BenchOptions): Promise<string> {
+  const machine = describeMachine();
+  const takenAt = new Date().toISOString();
+  const results = await measurePkcs11(dist, { seconds, report });
+  const text = `${machineLine(machine, takenAt, `${seconds} s each; `)}\n\n${formatPkcs11(results)}\n`;
+  writeJson(jsonPath, { takenAt, machine, pkcs11: results });
+  if (writeDocs) writeSection('pkcs11', text);
+  return text;
+}
+
 async function runAll(options: BenchOptions): Promise<string> {
   const results = await run(options);
   const text = formatResults(results);
@@ -148,7 +161,7 @@ async function runAll(options: BenchOptions): Promise<string> {
   return text;
 }
 
-const RUNS = { all: runAll, scale: runScale, agent: runAgent, tpm: runTpm };
+const RUNS = { all: runAll, scale: runScale, agent: runAgent, tpm: runTpm, pkcs11: runPkcs11 };
 
 function writeJson(path: string, value: unknown): void {
   mkdirSync(dirname(path), { recursive: true });

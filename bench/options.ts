@@ -2,9 +2,13 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CHECKOUT } from './process/checkout.ts';
 
+/** What a server costs with more and more in its database, what an agent does, evidence of a TPM, or keys on a PKCS#11 token. */
+const SUITES = ['scale', 'agent', 'tpm', 'pkcs11'] as const;
+export type Suite = (typeof SUITES)[number];
+
 export interface BenchOptions {
-  /** Instead of all the rest: what a server costs with more and more in its database, what an agent does, or evidence of a TPM. */
-  readonly suite: 'scale' | 'agent' | 'tpm' | undefined;
+  /** Instead of all the rest. */
+  readonly suite: Suite | undefined;
   /** Measures only what has a name that begins with one of these; everything where it is empty. */
   readonly only: readonly string[];
   /** Of each load, after its warm-up. */
@@ -26,7 +30,7 @@ export interface BenchOptions {
   readonly writeDocs: boolean;
 }
 
-export const USAGE = `npm run bench -- [scale|agent|tpm] [--only NAME,NAME] [--seconds N] [--callers N] [--runs N] [--agents N] [--streams N] [--entries N] [--json FILE] [--write-docs]`;
+export const USAGE = `npm run bench -- [scale|agent|tpm|pkcs11] [--only NAME,NAME] [--seconds N] [--callers N] [--runs N] [--agents N] [--streams N] [--entries N] [--json FILE] [--write-docs]`;
 
 /** @throws Error that says what is wrong with the command line. */
 export function parseOptions(args: readonly string[]): BenchOptions {
@@ -46,9 +50,12 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       'write-docs': { type: 'boolean', default: false },
     },
   });
-  const [suite, ...others] = positionals;
-  if (others.length > 0 || (suite !== undefined && suite !== 'scale' && suite !== 'agent' && suite !== 'tpm')) {
-    throw new Error(`"${positionals.join(' ')}" is no suite: there are "scale", "agent" and "tpm"`);
+  const [name, ...others] = positionals;
+  const suite = SUITES.find((known) => known === name);
+  if (others.length > 0 || suite !== name) {
+    throw new Error(
+      `"${positionals.join(' ')}" is no suite: there are ${SUITES.map((known) => `"${known}"`).join(', ')}`,
+    );
   }
   return {
     suite,

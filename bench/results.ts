@@ -48,6 +48,12 @@ export interface NeighbourResult {
   readonly beside: LoadResult;
 }
 
+/** Signatures by a key manager over a PKCS#11 module, and by that module called in a loop; with as many sessions as callers. */
+export interface Pkcs11Result {
+  readonly load: LoadResult;
+  readonly ownPerSecond: number;
+}
+
 /** How long something took, each time; milliseconds. */
 export interface TimesResult {
   readonly name: string;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { CHECKOUT } from '../process/checkout.ts';
 
 /** Sections of docs/performance.md that a run writes anew. */
-export type FiguresSection = 'figures' | 'scale' | 'agent' | 'tpm';
+export type FiguresSection = 'figures' | 'scale' | 'agent' | 'tpm' | 'pkcs11';
 
 const MARKS: Readonly<Record<FiguresSection, { readonly begin: string; readonly end: string }>> = {
   figures: {
@@ -21,6 +21,10 @@ const MARKS: Readonly<Record<FiguresSection, { readonly begin: string; readonly 
   tpm: {
     begin: '<!-- tpm: written by npm run bench -- tpm --write-docs -->',
     end: '<!-- end of tpm -->',
+  },
+  pkcs11: {
+    begin: '<!-- pkcs11: written by npm run bench -- pkcs11 --write-docs -->',
+    end: '<!-- end of pkcs11 -->',
   },
 };
 const docs = (name: string) => join(CHECKOUT, 'docs', name);
