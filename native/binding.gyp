@@ -20,6 +20,13 @@
       "libraries": ["<!@(pkg-config --libs tss2-esys tss2-mu tss2-tctildr tss2-rc)"]
     },
     {
+      "target_name": "pkcs11",
+      "variables": { "pkcs11js": "<!(node -p \"require('node:path').relative('.', require('node:path').dirname(require.resolve('pkcs11js/package.json')))\")" },
+      "sources": ["<(pkcs11js)/src/main.cpp", "<(pkcs11js)/src/common.cpp"],
+      "include_dirs": ["<(pkcs11js)/includes"],
+      "cflags_cc!": ["-Wall", "-Wextra", "-Werror"]
+    },
+    {
       "target_name": "sandbox",
       "type": "executable",
       "product_extension": "",

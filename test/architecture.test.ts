@@ -45,6 +45,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'plugins/tpm': ['tpm-device', 'tpm-trust'],
   'plugins/tpm-keys': ['tpm-device'],
   'plugins/tpm-devid': ['tpm-device', 'tpm-trust'],
+  'plugins/pkcs11': ['pkcs11', 'tpm-device'],
   'plugin-host': [...mechanisms, ...values],
   'plugin-sdk': [...mechanisms, ...values],
   testing: [...mechanisms, ...values],
@@ -60,6 +61,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   files: ['spiffe'],
   addon: ['spiffe'],
   'tpm-device': ['addon', 'spiffe', 'x509', 'tpm'],
+  pkcs11: ['addon', 'files', 'log', 'spiffe', 'x509'],
   'tpm-trust': ['spiffe', 'x509', 'tpm'],
   tpm: ['spiffe', 'x509'],
   spiffe: ['x509'],
@@ -80,6 +82,7 @@ const ALLOWED_TO_FILE: Readonly<Record<string, readonly string[]>> = {
     'k8s-configmap',
     'k8s-psat',
     'memory',
+    'pkcs11',
     'systemd',
     'tpm',
     'tpm-keys',
@@ -154,7 +157,7 @@ describe('imports', () => {
 });
 
 describe('the plugins that come with the programs', () => {
-  // But for their manifests, which the host reads: other plugins have a file beside them. What reaches a TPM with an addon, and what reads whose TPMs are trusted, are their own.
+  // But for their manifests, which the host reads: other plugins have a file beside them. What reaches a TPM or a PKCS#11 token with an addon, and what reads whose TPMs are trusted, are their own.
   test('use nothing that assayer/plugin-sdk does not export', () => {
     const exported = new Set(
       ['src/plugin-sdk/index.ts', 'src/plugin-sdk/tpm.ts'].flatMap((path) => namesIn(path, 'export').flatMap(named)),
@@ -163,7 +166,8 @@ describe('the plugins that come with the programs', () => {
     const used = plugins.flatMap((path) =>
       namesIn(path, 'import')
         .filter(
-          ({ specifier }) => specifier.startsWith('../../') && !/^\.\.\/\.\.\/tpm-(device|trust)\//.test(specifier),
+          ({ specifier }) =>
+            specifier.startsWith('../../') && !/^\.\.\/\.\.\/(tpm-device|tpm-trust|pkcs11)\//.test(specifier),
         )
         .flatMap((imported) => named(imported).map((name) => ({ path, name }))),
     );

@@ -55,6 +55,7 @@ function programs() {
     assayer: 'src/cli/main.ts',
     'managed-tls-key-worker': 'src/rpc/managed-tls-key-worker.ts',
     'open-telemetry': 'src/tracing/open-telemetry.ts',
+    'pkcs11-token-thread': 'src/pkcs11/token-thread-worker.ts',
   };
   const plugins = join(checkout, 'src', 'plugins');
   for (const name of existsSync(plugins) ? readdirSync(plugins) : []) {

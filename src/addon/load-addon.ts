@@ -4,7 +4,7 @@ import { loadEmbedded } from './embedded-addon.ts';
 import { findBuilt } from './find-built.ts';
 
 /** The addons of `native/`, one a purpose. */
-export type AddonName = 'tpm' | 'peer' | 'key';
+export type AddonName = 'tpm' | 'peer' | 'key' | 'pkcs11';
 
 /**
  * Loads an addon, from a source tree, from a bundle in `dist/` and from a plugin that is one file alike.

@@ -11,6 +11,7 @@ import { k8sManifest } from '../plugins/k8s/manifest.ts';
 import { configMapManifest } from '../plugins/k8s-configmap/manifest.ts';
 import { psatAgentManifest, psatServerManifest } from '../plugins/k8s-psat/manifest.ts';
 import { memoryManifest } from '../plugins/memory/manifest.ts';
+import { pkcs11Manifest } from '../plugins/pkcs11/manifest.ts';
 import { systemdManifest } from '../plugins/systemd/manifest.ts';
 import { tpmAgentManifest, tpmServerManifest } from '../plugins/tpm/manifest.ts';
 import { devidAgentManifest, devidServerManifest } from '../plugins/tpm-devid/manifest.ts';
@@ -30,6 +31,7 @@ const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['server NodeAttestor aws_iid', awsServerManifest],
   ['server NodeAttestor azure_imds', azureServerManifest],
   ['server NodeAttestor gcp_iit', gcpServerManifest],
+  ['server KeyManager pkcs11', pkcs11Manifest],
   ['server NodeAttestor tpm', tpmServerManifest],
   ['server NodeAttestor tpm_devid', devidServerManifest],
   ['server NodeAttestor k8s_psat', psatServerManifest],
@@ -44,6 +46,7 @@ const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['agent NodeAttestor aws_iid', awsAgentManifest],
   ['agent NodeAttestor azure_imds', azureAgentManifest],
   ['agent NodeAttestor gcp_iit', gcpAgentManifest],
+  ['agent KeyManager pkcs11', pkcs11Manifest],
   ['agent NodeAttestor tpm', tpmAgentManifest],
   ['agent NodeAttestor tpm_devid', devidAgentManifest],
   ['agent NodeAttestor k8s_psat', psatAgentManifest],

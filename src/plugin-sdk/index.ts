@@ -54,7 +54,7 @@ export { OID } from '../x509/oids.ts';
 export { decodePem, encodePem } from '../x509/pem.ts';
 export { randomSerialNumber } from '../x509/serial-number.ts';
 export { type KeyType, type Signer, signerOfKeyObject } from '../x509/signer.ts';
-export { canonicalSpki, publicKeyOfSpki } from '../x509/spki.ts';
+export { canonicalSpki, keyTypeOfSpki, publicKeyOfSpki } from '../x509/spki.ts';
 export { type AgentNodeAttestorDefinition, defineAgentNodeAttestor } from './agent-node-attestor.ts';
 export {
   type AgentPathTemplate,

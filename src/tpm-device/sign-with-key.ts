@@ -4,8 +4,8 @@ import type { StrongHash, TpmCurve } from '../tpm/algorithms.ts';
 import { TPM_CURVES } from '../tpm/algorithms.ts';
 import { leftPad } from '../tpm/public-key.ts';
 import { encodeEcdsaSigValue, parseSignature } from '../tpm/signature.ts';
+import { hashLength, padPkcs1, padPss } from '../x509/rsa-padding.ts';
 import type { TpmDevice, TpmKey } from './device.ts';
-import { hashLength, padPkcs1, padPss } from './rsa-padding.ts';
 
 /** The hash whose digests are as long as the curve's order: with it a TPM signs every digest that ECDSA can. */
 const HASH_OF_CURVE: Partial<Readonly<Record<TpmCurve, StrongHash>>> = { p256: 'sha256', p384: 'sha384' };

@@ -25,6 +25,8 @@ export interface DeploymentOptions {
   readonly logLevel?: 'debug' | 'info';
   /** Where both keep their data; a folder of the deployment's own by default. */
   readonly dataRoot?: string;
+  /** The agent's key manager, as in its configuration; on disk by default. */
+  readonly agentKeyManager?: string;
   /** More blocks for the agent's section `plugins`. */
   readonly agentPlugins?: string;
   /** Where the server listens, and a command that runs either of the two where that is. */
@@ -188,8 +190,10 @@ plugins {
 `;
   }
 
-  #agentConf({ agentPlugins = '' }: DeploymentOptions): string {
+  #agentConf(options: DeploymentOptions): string {
     const data = this.dataFolder('agent');
+    const { agentKeyManager = `KeyManager "disk" { plugin_data { directory = "${data}" } }`, agentPlugins = '' } =
+      options;
     return `agent {
   trust_domain = "example.org"
   data_dir = "${data}"
@@ -202,7 +206,7 @@ plugins {
   experimental { sync_interval = "1s" }
 }
 plugins {
-  KeyManager "disk" { plugin_data { directory = "${data}" } }
+  ${agentKeyManager}
   NodeAttestor "tpm" { plugin_data { tcti = "${this.tpm.tcti}" } }
   WorkloadAttestor "unix" { plugin_data { discover_workload_path = true } }
   ${agentPlugins}

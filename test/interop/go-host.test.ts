@@ -3,6 +3,7 @@ import { userInfo } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { SoftHsmToken } from '../../src/testing/softhsm-token.ts';
 import { startSwtpm } from '../../src/testing/swtpm.ts';
 import { builtPlugin } from '../harness/built-programs.ts';
 import { buildGo } from '../harness/go.ts';
@@ -129,6 +130,16 @@ describeWithGo("our plugins in a host made of go-plugin v1.8.0 and SPIRE's plugi
       const made = KEY_MANAGER_SEEN.filter((line) => !line.startsWith('RSA_4096'));
       const seen = made.flatMap((line) => (line === 'keys 4' ? ['RSA_4096 FailedPrecondition', 'keys 3'] : [line]));
       expect(await run({ try: 'key-manager', side: 'agent', autoMtls, plugin })).toMatchObject({ seen });
+    });
+
+    test('KeyManager "pkcs11", with SoftHSM', async () => {
+      await using token = await SoftHsmToken.create();
+      Object.assign(process.env, token.environment, { GO_HOST_PIN: token.pin });
+      const config = `module_path = "${token.modulePath}"\ntoken_label = "${token.label}"\npin_env = "GO_HOST_PIN"`;
+      const plugin = ours('pkcs11', 'server', config);
+      expect(await run({ try: 'key-manager', side: 'server', autoMtls, plugin })).toMatchObject({
+        seen: KEY_MANAGER_SEEN,
+      });
     });
 
     test('WorkloadAttestor "unix"', async () => {

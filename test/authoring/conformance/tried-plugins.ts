@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { PluginCommand, TestPluginOptions } from '../../../src/authoring/conformance/index.ts';
 import type { PluginKind } from '../../../src/authoring/trial/offered-kinds.ts';
 import type { PluginSide, PluginType } from '../../../src/rpc/go-plugin.ts';
+import { SoftHsmToken } from '../../../src/testing/softhsm-token.ts';
 import { startSwtpm } from '../../../src/testing/swtpm.ts';
 import { builtPlugin } from '../../harness/built-programs.ts';
 import { createTemporaryFolder } from '../../harness/temporary-folder.ts';
@@ -97,6 +98,22 @@ const tpmKeys = (side: PluginSide): TriedPlugin => ({
   },
 });
 
+/** The key manager `pkcs11` with SoftHSM, which finds its token by a variable. */
+const pkcs11 = (side: PluginSide): TriedPlugin => ({
+  name: `pkcs11 (${side})`,
+  ...{ side, type: 'KeyManager', needsGo: false, warnings: {} },
+  async open(stack) {
+    const token = stack.use(await SoftHsmToken.create());
+    Object.assign(process.env, token.environment, { CONFORMANCE_PIN: token.pin });
+    const config = [
+      `module_path = "${token.modulePath}"`,
+      `token_label = "${token.label}"`,
+      'pin_env = "CONFORMANCE_PIN"',
+    ];
+    return { ...node(builtPlugin(side, 'pkcs11')), configFile: await writeConfig(stack, ...config) };
+  },
+});
+
 export const OUR_PLUGINS: readonly TriedPlugin[] = [
   builtin('memory', 'server', 'KeyManager'),
   builtin('memory', 'agent', 'KeyManager'),
@@ -104,6 +121,8 @@ export const OUR_PLUGINS: readonly TriedPlugin[] = [
   builtin('disk', 'agent', 'KeyManager', 'directory = "FOLDER"'),
   tpmKeys('server'),
   tpmKeys('agent'),
+  pkcs11('server'),
+  pkcs11('agent'),
   builtin('unix', 'agent', 'WorkloadAttestor', 'discover_workload_path = true'),
   builtin('docker', 'agent', 'WorkloadAttestor', 'container_id_cgroup_matchers = ["/of/no/process/<id>"]'),
   builtin('k8s', 'agent', 'WorkloadAttestor', 'kubelet_read_only_port = 10255'),

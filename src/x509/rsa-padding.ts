@@ -1,11 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { SignatureHash } from '../addon/raw-signature.ts';
 import { SpiffeError } from '../spiffe/error.ts';
-import { derNull, octetString, oid, sequence } from '../x509/der.ts';
+import { derNull, octetString, oid, sequence } from './der.ts';
 
 /** NIST's arc of hash algorithms, of which each has one number: RFC 8017 §B.1, and the Computer Security Objects Register. */
 const HASH_ARC = '2.16.840.1.101.3.4.2';
-const HASH_NUMBERS: Readonly<Record<SignatureHash, number>> = {
+const HASH_NUMBERS = {
   sha256: 1,
   sha384: 2,
   sha512: 3,
@@ -16,15 +15,23 @@ const HASH_NUMBERS: Readonly<Record<SignatureHash, number>> = {
   'sha3-256': 8,
   'sha3-384': 9,
   'sha3-512': 10,
-};
+} as const;
+/** Every hash that a key manager can be asked to sign a digest of. */
+export type DigestHash = keyof typeof HASH_NUMBERS;
 /** 0x00 0x01, at least eight 0xff, 0x00. */
 const MIN_PKCS1_BYTES = 11;
 /** PSS leaves the highest bit of a modulus with a whole number of bytes alone. */
 const BELOW_MODULUS = 0x7f;
 
 /** In bytes. */
-export function hashLength(hash: SignatureHash): number {
+export function hashLength(hash: DigestHash): number {
   return createHash(hash).digest().length;
+}
+
+/** DigestInfo, DER: what PKCS #1 v1.5 puts its padding around. */
+export function digestInfo(digest: Uint8Array, hash: DigestHash): Uint8Array {
+  const algorithm = sequence(oid(`${HASH_ARC}.${HASH_NUMBERS[hash]}`), derNull());
+  return sequence(algorithm, octetString(digest));
 }
 
 /**
@@ -33,9 +40,8 @@ export function hashLength(hash: SignatureHash): number {
  * @param length of the modulus in bytes
  * @see RFC 8017 §9.2
  */
-export function padPkcs1(digest: Uint8Array, hash: SignatureHash, length: number): Uint8Array {
-  const algorithm = sequence(oid(`${HASH_ARC}.${HASH_NUMBERS[hash]}`), derNull());
-  const info = sequence(algorithm, octetString(digest));
+export function padPkcs1(digest: Uint8Array, hash: DigestHash, length: number): Uint8Array {
+  const info = digestInfo(digest, hash);
   if (info.length + MIN_PKCS1_BYTES > length) throw tooLong(hash, length);
   const padding = Buffer.alloc(length - info.length - 3, 0xff);
   return Buffer.concat([Buffer.of(0x00, 0x01), padding, Buffer.of(0x00), info]);
@@ -50,7 +56,7 @@ export function padPkcs1(digest: Uint8Array, hash: SignatureHash, length: number
  */
 export function padPss(
   digest: Uint8Array,
-  hash: SignatureHash,
+  hash: DigestHash,
   { length, saltLength }: { readonly length: number; readonly saltLength: number | 'digest' | 'longest' },
 ): Uint8Array {
   const longest = length - digest.length - 2;
@@ -70,7 +76,7 @@ export function padPss(
 }
 
 /** MGF1: RFC 8017 §B.2.1. */
-function generateMask(seed: Uint8Array, hash: SignatureHash, length: number): Buffer {
+function generateMask(seed: Uint8Array, hash: DigestHash, length: number): Buffer {
   const parts: Buffer[] = [];
   const counter = Buffer.alloc(4);
   for (let index = 0; parts.reduce((total, part) => total + part.length, 0) < length; index++) {
@@ -80,6 +86,6 @@ function generateMask(seed: Uint8Array, hash: SignatureHash, length: number): Bu
   return Buffer.concat(parts).subarray(0, length);
 }
 
-function tooLong(hash: SignatureHash, length: number): SpiffeError {
+function tooLong(hash: DigestHash, length: number): SpiffeError {
   return new SpiffeError('ARGUMENT_INVALID', `a ${hash} digest does not fit into an RSA key of ${length} bytes`);
 }
