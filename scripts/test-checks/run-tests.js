@@ -7,7 +7,14 @@ import { join } from 'node:path';
  * Where the checks are tested. Mutations of whole messages, a TPM that does everything right, and programs, which have every check
  * in place, say nothing of one check.
  */
-const SUITES = ['test/tpm', 'test/tpm/boot', 'test/tpm/policy', 'test/x509/ek-certificate.test.ts', 'test/plugins'];
+const SUITES = [
+  'test/tpm',
+  'test/tpm/boot',
+  'test/tpm/evidence',
+  'test/tpm/policy',
+  'test/x509/ek-certificate.test.ts',
+  'test/plugins',
+];
 const SUITE_FILE = /\/(?![^/]*-(?:fuzz|swtpm|sandbox)\.)[^/]+\.test\.ts$/;
 
 /** A check may be all that ends a loop: without it the tests are ended after so long. */

@@ -7,7 +7,7 @@ import type { PcrRequest } from '../../src/tpm/pcr-selection.ts';
 import type { KeyScheme } from '../../src/tpm/public-area.ts';
 import { type QuoteEvidence, type QuoteExpectation, verifyQuote } from '../../src/tpm/quote.ts';
 import { encodeSignature, parseSignature } from '../../src/tpm/signature.ts';
-import { concat, u32 } from '../../src/tpm/tpm-writer.ts';
+import { concat, u16, u32 } from '../../src/tpm/tpm-writer.ts';
 import { deniedBy } from '../harness/denied.ts';
 import { MACHINES, type Machine, readPcrVector, readVector, toHex } from './vectors.ts';
 
@@ -122,8 +122,14 @@ const repeatedBank = (attest: Uint8Array) =>
     attest.subarray(SELECTION + 4),
   );
 
+/** Each as it should be, but for their number. */
 const manyBanks = (attest: Uint8Array) =>
-  concat(attest.subarray(0, SELECTION), u32(17), attest.subarray(SELECTION + 4));
+  concat(
+    attest.subarray(0, SELECTION),
+    u32(17),
+    ...Array.from({ length: 17 }, (_, index) => concat(u16(0x100 + index), Uint8Array.of(3, 0, 0, 0))),
+    attest.subarray(SELECTION + 10),
+  );
 
 const other = new SoftwareTpm();
 const NONE = new Uint8Array(0);
