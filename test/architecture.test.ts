@@ -78,11 +78,13 @@ const ALLOWED_TO_FILE: Readonly<Record<string, readonly string[]>> = {
     'docker',
     'gcp-iit',
     'hashicorp-vault',
+    'http-challenge',
     'k8s',
     'k8s-configmap',
     'k8s-psat',
     'memory',
     'pkcs11',
+    'sshpop',
     'systemd',
     'tpm',
     'tpm-keys',
@@ -92,6 +94,7 @@ const ALLOWED_TO_FILE: Readonly<Record<string, readonly string[]>> = {
     'upstream-disk',
     'upstream-spire',
     'vault-client',
+    'x509pop',
   ].map((name) => `plugins/${name}/manifest.ts`),
 };
 

@@ -10,6 +10,7 @@ export const systemPackages = debianPackages([
   { name: 'softhsm2', command: 'softhsm2-util' },
   { name: 'opensc', command: 'pkcs11-tool' },
   { name: 'openssl', command: 'openssl' },
+  { name: 'openssh-client', command: 'ssh-keygen' },
   { name: 'postgresql', postgres: 'initdb' },
   { name: 'pgbouncer', command: 'pgbouncer' },
   { name: 'docker.io', command: 'dockerd' },

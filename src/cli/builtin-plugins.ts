@@ -7,11 +7,13 @@ import { diskManifest } from '../plugins/disk/manifest.ts';
 import { dockerManifest } from '../plugins/docker/manifest.ts';
 import { gcpAgentManifest, gcpServerManifest } from '../plugins/gcp-iit/manifest.ts';
 import { hashicorpVaultManifest } from '../plugins/hashicorp-vault/manifest.ts';
+import { httpAgentManifest, httpServerManifest } from '../plugins/http-challenge/manifest.ts';
 import { k8sManifest } from '../plugins/k8s/manifest.ts';
 import { configMapManifest } from '../plugins/k8s-configmap/manifest.ts';
 import { psatAgentManifest, psatServerManifest } from '../plugins/k8s-psat/manifest.ts';
 import { memoryManifest } from '../plugins/memory/manifest.ts';
 import { pkcs11Manifest } from '../plugins/pkcs11/manifest.ts';
+import { sshAgentManifest, sshServerManifest } from '../plugins/sshpop/manifest.ts';
 import { systemdManifest } from '../plugins/systemd/manifest.ts';
 import { tpmAgentManifest, tpmServerManifest } from '../plugins/tpm/manifest.ts';
 import { devidAgentManifest, devidServerManifest } from '../plugins/tpm-devid/manifest.ts';
@@ -21,6 +23,7 @@ import { unixManifest } from '../plugins/unix/manifest.ts';
 import { upstreamDiskManifest } from '../plugins/upstream-disk/manifest.ts';
 import { upstreamSpireManifest } from '../plugins/upstream-spire/manifest.ts';
 import { vaultManifest } from '../plugins/vault-client/manifest.ts';
+import { popAgentManifest, popServerManifest } from '../plugins/x509pop/manifest.ts';
 
 /** The plugins that come with the program, `<side> <type> <name>`, and what each needs of the system. */
 const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
@@ -32,11 +35,14 @@ const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['server NodeAttestor azure_imds', azureServerManifest],
   ['server NodeAttestor gcp_iit', gcpServerManifest],
   ['server KeyManager pkcs11', pkcs11Manifest],
+  ['server NodeAttestor http_challenge', httpServerManifest],
+  ['server NodeAttestor sshpop', sshServerManifest],
   ['server NodeAttestor tpm', tpmServerManifest],
   ['server NodeAttestor tpm_devid', devidServerManifest],
   ['server NodeAttestor k8s_psat', psatServerManifest],
   ['server BundlePublisher k8s_configmap', configMapManifest],
   ['server CredentialComposer uniqueid', uniqueIdManifest],
+  ['server NodeAttestor x509pop', popServerManifest],
   ['server UpstreamAuthority disk', upstreamDiskManifest],
   ['server UpstreamAuthority spire', upstreamSpireManifest],
   ['server UpstreamAuthority vault', vaultManifest],
@@ -47,9 +53,12 @@ const BUILTINS: ReadonlyMap<string, ManifestOf> = new Map<string, ManifestOf>([
   ['agent NodeAttestor azure_imds', azureAgentManifest],
   ['agent NodeAttestor gcp_iit', gcpAgentManifest],
   ['agent KeyManager pkcs11', pkcs11Manifest],
+  ['agent NodeAttestor http_challenge', httpAgentManifest],
+  ['agent NodeAttestor sshpop', sshAgentManifest],
   ['agent NodeAttestor tpm', tpmAgentManifest],
   ['agent NodeAttestor tpm_devid', devidAgentManifest],
   ['agent NodeAttestor k8s_psat', psatAgentManifest],
+  ['agent NodeAttestor x509pop', popAgentManifest],
   ['agent WorkloadAttestor docker', dockerManifest],
   ['agent WorkloadAttestor systemd', systemdManifest],
   ['agent WorkloadAttestor unix', unixManifest],
@@ -66,6 +75,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
   'NodeAttestor aws_iid': 'aws-iid',
   'NodeAttestor azure_imds': 'azure-imds',
   'NodeAttestor gcp_iit': 'gcp-iit',
+  'NodeAttestor http_challenge': 'http-challenge',
   'NodeAttestor tpm_devid': 'tpm-devid',
   'NodeAttestor k8s_psat': 'k8s-psat',
   'BundlePublisher k8s_configmap': 'k8s-configmap',

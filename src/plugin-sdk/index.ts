@@ -2,8 +2,10 @@ export { z } from 'zod';
 export type { SignatureHash } from '../addon/raw-signature.ts';
 export {
   choice,
+  cidr,
   durationMs,
   flag,
+  onEveryBlock,
   optionalPort,
   optionalText,
   orUnset,
@@ -39,22 +41,24 @@ export type {
 export { isSpiffeError, messageOf, SpiffeError } from '../spiffe/error.ts';
 export { quoteText } from '../spiffe/quote-text.ts';
 export { RecentMap } from '../spiffe/recent-map.ts';
-export { agentId, parseSpiffeId, type SpiffeId } from '../spiffe/spiffe-id.ts';
+export { agentId, parseSpiffeId, type SpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts';
 export { Status } from '../spiffe/status.ts';
 export type { TrustDomain } from '../spiffe/trust-domain.ts';
 export { findIssuerUrls } from '../x509/authority-information.ts';
 export { type CaCertificateOptions, issueCaCertificate } from '../x509/ca-template.ts';
 export { type Certificate, parseCertificate } from '../x509/certificate.ts';
 export { verifyChain } from '../x509/chain.ts';
+export { verifyChains } from '../x509/chains-by-root.ts';
 export { isNamed, isSignedWith, parseSignedData, type SignedData } from '../x509/cms.ts';
 export { type CertificateRevocationList, parseCrl } from '../x509/crl.ts';
 export { type CertificateRequest, parseCsr } from '../x509/csr.ts';
+export { type GeneralName, GeneralNameTag } from '../x509/extensions.ts';
 export { attributeText, formatName, parseName } from '../x509/name.ts';
 export { OID } from '../x509/oids.ts';
 export { decodePem, encodePem } from '../x509/pem.ts';
 export { randomSerialNumber } from '../x509/serial-number.ts';
 export { type KeyType, type Signer, signerOfKeyObject } from '../x509/signer.ts';
-export { canonicalSpki, keyTypeOfSpki, publicKeyOfSpki } from '../x509/spki.ts';
+export { canonicalSpki, keyTypeOfSpki, parseSpki, publicKeyOfSpki } from '../x509/spki.ts';
 export { type AgentNodeAttestorDefinition, defineAgentNodeAttestor } from './agent-node-attestor.ts';
 export {
   type AgentPathTemplate,
@@ -73,6 +77,7 @@ export {
 export { requireFirstUse } from './first-use.ts';
 export type { Freshness } from './freshness.ts';
 export type { HostServices } from './host-services.ts';
+export { encodeJsonMessage, JsonMessage, type JsonMessageFields, type JsonMessageOptions } from './json-message.ts';
 export {
   defineKeyManager,
   type KeyManagerDefinition,

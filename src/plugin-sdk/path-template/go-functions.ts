@@ -68,7 +68,7 @@ function print(values: readonly TemplateValue[]): string {
 
 function printf(format: string, values: readonly TemplateValue[]): string {
   const left = [...values];
-  const text = format.replace(/%(.?[0-9]*[a-zA-Z%]?)/g, (verb) => {
+  const text = format.replace(/%[-+# 0]*[0-9.]*[a-zA-Z%]?/g, (verb) => {
     if (verb === '%%') return '%';
     if (left.length === 0) throw templateFailure(`"printf" has no value for ${quoteText(verb)}`);
     return formatVerb(verb, left.shift());

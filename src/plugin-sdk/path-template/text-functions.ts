@@ -6,7 +6,6 @@ import { formatValue, MAX_TEXT_LENGTH, templateFailure } from './values.ts';
 /** What Go calls white space. Source: unicode.IsSpace */
 const WHITE_SPACE = '[\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]';
 const OUTER_SPACE = new RegExp(`^${WHITE_SPACE}+|${WHITE_SPACE}+$`, 'g');
-const ANY_SPACE = new RegExp(WHITE_SPACE, 'g');
 
 /** Functions of texts, the text last. Source: the Sprig documentation. */
 export const TEXT_FUNCTIONS: TemplateFunctions = {
@@ -22,7 +21,7 @@ export const TEXT_FUNCTIONS: TemplateFunctions = {
       letter === letter.toUpperCase() ? letter.toLowerCase() : letter.toUpperCase(),
     ),
   ),
-  nospace: takingTexts(1, 'nospace', (text = '') => text.replace(ANY_SPACE, '')),
+  nospace: taking(1, ([text]) => asciiIn(text, 'nospace').replace(/[\t-\r ]/g, '')),
   trimAll: takingTexts(2, 'trimAll', (cut = '', text = '') => trimAll(cut, text)),
   trimPrefix: takingTexts(2, 'trimPrefix', (prefix = '', text = '') =>
     text.startsWith(prefix) ? text.slice(prefix.length) : text,

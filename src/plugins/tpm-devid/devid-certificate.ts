@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { isSpiffeError, SpiffeError } from '../../spiffe/error.ts';
 import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
-import { verifyChain } from '../../x509/chain.ts';
+import { verifyChains } from '../../x509/chains-by-root.ts';
 import { type EkRevocation, requireUnrevokedChain } from '../../x509/ek-revocation.ts';
 import { attributeText, parseName } from '../../x509/name.ts';
 import { OID } from '../../x509/oids.ts';
@@ -57,32 +57,26 @@ function parseSent(der: Uint8Array, what: string): Certificate {
   }
 }
 
-/** One chain for each anchor that has one: SPIRE gives a selector for every CA of every chain. */
 function findChains(
   leaf: Certificate,
   intermediates: readonly Certificate[],
   roots: readonly Certificate[],
   now: Date,
 ): readonly (readonly Certificate[])[] {
-  const options = { leaf, intermediates, now, understoodCriticalExtensions: UNDERSTOOD };
-  const first = findChain({ ...options, roots });
+  const found = orReason(() =>
+    verifyChains({ leaf, intermediates, roots, now, understoodCriticalExtensions: UNDERSTOOD }),
+  );
   requireCheck(
     'G45',
-    'chain' in first,
-    `the DevID certificate is not trusted: ${'reason' in first ? first.reason : ''}`,
+    'value' in found,
+    `the DevID certificate is not trusted: ${'reason' in found ? found.reason : ''}`,
   );
-  const others = roots.flatMap((root) => {
-    const found = findChain({ ...options, roots: [root] });
-    return 'chain' in found ? [found.chain] : [];
-  });
-  return [first.chain, ...others];
+  return found.value;
 }
 
-function findChain(
-  options: Parameters<typeof verifyChain>[0],
-): { readonly chain: readonly Certificate[] } | { readonly reason: string } {
+function orReason<T>(find: () => T): { readonly value: T } | { readonly reason: string } {
   try {
-    return { chain: verifyChain(options) };
+    return { value: find() };
   } catch (error) {
     if (!isSpiffeError(error)) throw error;
     return { reason: error.message };

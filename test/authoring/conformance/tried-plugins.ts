@@ -6,7 +6,9 @@ import type { PluginSide, PluginType } from '../../../src/rpc/go-plugin.ts';
 import { SoftHsmToken } from '../../../src/testing/softhsm-token.ts';
 import { startSwtpm } from '../../../src/testing/swtpm.ts';
 import { builtPlugin } from '../../harness/built-programs.ts';
-import { createTemporaryFolder } from '../../harness/temporary-folder.ts';
+import { CA_EXTENSIONS, OpensslCertificates } from '../../harness/openssl-certificates.ts';
+import { SshKeys } from '../../harness/ssh-keys.ts';
+import { createTemporaryFolder, type TemporaryFolder } from '../../harness/temporary-folder.ts';
 import { type GoPlugin, type GoPluginVersion, goPlugin } from '../../plugin-host/go-plugins.ts';
 import { openConfigMap, openPsat } from './kubernetes-plugins.ts';
 
@@ -114,6 +116,52 @@ const pkcs11 = (side: PluginSide): TriedPlugin => ({
   },
 });
 
+interface AttestorFiles {
+  readonly agent: readonly string[];
+  readonly server: readonly string[];
+}
+
+/** A node attestor whose halves need files alone: the server's with its other half, the agent's alone. */
+const attestor = (name: string, side: PluginSide, write: (folder: TemporaryFolder) => AttestorFiles): TriedPlugin => ({
+  name: `${name} (${side})`,
+  ...{ side, type: 'NodeAttestor', needsGo: false, warnings: {} },
+  async open(stack) {
+    const settings = write(stack.use(await createTemporaryFolder()));
+    const half = async (of: PluginSide) => ({
+      ...node(builtPlugin(of, name.replace('_', '-'))),
+      configFile: await writeConfig(stack, ...settings[of]),
+    });
+    const agent = await half('agent');
+    return side === 'agent' ? { ...agent, name } : { ...(await half('server')), peer: agent, name };
+  },
+});
+
+const x509pop = (side: PluginSide): TriedPlugin =>
+  attestor('x509pop', side, (folder) => {
+    const certificates = new OpensslCertificates(folder);
+    const ca = certificates.issue({ name: 'ca', extensions: CA_EXTENSIONS });
+    const { certificatePath, keyPath } = certificates.issue({ name: 'node', issuer: 'ca' });
+    const agent = [`certificate_path = "${certificatePath}"`, `private_key_path = "${keyPath}"`];
+    return { agent, server: [`ca_bundle_path = "${ca.certificatePath}"`] };
+  });
+
+const sshpop = (side: PluginSide): TriedPlugin =>
+  attestor('sshpop', side, (folder) => {
+    const keys = new SshKeys(folder);
+    keys.generate('ca');
+    const agent = [
+      `host_key_path = "${keys.generate('host')}"`,
+      `host_cert_path = "${keys.sign('host', { by: 'ca' })}"`,
+    ];
+    return { agent, server: [`cert_authorities = ["${keys.publicKey('ca')}"]`] };
+  });
+
+const httpChallenge = (side: PluginSide): TriedPlugin =>
+  attestor('http_challenge', side, () => ({
+    agent: ['hostname = "127.0.0.1"'],
+    server: ['allowed_networks = ["127.0.0.1/32"]'], // a name that is one bit off is elsewhere
+  }));
+
 export const OUR_PLUGINS: readonly TriedPlugin[] = [
   builtin('memory', 'server', 'KeyManager'),
   builtin('memory', 'agent', 'KeyManager'),
@@ -132,6 +180,12 @@ export const OUR_PLUGINS: readonly TriedPlugin[] = [
   psat('agent'),
   configMap,
   builtin('uniqueid', 'server', 'CredentialComposer'),
+  x509pop('server'),
+  x509pop('agent'),
+  sshpop('server'),
+  sshpop('agent'),
+  httpChallenge('server'),
+  httpChallenge('agent'),
 ];
 
 export const SDK_PLUGINS: readonly TriedPlugin[] = [

@@ -1,0 +1,4 @@
+import { servePlugin } from '../../plugin-sdk/index.ts';
+import { httpChallengeAgentNodeAttestor } from './agent.ts';
+
+await servePlugin(httpChallengeAgentNodeAttestor);

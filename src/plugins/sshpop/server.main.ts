@@ -1,0 +1,4 @@
+import { servePlugin } from '../../plugin-sdk/index.ts';
+import { sshpopServerNodeAttestor } from './server.ts';
+
+await servePlugin(sshpopServerNodeAttestor);
