@@ -89,6 +89,7 @@ export class ApiServer implements AsyncDisposable {
       'service-account-issuer': 'https://kubernetes.default.svc',
       'service-cluster-ip-range': '10.0.0.0/24',
       'authorization-mode': 'RBAC',
+      'allow-privileged': 'true',
       'disable-admission-plugins': 'ServiceAccount',
     };
     const words = Object.entries(args).map(([key, value]) => `--${key}=${value}`);

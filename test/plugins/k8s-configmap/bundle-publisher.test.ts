@@ -119,8 +119,8 @@ test('a server tries again until its bundle is published', async () => {
     folder: own.path,
     plugins: `KeyManager "memory" {}\nNodeAttestor "join_token" {}\nBundlePublisher "k8s_configmap" { plugin_data { ${data} } }`,
   });
-  await expect.poll(() => answers).toBe(3);
-  expect(applied().at(-1)?.data.a).toBe(formatBundlePem(server.running.bundle));
+  await expect.poll(() => applied().at(-1)?.data.a).toBe(formatBundlePem(server.running.bundle));
+  await expect.poll(() => answers).toBeGreaterThan(2);
   expect(server.records.filter(({ message }) => message === 'a bundle was not published')).toHaveLength(2);
 });
 
