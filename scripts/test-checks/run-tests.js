@@ -72,6 +72,7 @@ export async function runTests(files, switchedOff) {
     if (signal === 'SIGKILL') return { passed: 0, failed: [], isEndless: true };
     const results = readReport(report, output).testResults;
     const tests = results.flatMap((/** @type {any} */ { assertionResults }) => assertionResults);
+    if (tests.length === 0) throw new Error(`vitest ran no test:\n${output}`);
     return {
       passed: tests.filter((/** @type {any} */ { status }) => status === 'passed').length,
       failed: tests
