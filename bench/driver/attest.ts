@@ -47,6 +47,7 @@ export async function attestOver(
     else await call.send({ step: { $case: 'challengeResponse', value: answer(step.value) } });
   }
   call.end();
+  await call.receive(); // its end: a call that is left before is one that was reset, of which a server takes only so many
   const { id, certChain: certificates = [] } = result.svid ?? {};
   return { path: id?.path ?? '', certificates };
 }

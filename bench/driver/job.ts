@@ -40,7 +40,7 @@ export const SERVER_LOADS = [
   'list-entries',
   'create-entries',
 ] as const;
-/** Of nodes with a TPM, over one connection that is kept. */
+/** Of nodes with a TPM, over connections that are kept. */
 export const KEPT_ATTESTATION_LOADS = ['attest-tpm-p256-kept', 'attest-tpm-rsa-kept', 'attest-measured-kept'] as const;
 export const WORKLOAD_LOADS = ['wl-x509', 'wl-x509-new', 'wl-jwt', 'wl-jwt-new'] as const;
 export type LoadName =

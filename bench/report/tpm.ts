@@ -15,7 +15,7 @@ export function formatTpm(
 ): string {
   const sections = [
     ['In one process', loadsTable(evidence)],
-    ['At a whole server, over one connection', loadsTable(attestations.loads)],
+    ['At a whole server, over connections that are kept', loadsTable(attestations.loads)],
     ['Memory of the server and its plugins meanwhile, MiB', momentsTable(attestations.memory, 'server-tpm')],
   ].flatMap(([title, text]) => (text === '' ? [] : [`#### ${title}\n\n${text}`]));
   return `${[machineLine(machine, takenAt, `${seconds} s each; `), ...sections].join('\n\n')}\n`;

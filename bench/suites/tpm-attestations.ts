@@ -15,7 +15,7 @@ export interface AttestationOptions {
 /** Each load so often, one behind the other, so that memory is seen after one, two and four times as many attestations. */
 const PARTS = [1, 1, 2];
 
-/** Nodes with a TPM that attest at a whole server, over one connection that is kept: no TLS handshakes are in it. */
+/** Nodes with a TPM that attest at a whole server, over connections that are kept: no TLS handshakes are in it. */
 export async function measureAttestations(driver: Driver, options: AttestationOptions): Promise<AttestationResults> {
   const { folder, dist, seconds, callers, report } = options;
   const ekCaPath = `${folder}/ek-ca.pem`;
