@@ -150,7 +150,9 @@ async function attestOverOne(
   ek: ProverEk,
   { isMeasured = false }: { readonly isMeasured?: boolean },
 ): Promise<Load> {
-  const channels = Array.from({ length: Math.ceil(callers / CALLERS_A_CONNECTION) }, () => resources.use(openTls(target)));
+  const channels = Array.from({ length: Math.ceil(callers / CALLERS_A_CONNECTION) }, () =>
+    resources.use(openTls(target)),
+  );
   const nodes = await Promise.all(
     Array.from({ length: callers }, async (_, caller) => {
       const { csr, publicKey } = await createKeyAndCsr();
