@@ -10,10 +10,22 @@ import type { DatastoreSchema } from './schema.ts';
  * @returns the sequence that it has reached.
  */
 export async function advanceLog(db: Kysely<DatastoreSchema>, log: ChangedLog, count: number): Promise<number> {
-  const [row] = await advancedLog.run(db, [count, log]);
+  return sequenceOf(log, await advancedLog.run(db, [count, log]));
+}
+
+/** The sequence that a log has reached. */
+export async function readLog(db: Kysely<DatastoreSchema>, log: ChangedLog): Promise<number> {
+  return sequenceOf(log, await logByName.run(db, [log]));
+}
+
+function sequenceOf(log: ChangedLog, [row]: readonly { readonly last_sequence: number }[]): number {
   if (row === undefined) throw new Error(`there is no log of changes "${log}"`);
   return row.last_sequence;
 }
+
+const logByName = new PreparedQuery((db) =>
+  db.selectFrom('change_log').select('last_sequence').where('name', '=', 'entry'),
+);
 
 const advancedLog = new PreparedQuery((db) =>
   db

@@ -1,4 +1,4 @@
-import { advanceLog } from './change-log.ts';
+import { advanceLog, readLog } from './change-log.ts';
 import { RowInserter } from './insert-rows.ts';
 import { PreparedQuery } from './prepared-query.ts';
 import type { Session } from './session.ts';
@@ -48,12 +48,7 @@ export class EventLog {
   }
 
   async latest(): Promise<number> {
-    const row = await this.#session.db
-      .selectFrom('change_log')
-      .select('last_sequence')
-      .where('name', '=', this.#name)
-      .executeTakeFirstOrThrow();
-    return row.last_sequence;
+    return await readLog(this.#session.db, this.#name);
   }
 
   async after(sequence: number, limit = DEFAULT_LIMIT): Promise<EventPage> {

@@ -15,8 +15,9 @@ export class ExpectedRequests<Request> implements Disposable {
   #end: { readonly error?: unknown } | undefined;
 
   constructor(requests: AsyncIterable<Request>, deadlineMs: number) {
-    const late = new SpiffeError('DEADLINE_EXCEEDED', `the attestation took more than ${deadlineMs / 1000} s`);
-    this.#timer = setTimeout(() => this.#refuse(late), deadlineMs);
+    this.#timer = setTimeout(() => {
+      this.#refuse(new SpiffeError('DEADLINE_EXCEEDED', `the attestation took more than ${deadlineMs / 1000} s`));
+    }, deadlineMs);
     void this.#read(requests);
   }
 

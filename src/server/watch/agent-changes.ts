@@ -2,6 +2,8 @@ import type { AgentRepository } from '../../datastore/agent-repository.ts';
 import { SharedRun } from '../shared-run.ts';
 import type { WatchHub } from './watch-hub.ts';
 
+const EVENTS_A_STEP = 1000;
+
 /** Has the hub review the agents that anybody changed: follows the datastore's event log. */
 export class AgentChanges {
   readonly #agents: AgentRepository;
@@ -26,7 +28,7 @@ export class AgentChanges {
 
   async #follow(): Promise<void> {
     for (;;) {
-      const { events, missed } = await this.#agents.eventsAfter(this.#sequence);
+      const { events, missed } = await this.#agents.eventsAfter(this.#sequence, EVENTS_A_STEP);
       if (missed) {
         this.#sequence = await this.#agents.latestEvent();
         return await this.#hub.review();
@@ -35,6 +37,7 @@ export class AgentChanges {
       if (last === undefined) return;
       this.#sequence = last.sequence;
       await this.#hub.review(new Set(events.map(({ key }) => key)));
+      if (events.length < EVENTS_A_STEP) return; // what came meanwhile has a run of its own
     }
   }
 }
