@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmod, chown, mkdir, readdir } from 'node:fs/promises';
 import { getPriority, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SocketFolder } from '../../src/plugin-host/socket-folder.ts';
 import { TestProcess } from '../harness/child-process.ts';
@@ -136,7 +136,7 @@ describe.each(users)('a hostile plugin of a host that runs as %s user', (user) =
     // docs/server/crashes.md promises that second.
     await expect.poll(() => host.pids.filter((pid) => !isGone(pid)), { timeout: 1_000, interval: 20 }).toEqual([]);
     const left = dirname(host.socket);
-    const names = async () => (await readdir(tmpdir())).filter((name) => left.endsWith(name));
+    const names = async () => (await readdir(tmpdir())).filter((name) => name === basename(left));
     expect((await names()).length).toBeLessThanOrEqual(1); // none where the host of another test has started meanwhile
     if (user === 'this') await SocketFolder.removeStale();
     else await (await startHost(folder, user))[Symbol.asyncDispose]();

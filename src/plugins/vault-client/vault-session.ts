@@ -67,7 +67,7 @@ export class VaultSession implements Disposable {
       return await this.#http.request({ ...request, token: token.text }, signal);
     } catch (error) {
       if (!isSpiffeError(error, 'PERMISSION_DENIED') || this.#login.method === 'token') throw error;
-      if (this.#token === token) this.#token = undefined;
+      if (this.#token?.text === token.text) this.#token = undefined; // it may have been renewed meanwhile, and is the same
       const next = await this.#currentFor(signal);
       return await this.#http.request({ ...request, token: next.text }, signal);
     }
