@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { generate } from './generate/generate.js';
 import { checkout } from './setup/checkout.js';
 import { runToEnd } from './setup/run-in-foreground.js';
 import { setUp } from './setup/set-up.js';
@@ -33,11 +34,10 @@ for (const [claim, check] of Object.entries(checks)) {
 }
 
 /** Generates into a folder of its own, so that nothing that runs sees half of it. */
-async function isGeneratedCodeFresh() {
+function isGeneratedCodeFresh() {
   const folder = mkdtempSync(join(tmpdir(), 'assayer-generated-'));
   try {
-    const { code } = await runToEnd(runtime, ['node_modules/@bufbuild/buf/bin/buf', 'generate', '--output', folder]);
-    if (code !== 0) return false;
+    generate(folder);
     execFileSync('diff', ['-r', join(folder, 'src', 'gen'), join('src', 'gen')], { stdio: 'inherit' });
     return true;
   } catch {

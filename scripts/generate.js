@@ -1,7 +1,5 @@
-// Regenerates src/gen from proto/. Source: buf.yaml and buf.gen.yaml.
-import { execFileSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+// Regenerates src/gen from proto/.
+import { generate } from './generate/generate.js';
+import { checkout } from './setup/checkout.js';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-const buf = `${root}node_modules/@bufbuild/buf-linux-${process.arch === 'arm64' ? 'aarch64' : 'x64'}/bin/buf`;
-execFileSync(buf, ['generate'], { cwd: root, stdio: 'inherit' });
+generate(checkout);

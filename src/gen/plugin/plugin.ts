@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: plugin/plugin.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Empty as Empty1 } from "../google/protobuf/empty.ts";
 

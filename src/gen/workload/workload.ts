@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: workload/workload.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Struct } from "../google/protobuf/struct.ts";
 

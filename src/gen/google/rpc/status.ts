@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: google/rpc/status.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Any } from "../protobuf/any.ts";
 

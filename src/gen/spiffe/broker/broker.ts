@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spiffe/broker/broker.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Any } from "../../google/protobuf/any.ts";
 

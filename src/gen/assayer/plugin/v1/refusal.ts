@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: assayer/plugin/v1/refusal.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "assayer.plugin.v1";

@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: envoy/type/v3/semantic_version.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "envoy.type.v3";

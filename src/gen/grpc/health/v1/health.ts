@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: grpc/health/v1/health.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "grpc.health.v1";

@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: grpc/reflection/v1alpha/reflection.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "grpc.reflection.v1alpha";

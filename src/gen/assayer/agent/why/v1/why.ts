@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: assayer/agent/why/v1/why.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Selector } from "../../../../spire/api/types/types.ts";
 

@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: assayer/attestation/composite/v1/composite.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "assayer.attestation.composite.v1";

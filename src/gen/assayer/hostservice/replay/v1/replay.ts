@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: assayer/hostservice/replay/v1/replay.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "assayer.hostservice.replay.v1";

@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: assayer/hostservice/traces/v1/traces.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "assayer.hostservice.traces.v1";

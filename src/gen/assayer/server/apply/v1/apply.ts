@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: assayer/server/apply/v1/apply.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Entry } from "../../../../spire/api/types/types.ts";
 

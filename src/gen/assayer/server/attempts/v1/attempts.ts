@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: assayer/server/attempts/v1/attempts.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "assayer.server.attempts.v1";

@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: assayer/server/datastore/v1/datastore.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "assayer.server.datastore.v1";

@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: assayer/server/explain/v1/explain.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Entry, Selector, SPIFFEID, Status } from "../../../../spire/api/types/types.ts";
 

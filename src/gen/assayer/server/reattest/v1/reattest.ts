@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: assayer/server/reattest/v1/reattest.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "assayer.server.reattest.v1";

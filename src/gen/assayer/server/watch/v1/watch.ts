@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: assayer/server/watch/v1/watch.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { GetAuthorizedEntriesResponse } from "../../../../spire/api/server/entry/v1/entry.ts";
 import { EntryMask } from "../../../../spire/api/types/types.ts";

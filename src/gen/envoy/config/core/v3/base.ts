@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: envoy/config/core/v3/base.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { SemanticVersion } from "../../../type/v3/semantic_version.ts";
 

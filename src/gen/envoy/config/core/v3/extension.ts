@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: envoy/config/core/v3/extension.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Any } from "../../../../google/protobuf/any.ts";
 

@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: envoy/service/discovery/v3/discovery.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Any } from "../../../../google/protobuf/any.ts";
 import { Status } from "../../../../google/rpc/status.ts";

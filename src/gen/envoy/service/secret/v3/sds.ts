@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: envoy/service/secret/v3/sds.proto
 
-/* eslint-disable */
 import {
   DeltaDiscoveryRequest,
   DeltaDiscoveryResponse,

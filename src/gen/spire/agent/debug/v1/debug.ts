@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/agent/debug/v1/debug.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { SPIFFEID } from "../../../api/types/types.ts";
 

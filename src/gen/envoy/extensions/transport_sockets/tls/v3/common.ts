@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: envoy/extensions/transport_sockets/tls/v3/common.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { DataSource } from "../../../../config/core/v3/base.ts";
 import { TypedExtensionConfig } from "../../../../config/core/v3/extension.ts";

@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: envoy/extensions/transport_sockets/tls/v3/secret.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { CertificateValidationContext, TlsCertificate } from "./common.ts";
 

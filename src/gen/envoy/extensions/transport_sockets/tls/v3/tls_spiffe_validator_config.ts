@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { DataSource } from "../../../../config/core/v3/base.ts";
 

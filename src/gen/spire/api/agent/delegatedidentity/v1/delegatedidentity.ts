@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/api/agent/delegatedidentity/v1/delegatedidentity.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { JWTSVID, Selector, X509SVID } from "../../../types/types.ts";
 

@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/api/server/agent/v1/agent.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Empty } from "../../../../../google/protobuf/empty.ts";
 import { BoolValue } from "../../../../../google/protobuf/wrappers.ts";

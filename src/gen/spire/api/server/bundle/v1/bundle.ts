@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/api/server/bundle/v1/bundle.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Bundle, BundleMask, JWTKey, Status, WITKey, X509Certificate } from "../../../types/types.ts";
 

@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/api/server/entry/v1/entry.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { BoolValue, StringValue } from "../../../../../google/protobuf/wrappers.ts";
 import { Entry, EntryMask, FederatesWithMatch, SelectorMatch, SPIFFEID, Status } from "../../../types/types.ts";

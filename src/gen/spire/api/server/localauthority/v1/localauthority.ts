@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/api/server/localauthority/v1/localauthority.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "spire.api.server.localauthority.v1";

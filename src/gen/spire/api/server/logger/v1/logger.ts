@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/api/server/logger/v1/logger.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Logger, LogLevel } from "../../../types/types.ts";
 

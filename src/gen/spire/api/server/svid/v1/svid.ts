@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/api/server/svid/v1/svid.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { JWTSVID, SPIFFEID, Status, WITSVID, X509SVID } from "../../../types/types.ts";
 

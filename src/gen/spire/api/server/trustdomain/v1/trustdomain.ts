@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/api/server/trustdomain/v1/trustdomain.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Empty } from "../../../../../google/protobuf/empty.ts";
 import { FederationRelationship, FederationRelationshipMask, Status } from "../../../types/types.ts";

@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/hostservice/common/metrics/v1/metrics.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Empty } from "../../../../../google/protobuf/empty.ts";
 

@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/hostservice/server/agentstore/v1/agentstore.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "spire.hostservice.server.agentstore.v1";

@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/hostservice/server/identityprovider/v1/identityprovider.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Bundle } from "../../../../plugin/types/types.ts";
 

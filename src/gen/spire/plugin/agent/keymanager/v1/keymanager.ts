@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/plugin/agent/keymanager/v1/keymanager.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "spire.plugin.agent.keymanager.v1";

@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/plugin/agent/nodeattestor/v1/nodeattestor.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "spire.plugin.agent.nodeattestor.v1";

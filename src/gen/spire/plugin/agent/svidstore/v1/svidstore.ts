@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/plugin/agent/svidstore/v1/svidstore.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "spire.plugin.agent.svidstore.v1";

@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/plugin/agent/workloadattestor/v1/workloadattestor.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Any } from "../../../../../google/protobuf/any.ts";
 

@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/plugin/server/credentialcomposer/v1/credentialcomposer.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Struct } from "../../../../../google/protobuf/struct.ts";
 

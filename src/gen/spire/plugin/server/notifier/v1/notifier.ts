@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/plugin/server/notifier/v1/notifier.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Bundle } from "../../../types/types.ts";
 

@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/plugin/server/upstreamauthority/v1/upstreamauthority.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { JWTKey, X509Certificate } from "../../../types/types.ts";
 

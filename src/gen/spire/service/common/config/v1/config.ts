@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/service/common/config/v1/config.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "spire.service.common.config.v1";

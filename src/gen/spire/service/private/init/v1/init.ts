@@ -4,7 +4,6 @@
 //   protoc               unknown
 // source: spire/service/private/init/v1/init.proto
 
-/* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "spire.service.private.init.v1";
